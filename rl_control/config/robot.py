@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of an arm and of the limits its commands keep."""
+
+from dataclasses import dataclass
+
+from rl_control.config.base import Settings, required, setting
+
+
+@dataclass(frozen=True)
+class RobotSettings(Settings):
+    """
+    One arm: where its URDF is, which joints are driven, where it rests, what it may do.
+
+    A tuple of limits has one element for all joints or one per joint. Position limits left empty
+    are the URDF's.
+    """
+
+    name: str = setting('', 'name of the robot, part of the contract')
+    urdf: str = setting('', 'path of the URDF, or pybullet_data:PATH for one that PyBullet ships')
+    joint_names: tuple[str, ...] = setting((), 'driven joints, in the order of the contract')
+    end_effector: str = setting('', 'link whose origin is to reach the goal')
+    home: tuple[float, ...] = setting((), 'joint positions of the start pose', unit='rad')
+    position_low: tuple[float, ...] = setting((), 'lower soft limits of position', unit='rad')
+    position_high: tuple[float, ...] = setting((), 'upper soft limits of position', unit='rad')
+    velocity_limit: tuple[float, ...] = setting(
+        (1.5,), 'largest joint speed', unit='rad/s', low=1e-3)
+    acceleration_limit: tuple[float, ...] = setting(
+        (10.0,), 'largest joint acceleration', unit='rad/s^2', low=1e-2)
+    jerk_limit: tuple[float, ...] = setting(
+        (200.0,), 'largest joint jerk', unit='rad/s^3', low=1e-1)
+    command_interface: str = setting(
+        'position', 'what the arm is commanded in', choices=('position', 'velocity', 'effort'))
+    control_rate: float = setting(
+        20.0, 'rate at which the policy acts', unit='Hz', low=0.1, high=1000.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ('name', 'urdf', 'joint_names', 'end_effector'):
+            required(getattr(self, name), f'robot.{name}')

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the tasks."""
+
+from dataclasses import dataclass
+
+from rl_control.config.base import Settings, setting
+
+
+@dataclass(frozen=True)
+class TaskSettings(Settings):
+    """What is to be learned, and how long an episode has for it."""
+
+    name: str = setting('reach', 'name of the task, part of the contract')
+    episode_period: float = setting(
+        2.5, 'length of an episode', unit='s', low=0.05, high=3600.0)
+    success_distance: float = setting(
+        0.02, 'distance to the goal that counts as success', unit='m', low=1e-4, high=1.0)
+    goal_range: float = setting(
+        1.0, 'goals are poses with every joint this far from home at most', unit='rad',
+        low=0.0, high=3.2)
+    goal_height: float = setting(
+        0.1, 'least height of a goal above the base', unit='m', low=-2.0, high=2.0)
+    start_range: float = setting(
+        0.5, 'start poses have every joint this far from home at most', unit='rad',
+        low=0.0, high=3.2)
+    reset_interval: int = setting(
+        5, 'episodes until the arm is brought to a start pose again', low=1, high=1_000_000)
+    action_cost: float = setting(
+        0.05, 'reward lost per mean squared normalised action', low=0.0, high=10.0)
+    sparse: bool = setting(False, 'reward is 0 at the goal and -1 elsewhere, nothing between')

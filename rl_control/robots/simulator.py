@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An arm in PyBullet, in this process."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pybullet
+
+from rl_control.types import Command
+
+LEAST_SUBSTEP_RATE = 240.0  # Hz; PyBullet's own default, which its contact solver is made for
+GRAVITY = -9.81
+
+
+class Simulator:
+    """
+    One arm on a fixed base in a PyBullet world of its own, stepped by hand.
+
+    `track` is one substep of the position controller towards (q, dq); `send` a whole control
+    period on the cubic between two commands, as a joint-trajectory controller follows it.
+    """
+
+    def __init__(self, urdf: Path, joint_names: tuple[str, ...], control_period: float) -> None:
+        self._client = pybullet.connect(pybullet.DIRECT)
+        self._world = {'physicsClientId': self._client}
+        self._substeps = math.ceil(control_period * LEAST_SUBSTEP_RATE - 1e-9)
+        self.substep_period = control_period / self._substeps
+        pybullet.setTimeStep(self.substep_period, **self._world)
+        pybullet.setGravity(0.0, 0.0, GRAVITY, **self._world)
+        self.body = pybullet.loadURDF(str(urdf), useFixedBase=True, **self._world)
+        infos = [
+            pybullet.getJointInfo(self.body, index, **self._world)
+            for index in range(pybullet.getNumJoints(self.body, **self._world))
+        ]
+        by_name = {info[1].decode(): info for info in infos}
+        self._joints = [by_name[name][0] for name in joint_names]
+        self._forces = [by_name[name][10] or 1000.0 for name in joint_names]
+        self._blend = _hermite(self._substeps, control_period)
+        self._ticks = 0
+        self.reset(np.zeros(len(joint_names)))
+
+    def read(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return (stamp s, q (n,) rad, dq (n,) rad/s) of this instant."""
+        states = pybullet.getJointStates(self.body, self._joints, **self._world)
+        q = np.array([state[0] for state in states])
+        dq = np.array([state[1] for state in states])
+        return self._ticks * self.substep_period, q, dq
+
+    def track(self, q: np.ndarray, dq: np.ndarray) -> None:
+        """Advance one substep with the position controllers aiming at `q`, `dq`."""
+        pybullet.setJointMotorControlArray(
+            self.body, self._joints, pybullet.POSITION_CONTROL, targetPositions=q,
+            targetVelocities=dq, forces=self._forces, **self._world)
+        pybullet.stepSimulation(**self._world)
+        self._ticks += 1
+
+    def send(self, command: Command) -> None:
+        """Advance one control period on the cubic from the previous command to `command`."""
+        ends = np.array([self._command.q, self._command.dq, command.q, command.dq])
+        for q, dq in zip(*(self._blend @ ends), strict=True):
+            self.track(q, dq)
+        self._command = command
+
+    def reset(self, q: np.ndarray) -> None:
+        """Put the arm at rest at `q` (n,) rad at once."""
+        for joint, angle in zip(self._joints, q, strict=True):
+            pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
+        self._command = Command.at_rest(q)
+
+    def close(self) -> None:
+        """Destroy the world; safe to call twice."""
+        if self._client >= 0:
+            pybullet.disconnect(**self._world)
+            self._client = -1
+
+
+def _hermite(substeps: int, period: float) -> np.ndarray:
+    """Return (2, substeps, 4): q and dq on the cubic, linear in (q0, dq0, q1, dq1)."""
+    s = np.arange(1, substeps + 1) / substeps
+    q = [2 * s**3 - 3 * s**2 + 1, (s**3 - 2 * s**2 + s) * period,
+         3 * s**2 - 2 * s**3, (s**3 - s**2) * period]
+    dq = [(6 * s**2 - 6 * s) / period, 3 * s**2 - 4 * s + 1,
+          (6 * s - 6 * s**2) / period, 3 * s**2 - 2 * s]
+    return np.stack((np.stack(q, axis=-1), np.stack(dq, axis=-1)))

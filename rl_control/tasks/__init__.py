@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks, by name."""
+
+from rl_control.config.task import TaskSettings
+from rl_control.errors import Refused
+from rl_control.tasks.reach import Reach
+from rl_control.tasks.task import Task
+
+TASKS: dict[str, type[Task]] = {'reach': Reach}
+
+
+def make_task(settings: TaskSettings) -> Task:
+    """Return the task that the settings name; raise Refused for one that is not known."""
+    if settings.name not in TASKS:
+        raise Refused(f'task {settings.name!r} is not known; known are {", ".join(TASKS)}')
+    return TASKS[settings.name](settings)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task is: pure functions of the state, the same for a simulator, an arm and a bag."""
+
+from typing import Protocol
+
+import numpy as np
+
+from rl_control.config.task import TaskSettings
+from rl_control.types import Column, State
+
+
+class Task(Protocol):
+    """
+    Observation, reward and end of one skill.
+
+    Called by the environment, the policy node and the bag reader, each tick, from one thread.
+    Nothing is kept between calls and no argument is changed.
+    """
+
+    settings: TaskSettings
+
+    def columns(self, joint_names: tuple[str, ...]) -> tuple[Column, ...]:
+        """Describe each number of the observation."""
+
+    def observe(self, state: State) -> np.ndarray:
+        """Return the observation (o,) of a state, in the columns' units."""
+
+    def reward(self, action: np.ndarray, next_state: State) -> float:
+        """Return the reward for arriving in `next_state` by the normalised action (a,)."""
+
+    def terminated(self, state: State) -> bool:
+        """Say whether the world ends here; time running out is no such end."""
+
+    def error(self, state: State) -> float:
+        """Return how far the state is from success, in the unit of the success threshold."""

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build description for ament_python and for pip alike."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = 'rl_control'
+NODES = ('learner', 'broadcaster', 'collector', 'policy', 'simulator', 'monitor', 'examiner')
+
+
+def files(folder: str) -> list[tuple[str, list[str]]]:
+    """Return the data files below `folder`, to be installed under share/."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(Path(folder).rglob('*')):
+        if path.suffix in {'.yaml', '.py', '.xml', '.urdf'}:
+            found.setdefault(f'share/{PACKAGE}/{path.parent}', []).append(str(path))
+    return list(found.items())
+
+
+setup(
+    name=PACKAGE,
+    version='0.1.0',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (f'share/{PACKAGE}', ['package.xml']),
+        *files('config'),
+        *files('launch'),
+    ],
+    install_requires=['setuptools'],
+    zip_safe=False,
+    python_requires='>=3.11',
+    maintainer='rl_control maintainers',
+    maintainer_email='maintainers@rl-control.dev',
+    description='Train a continuous-control policy with robots or simulators as collectors, '
+    'and run it on the arm.',
+    license='Apache-2.0',
+    entry_points={
+        'console_scripts': [
+            'rl-control = rl_control.cli:main',
+            *(f'{node} = rl_control.nodes.{node}:main' for node in NODES),
+        ],
+        'gymnasium.envs': ['rl_control = rl_control.environments.registration:register'],
+    },
+)
