@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the nodes."""
+
+from dataclasses import dataclass
+
+from rl_control.config.base import Settings, setting
+
+
+@dataclass(frozen=True)
+class CollectorSettings(Settings):
+    """One collector: what it acts in, what it publishes, when it evaluates."""
+
+    environment: str = setting(
+        '', 'id of a Gymnasium environment to act in; empty for the arm of robot.*')
+    out: str = setting('', 'directory for what the learner has not acknowledged yet; empty: none')
+    seed: int = setting(0, 'seed of starts, goals and exploration', low=0, high=2**31 - 1)
+    flush_period: float = setting(
+        0.1, 'longest wait before transitions are published', unit='s', low=0.001, high=10.0)
+    evaluate: bool = setting(False, 'evaluate the newest policy at intervals')
+    evaluation_period: float = setting(
+        15.0, 'time between the starts of two evaluations', unit='s', low=0.0, high=86400.0,
+        live=True)
+    evaluation_episodes: int = setting(
+        50, 'episodes of one evaluation, all with one version', low=1, high=100_000)
+    confirmation_episodes: int = setting(
+        100, 'episodes on fresh goals that a version runs after success_target is met', low=0,
+        high=100_000)
+    success_target: float = setting(
+        0.96, 'share of successes in an evaluation that asks for a confirmation', low=0.0,
+        high=1.0)
+
+
+@dataclass(frozen=True)
+class LearnerSettings(Settings):
+    """The learner: what it learns with, where it keeps things, how often it tells."""
+
+    algorithm: str = setting('sac', 'name of the algorithm')
+    environment: str = setting(
+        '', 'id of the Gymnasium environment the collectors act in; empty for the arm of robot.*')
+    out: str = setting('runs/latest', 'directory of the journal and the checkpoints')
+    threads: int = setting(
+        0, 'threads of torch; 0 takes cores less busy processes', low=0, high=256)
+    busy_processes: int = setting(
+        2, 'processes beside the learner that keep a core busy', low=0, high=256)
+    publish_period: float = setting(
+        0.5, 'time between two candidate policies', unit='s', low=0.01, high=3600.0, live=True)
+    checkpoint_period: float = setting(
+        30.0, 'time between two checkpoints', unit='s', low=1.0, high=86400.0, live=True)
+    journal_period: float = setting(
+        0.05, 'time between two flushes of the journal, each followed by acknowledgements',
+        unit='s', low=0.005, high=1.0)
+    headroom: int = setting(
+        256, 'transitions that collectors may be ahead of the updates they pay for', low=1,
+        high=1_000_000)
+
+
+@dataclass(frozen=True)
+class BroadcasterSettings(Settings):
+    """The broadcaster: which versions it keeps and when it calls one the best."""
+
+    out: str = setting('runs/latest', 'directory of the versions')
+    keep: int = setting(10, 'versions kept on disk, besides the best', low=1, high=100_000)
+    evaluation_episodes: int = setting(
+        50, 'evaluation episodes of one version that make it comparable', low=1, high=100_000)
+
+
+@dataclass(frozen=True)
+class MonitorSettings(Settings):
+    """The monitor: when a training ends, and where its figures go."""
+
+    out: str = setting('runs/latest', 'directory of the figures')
+    time_limit: float = setting(
+        600.0, 'longest training; 0 for none', unit='s', low=0.0, high=1e7)
+    stop_when_confirmed: bool = setting(
+        True, 'end the training once a version was confirmed')
+    status_period: float = setting(
+        5.0, 'time between two plain status lines', unit='s', low=0.1, high=3600.0)
+
+
+@dataclass(frozen=True)
+class PolicyNodeSettings(Settings):
+    """The policy node: which policy, and how long the arm takes to rest without it."""
+
+    policy: str = setting('', 'path of the ONNX policy; empty takes the topic policy/best')
+    autostart: bool = setting(True, 'configure and activate at start')
+    stale_period: float = setting(
+        0.1, 'age of joint_states at which the arm is brought to rest', unit='s', low=0.001,
+        high=10.0)
+
+
+@dataclass(frozen=True)
+class SimulatorSettings(Settings):
+    """The simulator node: PyBullet as if it were hardware."""
+
+    state_rate: float = setting(
+        120.0, 'rate of joint_states', unit='Hz', low=1.0, high=1000.0)
+
+
+@dataclass(frozen=True)
+class ExaminerSettings(Settings):
+    """The examiner: gives the arm goals over topics and scores what it does."""
+
+    goals: int = setting(40, 'how many goals', low=1, high=100_000)
+    seed: int = setting(1000, 'seed of the goals', low=0, high=2**31 - 1)
+    out: str = setting('', 'file for the figures, JSON; empty: none')

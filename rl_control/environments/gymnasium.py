@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any Gymnasium environment with vector observations and actions, as a collector's world."""
+
+import gymnasium
+import numpy as np
+
+from rl_control.environments.environment import Outcome
+from rl_control.errors import Refused
+from rl_control.types import Column, Contract
+
+
+class GymnasiumEnvironment:
+    """A world made by `gymnasium.make(environment_id)`; it has no joints and no limits."""
+
+    def __init__(self, environment_id: str) -> None:
+        try:
+            self._world = gymnasium.make(environment_id)
+        except gymnasium.error.Error as error:
+            raise Refused(
+                f'Gymnasium cannot make {environment_id!r} ({error}); '
+                'name an environment that is installed, such as gymnasium:Pendulum-v1'
+            ) from error
+        self.contract = _contract(environment_id, self._world)
+        self._steps = 0
+        self._seeded = False
+
+    def reset(self, rng: np.random.Generator) -> np.ndarray:
+        """Begin an episode; the world is seeded from `rng` the first time."""
+        seed = None if self._seeded else int(rng.integers(2**31))
+        self._seeded = True
+        observation, _ = self._world.reset(seed=seed)
+        return np.array(observation, dtype=float)
+
+    def step(self, action: np.ndarray) -> Outcome:
+        """Do `action` (a,), clipped to the world's bounds."""
+        space = self._world.action_space
+        applied = np.clip(action, space.low, space.high).astype(space.dtype)
+        observation, reward, terminated, truncated, info = self._world.step(applied)
+        self._steps += 1
+        return Outcome(
+            observation=np.array(observation, dtype=float),
+            reward=float(reward),
+            terminated=bool(terminated),
+            truncated=bool(truncated),
+            applied=np.array(applied, dtype=float),
+            stamp=self._steps * self.contract.control_period,
+            success=bool(info.get('is_success', False)),
+        )
+
+    def close(self) -> None:
+        """Close the world."""
+        self._world.close()
+
+
+def _contract(environment_id: str, world: gymnasium.Env) -> Contract:
+    spaces = {'observations': world.observation_space, 'actions': world.action_space}
+    for what, space in spaces.items():
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise Refused(
+                f'environment {environment_id!r} has {what} {space}; '
+                'choose one whose observations and actions are vectors (Box of one dimension)'
+            )
+    observations, actions = world.observation_space.shape[0], world.action_space.shape[0]
+    rate = world.metadata.get('render_fps') or 20
+    return Contract(
+        robot=f'gymnasium:{environment_id}',
+        task=environment_id,
+        joint_names=(),
+        observation=tuple(Column(f'observation{i}', '1') for i in range(observations)),
+        action=tuple(Column(f'action{i}', '1') for i in range(actions)),
+        action_low=tuple(float(bound) for bound in world.action_space.low),
+        action_high=tuple(float(bound) for bound in world.action_space.high),
+        command_interface='effort',
+        control_period=1.0 / rate,
+    )

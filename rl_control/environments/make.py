@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make an environment from names: of a robot and a task, or of a Gymnasium environment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rl_control.arm import Arm
+from rl_control.config.files import named, read_parameter_file
+from rl_control.config.robot import RobotSettings
+from rl_control.config.task import TaskSettings
+from rl_control.environments.arm import ArmEnvironment
+from rl_control.environments.environment import Environment
+
+GYMNASIUM = 'gymnasium:'
+
+
+def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = None) -> Arm:
+    """Return the arm that the parameter files `robot` and `task` (names or paths) describe."""
+    robot_values = read_parameter_file(named('robots', robot), 'robot')
+    task_values = read_parameter_file(named('tasks', task), 'task')
+    return Arm.make(
+        RobotSettings.from_mapping(robot_values),
+        TaskSettings.from_mapping({**task_values, **(task_settings or {})}),
+    )
+
+
+def simulate(arm: Arm) -> ArmEnvironment:
+    """Return the environment of `arm` in a PyBullet world of its own."""
+    from rl_control.robots.simulator import Simulator  # the arm's computer has no PyBullet
+
+    robot = Simulator(
+        arm.kinematics.urdf, arm.settings.joint_names, arm.control_period)
+    return ArmEnvironment(arm, robot)
+
+
+def make_environment(robot: str, task: str) -> Environment:
+    """Return a simulated arm, or for `gymnasium:ID` that Gymnasium environment."""
+    if robot.startswith(GYMNASIUM):
+        from rl_control.environments.gymnasium import GymnasiumEnvironment
+
+        return GymnasiumEnvironment(robot.removeprefix(GYMNASIUM))
+    return simulate(load_arm(robot, task))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm's environment as a Gymnasium environment, so that other libraries train on it."""
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+
+from rl_control.environments.make import load_arm, simulate
+
+
+class ArmEnv(gymnasium.Env):
+    """
+    `gymnasium.make('rl_control/Reach-v0', robot='iiwa')`.
+
+    `robot` and `task` name a parameter file in config/ or are the path of one. Actions are joint
+    velocities in rad/s; episodes end by truncation alone. `info` has `is_success` and `error`
+    (m). Every reset begins at a start pose.
+    """
+
+    metadata: ClassVar = {'render_modes': ['rgb_array'], 'render_fps': 20}
+
+    def __init__(
+        self, robot: str = 'iiwa', task: str = 'reach', render_mode: str | None = None,
+        **task_settings: Any,
+    ) -> None:
+        self.render_mode = render_mode
+        self._world = simulate(load_arm(robot, task, task_settings))
+        contract = self._world.contract
+        size = len(contract.observation)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+        self.action_space = gymnasium.spaces.Box(
+            np.array(contract.action_low, np.float32), np.array(contract.action_high, np.float32))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin an episode at a fresh start pose with a fresh goal."""
+        super().reset(seed=seed)
+        self._world.restart(self.np_random)
+        return self._world.reset(self.np_random).astype(np.float32), {}
+
+    def step(
+        self, action: np.ndarray,
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Request joint velocities (n,) rad/s for one control period."""
+        outcome = self._world.step(np.asarray(action, dtype=float))
+        info = {'is_success': outcome.success, 'error': outcome.error}
+        return (outcome.observation.astype(np.float32), outcome.reward, outcome.terminated,
+                outcome.truncated, info)
+
+    def render(self) -> np.ndarray | None:
+        """Return the picture (h, w, 3) uint8 of the arm in render mode 'rgb_array'."""
+        return self._world.render() if self.render_mode == 'rgb_array' else None
+
+    def close(self) -> None:
+        """Destroy the world."""
+        self._world.close()
+
+
+def register() -> None:
+    """Make the environments known to Gymnasium (its plug-in entry point calls this)."""
+    gymnasium.register(id='Reach-v0', entry_point=f'{__name__}:ArmEnv')

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only place where a Transition is assembled."""
+
+import numpy as np
+
+from rl_control.environments.environment import Outcome
+from rl_control.types import Transition
+
+
+class Episode:
+    """
+    One episode in the making: keeps what the next transition begins with.
+
+    `number` counts the episodes of a run. Arrays are copied on entry, so that a policy may reuse
+    its buffers.
+    """
+
+    def __init__(self, number: int, observation: np.ndarray) -> None:
+        self.number = number
+        self.steps = 0
+        self.reward_sum = 0.0
+        self.observation = np.array(observation, dtype=float)
+
+    def add(
+        self, action: np.ndarray, log_prob: float, version: int, outcome: Outcome,
+        *, intervention: bool = False,
+    ) -> Transition:
+        """Return the transition of the requested `action` (a,) that led to `outcome`."""
+        next_observation = np.array(outcome.observation, dtype=float)
+        transition = Transition(
+            episode=self.number,
+            step=self.steps,
+            stamp=outcome.stamp,
+            version=version,
+            log_prob=log_prob,
+            observation=self.observation,
+            action=np.array(action, dtype=float),
+            applied=np.array(outcome.applied, dtype=float),
+            reward=outcome.reward,
+            next_observation=next_observation,
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+            intervention=intervention,
+        )
+        self.observation = next_observation
+        self.steps += 1
+        self.reward_sum += outcome.reward
+        return transition
