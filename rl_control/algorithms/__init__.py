@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The algorithms by name; torch is imported when an agent is made, not before."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from rl_control.config.algorithm import AlgorithmSettings, SacSettings
+from rl_control.errors import Refused
+from rl_control.types import Contract
+
+if TYPE_CHECKING:
+    from rl_control.algorithms.agent import Agent
+
+# Name -> (settings, module, class). A new algorithm is one file and one line here.
+ALGORITHMS: dict[str, tuple[type[AlgorithmSettings], str, str]] = {
+    'sac': (SacSettings, 'rl_control.algorithms.sac', 'Sac'),
+}
+
+
+def settings_of(name: str) -> type[AlgorithmSettings]:
+    """Return the settings class of an algorithm; raise Refused for an unknown name."""
+    return _entry(name)[0]
+
+
+def make_agent(name: str, contract: Contract, settings: AlgorithmSettings) -> 'Agent':
+    """Return a fresh agent; raise Refused for an unknown name or another's settings."""
+    kind, module, agent = _entry(name)
+    if type(settings) is not kind:
+        raise Refused(
+            f'algorithm {name} was given {type(settings).__name__}; give it {kind.__name__}'
+        )
+    return getattr(import_module(module), agent)(contract, settings)
+
+
+def _entry(name: str) -> tuple[type[AlgorithmSettings], str, str]:
+    if name not in ALGORITHMS:
+        raise Refused(f'algorithm {name!r} is not known; known are {", ".join(ALGORITHMS)}')
+    return ALGORITHMS[name]

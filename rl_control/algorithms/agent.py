@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the learner knows of an algorithm."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.errors import Refused
+from rl_control.replay import Batch
+from rl_control.types import Contract
+
+
+class Agent(ABC):
+    """
+    An off-policy algorithm on one thread: `update` learns, `policy` acts.
+
+    `policy` is a module with `noise_size` and `normaliser` whose forward takes observation (b, o)
+    in SI units and noise (b, noise_size), zeros for the deterministic action, and returns action
+    (b, a) in SI units, and log_prob (b,) behind it where there is one. `updates` is the number
+    of updates made, hence the policy's version. A subclass fills `networks` and `optimisers`:
+    what stands there is what a checkpoint holds, beside the random generator.
+    """
+
+    policy: nn.Module
+
+    def __init__(self, contract: Contract, settings: AlgorithmSettings) -> None:
+        self.contract = contract
+        self.settings = settings
+        self.updates = 0
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.networks: dict[str, nn.Module] = {}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+
+    @abstractmethod
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """
+        Learn once from `batch`, which is not kept; return what a plot would show.
+
+        The values are scalars without gradient, left as tensors: reading one is the caller's
+        choice, and cost.
+        """
+
+    def observe(self, observation: np.ndarray) -> None:
+        """Take observations (n, o) that came in into the normaliser's statistics."""
+        self.policy.normaliser.observe(torch.from_numpy(np.asarray(observation)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return copies of everything that `load` needs to go on as if never stopped."""
+        return {name: tensor.detach().clone() for name, tensor in self._named().items()}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` of the same algorithm and sizes returned, or raise Refused."""
+        for name, optimiser in self.optimisers.items():
+            _make_state(f'optimiser.{name}', optimiser, tensors)
+        here = self._named()
+        for name in sorted(here.keys() ^ tensors.keys()):
+            side = 'is missing from' if name in here else 'is unknown in'
+            raise Refused(f'tensor {name} {side} the checkpoint; use the settings it had')
+        for name, tensor in here.items():
+            if tensor.shape != tensors[name].shape or tensor.dtype != tensors[name].dtype:
+                raise Refused(
+                    f'tensor {name} is {tensors[name].dtype} {tuple(tensors[name].shape)} in the '
+                    f'checkpoint and {tensor.dtype} {tuple(tensor.shape)} here; '
+                    'use the settings it was made with'
+                )
+        with torch.no_grad():
+            for name, tensor in here.items():
+                tensor.copy_(tensors[name])
+        self.updates = int(tensors['updates'])
+        self.generator.set_state(tensors['generator'])
+
+    def _noise(self, rows: int, columns: int) -> Tensor:
+        """Return standard normal noise (rows, columns) from the agent's own generator."""
+        return torch.randn(rows, columns, generator=self.generator)
+
+    def _named(self) -> dict[str, Tensor]:
+        named = {'updates': torch.tensor(self.updates), 'generator': self.generator.get_state()}
+        for network, module in self.networks.items():
+            for name, tensor in module.state_dict().items():
+                named[f'{network}.{name}'] = tensor
+        for name, optimiser in self.optimisers.items():
+            for index, state in optimiser.state_dict()['state'].items():
+                for key, tensor in state.items():
+                    named[f'optimiser.{name}.{index}.{key}'] = tensor
+        return named
+
+
+def _make_state(
+    prefix: str, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Give `optimiser` the state that lies in `tensors`; a fresh optimiser has none."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(prefix + '.'):
+            index, _, key = name.removeprefix(prefix + '.').partition('.')
+            state.setdefault(int(index), {})[key] = tensor.clone()
+    optimiser.load_state_dict({**optimiser.state_dict(), 'state': state})

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks that the algorithms are made of; scaling lives in them, hence in the ONNX."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rl_control.types import Contract
+
+# A column that hardly moved before learning would turn a small later change into a huge input.
+NORMALISED_LIMIT = 10.0
+
+
+class Normaliser(nn.Module):
+    """
+    Map observations in SI units to about zero mean and unit variance, within ±10.
+
+    `mode` is `none` (identity), `fixed` (statistics until `freeze`) or `running` (always).
+    """
+
+    def __init__(self, size: int, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+        self.register_buffer('mean', torch.zeros(size))
+        self.register_buffer('scale', torch.ones(size))
+        self.register_buffer('count', torch.zeros((), dtype=torch.float64))
+        self.register_buffer('exact_mean', torch.zeros(size, dtype=torch.float64))
+        self.register_buffer('squares', torch.zeros(size, dtype=torch.float64))
+        self.register_buffer('frozen', torch.tensor(mode == 'none'))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return the normalised `observation`, of the same shape."""
+        if self.mode == 'none':
+            return observation
+        centred = (observation - self.mean) * self.scale
+        return torch.clamp(centred, -NORMALISED_LIMIT, NORMALISED_LIMIT)
+
+    @torch.no_grad()
+    def observe(self, observation: Tensor) -> None:
+        """Take `observation` (n, o) into the statistics, by Chan et al. 1979, equation 2.1."""
+        if self.frozen or not len(observation):
+            return
+        observation = observation.double()
+        number = len(observation)
+        total = self.count + number
+        mean = observation.mean(0)
+        difference = mean - self.exact_mean
+        self.squares += (observation - mean).square().sum(0)
+        self.squares += difference.square() * (self.count * number / total)
+        self.exact_mean += difference * (number / total)
+        self.count.copy_(total)
+        deviation = (self.squares / total).sqrt()
+        # A constant column is only centred: dividing by its deviation would amplify rounding.
+        constant = deviation < 1e-6 * (1.0 + self.exact_mean.abs())
+        self.scale.copy_(torch.where(constant, 1.0, 1.0 / deviation.clamp_min(1e-12)))
+        self.mean.copy_(self.exact_mean)
+
+    def freeze(self) -> None:
+        """Keep the statistics from now on, unless they are `running`."""
+        if self.mode == 'fixed':
+            self.frozen.fill_(True)
+
+
+class ActionScale(nn.Module):
+    """Map actions between [-1, 1], where networks live, and the contract's bounds (SI units)."""
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__()
+        low = torch.tensor(contract.action_low, dtype=torch.float64)
+        high = torch.tensor(contract.action_high, dtype=torch.float64)
+        self.register_buffer('low', low.float())
+        self.register_buffer('high', high.float())
+        self.register_buffer('centre', ((high + low) / 2).float())
+        self.register_buffer('half_range', ((high - low) / 2).float())
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        """Return the action in SI units; rounding never takes it beyond a bound."""
+        action = self.centre + self.half_range * normalised
+        return torch.minimum(torch.maximum(action, self.low), self.high)
+
+    def normalise(self, action: Tensor) -> Tensor:
+        """Return the action in SI units as one of [-1, 1]."""
+        return (action - self.centre) / self.half_range
+
+
+class SquashedGaussian(nn.Module):
+    """
+    A Gaussian policy squashed by tanh (Haarnoja et al. 2018b, appendix C).
+
+    `forward` takes observation (b, o) in SI units and noise (b, a), standard normal or zeros for
+    the deterministic action, and returns action (b, a) in SI units and log_prob (b,), the log
+    density per normalised action range.
+    """
+
+    LOG_STD_LIMITS = (-20.0, 2.0)
+
+    def __init__(self, contract: Contract, hidden_sizes: Sequence[int], mode: str) -> None:
+        super().__init__()
+        self.noise_size = len(contract.action)
+        self.normaliser = Normaliser(len(contract.observation), mode)
+        self.action_scale = ActionScale(contract)
+        self.actor = mlp((len(contract.observation), *hidden_sizes, 2 * len(contract.action)))
+
+    def forward(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return action and log_prob, see the class."""
+        action, log_prob = self.sample(self.normaliser(observation), noise)
+        return self.action_scale(action), log_prob
+
+    def sample(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return normalised action and log_prob for an already normalised observation."""
+        mean, log_std = self.actor(observation).chunk(2, dim=-1)
+        log_std = torch.clamp(log_std, *self.LOG_STD_LIMITS)
+        before = mean + noise * log_std.exp()
+        # log N(before | mean, std) - log(1 - tanh(before)^2), the latter without cancellation.
+        squash = 2.0 * (math.log(2.0) - before - nn.functional.softplus(-2.0 * before))
+        gauss = -0.5 * (noise * noise + math.log(2.0 * math.pi)) - log_std
+        return torch.tanh(before), (gauss - squash).sum(-1)
+
+
+class Critics(nn.Module):
+    """
+    Several critics q(s, a) of one shape, evaluated together by batched products.
+
+    `forward` takes normalised observation (b, o) and normalised action (b, a) and returns q
+    (number, b). Stacking halves the count of small operations, which is what small networks pay.
+    """
+
+    def __init__(
+        self, observation_size: int, action_size: int, hidden_sizes: Sequence[int], number: int
+    ) -> None:
+        super().__init__()
+        sizes = (observation_size + action_size, *hidden_sizes, 1)
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for fan_in, fan_out in pairwise(sizes):
+            bound = 1.0 / math.sqrt(fan_in)  # as torch.nn.Linear begins
+            weight, bias = torch.empty(number, fan_in, fan_out), torch.empty(number, 1, fan_out)
+            self.weights.append(nn.Parameter(weight.uniform_(-bound, bound)))
+            self.biases.append(nn.Parameter(bias.uniform_(-bound, bound)))
+
+    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
+        """Return q (number, b), see the class."""
+        layer = torch.cat((observation, action), dim=-1).expand(len(self.weights[0]), -1, -1)
+        *hidden, (head, head_bias) = zip(self.weights, self.biases, strict=True)
+        for weight, bias in hidden:
+            layer = torch.relu(torch.baddbmm(bias, layer, weight))
+        # A product and a sum: a batched product with a result of width 1 is slower.
+        return (layer * head.transpose(1, 2)).sum(-1) + head_bias[:, 0]
+
+
+def mlp(sizes: Sequence[int]) -> nn.Sequential:
+    """Return linear layers of these sizes, the last without ReLU."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+@torch.no_grad()
+def polyak(target: Iterable[Tensor], online: Iterable[Tensor], tau: float) -> None:
+    """Move each target `tau` of the way to its online tensor: target += tau (online - target)."""
+    torch._foreach_lerp_(list(target), list(online), tau)

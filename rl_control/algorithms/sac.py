@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Soft actor-critic, with the temperature learned.
+
+Haarnoja et al. 2018b, 'Soft Actor-Critic Algorithms and Applications', arXiv:1812.05905,
+algorithm 1. Equation numbers below are that paper's.
+"""
+
+from copy import deepcopy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rl_control.algorithms.agent import Agent
+from rl_control.algorithms.networks import Critics, SquashedGaussian, polyak
+from rl_control.config.algorithm import SacSettings
+from rl_control.replay import Batch
+from rl_control.types import Contract
+
+
+class Sac(Agent):
+    """Twin critics, a squashed Gaussian actor and a temperature alpha held to an entropy."""
+
+    settings: SacSettings
+
+    def __init__(self, contract: Contract, settings: SacSettings) -> None:
+        super().__init__(contract, settings)
+        observation_size, action_size = len(contract.observation), len(contract.action)
+        hidden_sizes = settings.hidden_sizes
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.policy = SquashedGaussian(
+                contract, hidden_sizes, settings.observation_normalisation)
+            self.critic = Critics(observation_size, action_size, hidden_sizes, number=2)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+        self.temperature = Temperature(settings.initial_alpha)
+        self.target_entropy = settings.target_entropy * action_size  # appendix D: -dim(A)
+
+        self.critic_optimiser = torch.optim.Adam(
+            self.critic.parameters(), lr=settings.critic_learning_rate, fused=True)
+        self.actor_optimiser = torch.optim.Adam(
+            self.policy.actor.parameters(), lr=settings.actor_learning_rate, fused=True)
+        self.alpha_optimiser = torch.optim.Adam(
+            self.temperature.parameters(), lr=settings.alpha_learning_rate, fused=True)
+        self.networks = {
+            'policy': self.policy, 'critic': self.critic, 'target_critic': self.target_critic,
+            'temperature': self.temperature,
+        }
+        self.optimisers = {
+            'critic': self.critic_optimiser, 'actor': self.actor_optimiser,
+            'alpha': self.alpha_optimiser,
+        }
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Make one step of critics, actor, temperature and targets, in the paper's order."""
+        self.policy.normaliser.freeze()
+        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
+        observation = self.policy.normaliser(observation)
+        next_observation = self.policy.normaliser(next_observation)
+        action = self.policy.action_scale.normalise(action)
+        next_noise, noise = self._noise(2 * len(action), action.shape[1]).chunk(2)
+
+        with torch.no_grad():
+            target_q = self.target_q(reward, discount, next_observation, next_noise)
+        critic_loss = self.critic_loss(observation, action, target_q)
+        step(self.critic_optimiser, critic_loss)
+
+        actor_loss, log_prob = self.actor_loss(observation, noise)
+        step(self.actor_optimiser, actor_loss)
+
+        alpha_loss = self.alpha_loss(log_prob.detach())
+        step(self.alpha_optimiser, alpha_loss)
+
+        polyak(self.target_critic.parameters(), self.critic.parameters(), self.settings.tau)
+        self.updates += 1
+        return {
+            'critic_loss': critic_loss.detach(),
+            'actor_loss': actor_loss.detach(),
+            'alpha': self.temperature().detach(),
+            'entropy': -log_prob.detach().mean(),
+            'target_q': target_q.mean(),
+        }
+
+    def target_q(
+        self, reward: Tensor, discount: Tensor, next_observation: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return target_q (b,): equations 2 and 3, with the smaller of the target critics."""
+        next_action, next_log_prob = self.policy.sample(next_observation, noise)
+        next_q = self.target_critic(next_observation, next_action).amin(0)
+        next_q = next_q - self.temperature() * next_log_prob
+        target_q = reward + self.settings.gamma * discount * next_q
+        return target_q
+
+    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+        """Return equation 5, summed over the two critics."""
+        q = self.critic(observation, action)
+        return 0.5 * (q - target_q).square().mean(1).sum()
+
+    def actor_loss(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return equation 9, and the log_prob (b,) that the temperature is judged by."""
+        action, log_prob = self.policy.sample(observation, noise)
+        q = self.critic(observation, action).amin(0)
+        return (self.temperature().detach() * log_prob - q).mean(), log_prob
+
+    def alpha_loss(self, log_prob: Tensor) -> Tensor:
+        """Return equation 18."""
+        return -(self.temperature() * (log_prob + self.target_entropy)).mean()
+
+
+class Temperature(nn.Module):
+    """The temperature alpha, held as its logarithm so that it stays positive."""
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__()
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(alpha)))
+
+    def forward(self) -> Tensor:
+        """Return alpha, a scalar."""
+        return self.log_alpha.exp()
+
+
+def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Descend `loss` in the optimiser's own parameters, and touch no other's gradient."""
+    parameters = optimiser.param_groups[0]['params']
+    for parameter, gradient in zip(
+        parameters, torch.autograd.grad(loss, parameters), strict=True
+    ):
+        parameter.grad = gradient
+    optimiser.step()

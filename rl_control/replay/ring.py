@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ring of transitions: one preallocated float32 row each, so that a sample is one gather."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rl_control.errors import Refused
+
+NO_ROW = -1
+
+
+class Batch(NamedTuple):
+    """
+    What one update learns from, float32.
+
+    observation (b, o), action (b, a) in SI units, reward (b,), next_observation (b, o) and
+    discount (b,), which is 1 - terminated for single steps. A longer return puts its powers of
+    gamma but one into `discount`, so that the target stays reward + gamma * discount * next_q.
+    """
+
+    observation: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    next_observation: np.ndarray
+    discount: np.ndarray
+
+    @classmethod
+    def views(cls, rows: np.ndarray, observation_size: int, action_size: int) -> 'Batch':
+        """Return the fields of `rows` (n, 2 o + a + 2) as views of it."""
+        action = observation_size + action_size
+        return cls(
+            observation=rows[:, :observation_size],
+            action=rows[:, observation_size:action],
+            reward=rows[:, action],
+            next_observation=rows[:, action + 1:-1],
+            discount=rows[:, -1],
+        )
+
+
+class Ring:
+    """
+    The newest `capacity` transitions of all collectors, sampled uniformly with replacement.
+
+    Rows are copied in and out; `successor` tells which row is the next step of the same episode
+    of the same stream (one collector run), NO_ROW where there is none: never index + 1. A row
+    and its successor leave oldest first, so a successor is always of a row still there. Owned by
+    one thread.
+    """
+
+    def __init__(
+        self, observation_size: int, action_size: int, capacity: int, seed: int
+    ) -> None:
+        self.sizes = (observation_size, action_size)
+        self.capacity = capacity
+        self.total = 0  # rows ever appended; row number k lies at k % capacity
+        self.generator = np.random.default_rng(seed)
+        self.rows = np.zeros((capacity, 2 * observation_size + action_size + 2), np.float32)
+        self.successor = np.full(capacity, NO_ROW, np.int32)
+        self.fields = Batch.views(self.rows, observation_size, action_size)
+        self._newest: dict[str, tuple[int, int, int]] = {}  # stream: row number, episode, step
+        self._sampled = np.empty((0, self.rows.shape[1]), np.float32)
+        self._batch = Batch.views(self._sampled, *self.sizes)
+
+    def __len__(self) -> int:
+        return min(self.total, self.capacity)
+
+    def append(
+        self,
+        stream: str,
+        episode: int,
+        step: int,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: float,
+        next_observation: np.ndarray,
+        discount: float,
+    ) -> None:
+        """Copy one transition in; `extend` is the same for many."""
+        total, fields = self.total, self.fields
+        slot = total % self.capacity
+        fields.observation[slot] = observation
+        fields.action[slot] = action
+        fields.reward[slot] = reward
+        fields.next_observation[slot] = next_observation
+        fields.discount[slot] = discount
+        self._link(stream, total, episode, step)
+        self.successor[slot] = NO_ROW
+        self._newest[stream] = total, episode, step
+        self.total = total + 1
+
+    def extend(
+        self,
+        stream: str,
+        episode: np.ndarray,
+        step: np.ndarray,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        next_observation: np.ndarray,
+        discount: np.ndarray,
+    ) -> None:
+        """Copy n transitions of one stream in, in order; raise Refused for another shape."""
+        number = len(reward)
+        if not number:
+            return
+        given = Batch(observation, action, reward, next_observation, discount)
+        for name, values, field in zip(Batch._fields, given, self.fields, strict=True):
+            if np.shape(values) != (number, *field.shape[1:]):
+                raise Refused(
+                    f'{name} of {number} transitions has shape {np.shape(values)}; '
+                    f'it must be {(number, *field.shape[1:])}'
+                )
+        first, keep = self.total, min(number, self.capacity)
+        slots = np.arange(first + number - keep, first + number) % self.capacity
+        for values, field in zip(given, self.fields, strict=True):
+            field[slots] = values[number - keep:]
+        self._link(stream, first, int(episode[0]), int(step[0]))
+        episode, step = np.asarray(episode)[number - keep:], np.asarray(step)[number - keep:]
+        follows = (episode[1:] == episode[:-1]) & (step[1:] == step[:-1] + 1)
+        self.successor[slots[:-1]] = np.where(follows, slots[1:], NO_ROW)
+        self.successor[slots[-1]] = NO_ROW
+        self.total = first + number
+        self._newest[stream] = self.total - 1, int(episode[-1]), int(step[-1])
+
+    def sample(self, batch_size: int) -> Batch:
+        """Return a batch that the next call overwrites; raise Refused when there is no row."""
+        if not self.total:
+            raise Refused('replay is empty; append transitions before sampling')
+        if len(self._sampled) != batch_size:
+            self._sampled = np.empty((batch_size, self.rows.shape[1]), np.float32)
+            self._batch = Batch.views(self._sampled, *self.sizes)
+        chosen = self.generator.integers(len(self), size=batch_size)
+        # mode 'clip' spares a second buffer; every index is in range.
+        np.take(self.rows, chosen, axis=0, out=self._sampled, mode='clip')
+        return self._batch
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON can hold: counters and the random generator."""
+        return {
+            'total': self.total,
+            'newest': {stream: list(newest) for stream, newest in self._newest.items()},
+            'generator': self.generator.bit_generator.state,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return copies of the rows in use."""
+        return {
+            'rows': self.rows[:len(self)].copy(),
+            'successor': self.successor[:len(self)].copy(),
+        }
+
+    def load(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over what `state` and `arrays` of a ring of the same shape returned."""
+        rows, total = arrays['rows'], int(state['total'])
+        if rows.shape != (min(total, self.capacity), self.rows.shape[1]):
+            raise Refused(
+                f'replay of {total} transitions has rows of shape {rows.shape}; this one needs '
+                f'{(min(total, self.capacity), self.rows.shape[1])}: use the same capacity and '
+                'contract'
+            )
+        self.total = total
+        self._newest = {stream: tuple(newest) for stream, newest in state['newest'].items()}
+        self.generator.bit_generator.state = state['generator']
+        self.rows[:len(self)] = rows
+        self.successor[:len(self)] = arrays['successor']
+
+    def _link(self, stream: str, number: int, episode: int, step: int) -> None:
+        """Make row `number` the successor of the stream's newest, if it is that and still here."""
+        newest = self._newest.get(stream)
+        if (
+            newest is not None
+            and newest[1] == episode
+            and newest[2] + 1 == step
+            and number - newest[0] < self.capacity
+        ):
+            self.successor[newest[0] % self.capacity] = number % self.capacity
