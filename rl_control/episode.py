@@ -3,8 +3,7 @@
 
 import numpy as np
 
-from rl_control.environments.environment import Outcome
-from rl_control.types import Transition
+from rl_control.types import Outcome, Transition
 
 
 class Episode:

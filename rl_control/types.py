@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The values that pass between the rooms: frozen, with shapes and units."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 import hashlib
 import json
 
@@ -145,6 +145,26 @@ class State:
     pose: np.ndarray
     command: Command
     goal: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What one step led to.
+
+    `observation` (o,) is the next one; `applied` (a,) what was done after the limits, in the
+    action's unit; `stamp` in s; `error` the distance from success (NaN where a task has none).
+    """
+
+    observation: np.ndarray
+    reward: float
+    terminated: bool
+    truncated: bool
+    applied: np.ndarray
+    stamp: float
+    success: bool = False
+    error: float = float('nan')
+    goal: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
 
 
 @dataclass(frozen=True, slots=True)

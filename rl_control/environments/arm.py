@@ -4,10 +4,9 @@
 import numpy as np
 
 from rl_control.arm import Arm
-from rl_control.environments.environment import Outcome
 from rl_control.limits import limit
 from rl_control.robots.robot import Robot
-from rl_control.types import Command, State
+from rl_control.types import Command, Outcome, State
 
 
 class ArmEnvironment:
@@ -68,6 +67,11 @@ class ArmEnvironment:
             error=error,
             goal=state.goal,
         )
+
+    def render(self) -> np.ndarray:
+        """Return a picture (h, w, 3) uint8; a simulated robot alone has one."""
+        assert self._state is not None, 'reset comes first'
+        return self._robot.picture(self._state.goal)
 
     def close(self) -> None:
         """Release the robot."""

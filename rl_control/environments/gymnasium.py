@@ -4,9 +4,8 @@
 import gymnasium
 import numpy as np
 
-from rl_control.environments.environment import Outcome
 from rl_control.errors import Refused
-from rl_control.types import Column, Contract
+from rl_control.types import Column, Contract, Outcome
 
 
 class GymnasiumEnvironment:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pybullet
 
+from rl_control.robots.camera import Camera
 from rl_control.types import Command
 
 LEAST_SUBSTEP_RATE = 240.0  # Hz; PyBullet's own default, which its contact solver is made for
@@ -38,6 +39,7 @@ class Simulator:
         self._forces = [by_name[name][10] or 1000.0 for name in joint_names]
         self._blend = _hermite(self._substeps, control_period)
         self._ticks = 0
+        self._camera: Camera | None = None
         self.reset(np.zeros(len(joint_names)))
 
     def read(self) -> tuple[float, np.ndarray, np.ndarray]:
@@ -67,6 +69,12 @@ class Simulator:
         for joint, angle in zip(self._joints, q, strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
         self._command = Command.at_rest(q)
+
+    def picture(self, goal: np.ndarray) -> np.ndarray:
+        """Return a picture (h, w, 3) uint8 of the arm and its goal (3,) m."""
+        if self._camera is None:
+            self._camera = Camera(self._client)
+        return self._camera.picture(goal)
 
     def close(self) -> None:
         """Destroy the world; safe to call twice."""

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of a simulated arm, drawn without a display."""
+
+import numpy as np
+import pybullet
+
+WIDTH, HEIGHT = 320, 320  # pixels
+GOAL_RADIUS = 0.02  # m
+
+
+class Camera:
+    """Looks at the base of one arm in one PyBullet world; shows the goal as a red ball."""
+
+    def __init__(self, client: int) -> None:
+        self._world = {'physicsClientId': client}
+        self._view = pybullet.computeViewMatrixFromYawPitchRoll(
+            cameraTargetPosition=(0.25, 0.0, 0.45), distance=1.9, yaw=55.0, pitch=-25.0, roll=0.0,
+            upAxisIndex=2)
+        self._projection = pybullet.computeProjectionMatrixFOV(
+            fov=45.0, aspect=WIDTH / HEIGHT, nearVal=0.05, farVal=10.0)
+        ball = pybullet.createVisualShape(
+            pybullet.GEOM_SPHERE, radius=GOAL_RADIUS, rgbaColor=(0.9, 0.1, 0.1, 1.0),
+            **self._world)
+        self._goal = pybullet.createMultiBody(baseVisualShapeIndex=ball, **self._world)
+
+    def picture(self, goal: np.ndarray) -> np.ndarray:
+        """Return the picture (h, w, 3) uint8 with the goal (3,) m."""
+        pybullet.resetBasePositionAndOrientation(
+            self._goal, goal, (0.0, 0.0, 0.0, 1.0), **self._world)
+        _, _, pixels, _, _ = pybullet.getCameraImage(
+            WIDTH, HEIGHT, self._view, self._projection, renderer=pybullet.ER_TINY_RENDERER,
+            **self._world)
+        return np.reshape(np.asarray(pixels, np.uint8), (HEIGHT, WIDTH, 4))[:, :, :3].copy()
