@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Qualities of service by what a topic carries; one name per row of the topic table."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def _profile(
+    depth: int,
+    reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
+        durability=durability,
+    )
+
+
+# Depth is no promise: what overflows is sent again by rl_control.delivery.
+TRANSITIONS = _profile(64)
+# The newest value for whoever comes late: policies, goals, acknowledgements.
+LATCHED = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+ACKNOWLEDGE = LATCHED
+POLICY = LATCHED
+GOAL = LATCHED
+ROBOT_DESCRIPTION = LATCHED
+EPISODES = _profile(64)
+METRICS = _profile(10)
+DIAGNOSTICS = _profile(10)
+# As rclpy's sensor data profile: the newest sample matters, an old one is not sent again.
+SENSOR = _profile(5, reliability=ReliabilityPolicy.BEST_EFFORT)
+# A command that waits behind an older one is worse than none.
+COMMAND = _profile(1)
+# What a person or a driver says: takeover, score, success, protective stop.
+OPERATOR = _profile(10)
+# Two subscriptions, so that publishers of either durability and reliability are heard.
+ESTOP = _profile(10, reliability=ReliabilityPolicy.BEST_EFFORT)
+ESTOP_LATCHED = _profile(
+    1, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+CLOCK = _profile(1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The columns of the tables: transitions, episodes and acknowledgements."""
+
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+
+from rl_control.errors import Refused
+from rl_control.types import Contract, Transition
+
+STEP_COLUMNS = (
+    'episode', 'step', 'stamp', 'version', 'log_prob', 'reward', 'terminated', 'truncated',
+    'intervention',
+)
+ACKNOWLEDGE_COLUMNS = ('acknowledged', 'granted')
+TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2
+
+
+def transition_columns(contract: Contract) -> tuple[str, ...]:
+    """Return the columns of a transition of this contract; raise Refused for an unusable name."""
+    observation = [column.name for column in contract.observation]
+    action = [column.name for column in contract.action]
+    for name in (*observation, *action):
+        if not name or ',' in name:
+            raise Refused(f'contract has column {name!r}; use a name without commas')
+    return (
+        *STEP_COLUMNS,
+        *(f'observation.{name}' for name in observation),
+        *(f'action.{name}' for name in action),
+        *(f'applied.{name}' for name in action),
+        *(f'next_observation.{name}' for name in observation),
+    )
+
+
+def transition_row(transition: Transition) -> np.ndarray:
+    """Return the transition as one row (m,) in the order of `transition_columns`."""
+    t = transition
+    return np.concatenate([
+        (t.episode, t.step, t.stamp, t.version, t.log_prob, t.reward, t.terminated, t.truncated,
+         t.intervention),
+        t.observation, t.action, t.applied, t.next_observation,
+    ])
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionRows:
+    """
+    Transitions by field, each array with n rows.
+
+    `episode`, `step`, `version` (n,) int64; `stamp` s, `log_prob`, `reward` (n,); `terminated`,
+    `truncated`, `intervention` (n,) bool; `observation`, `next_observation` (n, o); `action`,
+    `applied` (n, a).
+    """
+
+    episode: np.ndarray
+    step: np.ndarray
+    stamp: np.ndarray
+    version: np.ndarray
+    log_prob: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    intervention: np.ndarray
+    observation: np.ndarray
+    action: np.ndarray
+    applied: np.ndarray
+    next_observation: np.ndarray
+
+    @classmethod
+    def read(cls, rows: np.ndarray, contract: Contract) -> 'TransitionRows':
+        """Return the fields of `rows` (n, m), which `validate_rows` found good, as copies."""
+        parts = _parts(rows, contract)
+        for name in ('episode', 'step', 'version'):
+            parts[name] = parts[name].astype(np.int64)
+        for name in ('terminated', 'truncated', 'intervention'):
+            parts[name] = parts[name] != 0.0
+        return cls(**{name: np.array(part) for name, part in parts.items()})
+
+    def __len__(self) -> int:
+        return len(self.episode)
+
+    def transition(self, index: int) -> Transition:
+        """Return one row as a Transition."""
+        row = {item.name: getattr(self, item.name)[index] for item in fields(self)}
+        return Transition(**{
+            name: value.item() if np.ndim(value) == 0 else value for name, value in row.items()
+        })
+
+
+def validate_rows(rows: np.ndarray, contract: Contract) -> tuple[np.ndarray, dict[str, int]]:
+    """
+    Return which of `rows` (n, m) may be stored, (n,) bool, and how many may not, by reason.
+
+    A row counts once, under the first reason that holds for it. `log_prob` may be NaN, which
+    says that there is none.
+    """
+    parts = _parts(rows, contract)
+    good = np.ones(len(rows), dtype=bool)
+    refused: dict[str, int] = {}
+
+    def demand(reason: str, holds: np.ndarray) -> None:
+        if count := int((good & ~holds).sum()):
+            refused[reason] = count
+        good[:] &= holds
+
+    for name in ('observation', 'action', 'applied', 'next_observation'):
+        demand(f'{name} is not finite', np.isfinite(parts[name]).all(axis=1))
+    for name in ('reward', 'stamp'):
+        demand(f'{name} is not finite', np.isfinite(parts[name]))
+    demand('log_prob is infinite', ~np.isinf(parts['log_prob']))
+    for name in ('terminated', 'truncated', 'intervention'):
+        demand(f'{name} is neither 0 nor 1', np.isin(parts[name], (0.0, 1.0)))
+    for name, low in (('episode', 0), ('step', 0), ('version', -1)):
+        part = parts[name]
+        whole = (part == np.floor(part)) & (part >= low) & (part < 2.0**53)
+        demand(f'{name} is not an integer from {low}', whole)
+    return good, refused
+
+
+def _parts(rows: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
+    """Return views of `rows` by field name."""
+    o, a = len(contract.observation), len(contract.action)
+    steps = len(STEP_COLUMNS)
+    ends = np.cumsum([steps, o, a, a, o])
+    if rows.ndim != 2 or rows.shape[1] != ends[-1]:
+        raise Refused(
+            f'transitions have shape {rows.shape} but the contract has {ends[-1]} columns; '
+            'use a sender of the same contract'
+        )
+    parts = {name: rows[:, index] for index, name in enumerate(STEP_COLUMNS)}
+    names = ('observation', 'action', 'applied', 'next_observation')
+    for name, start, end in zip(names, ends[:-1], ends[1:], strict=True):
+        parts[name] = rows[:, start:end]
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """
+    One finished episode.
+
+    `length` in steps, `success` 0 or 1, `version` of the policy, `phase` one of TRAINING,
+    EVALUATION, CONFIRMATION, `stamp` in s at its end, goal and distance in m (NaN where the task
+    has none), `episode_return` without discount.
+    """
+
+    episode: int
+    episode_return: float
+    length: int
+    success: float
+    version: int
+    phase: int
+    stamp: float
+    goal_x: float = float('nan')
+    goal_y: float = float('nan')
+    goal_z: float = float('nan')
+    final_distance: float = float('nan')
+
+    def to_row(self) -> np.ndarray:
+        """Return the row (m,) in the order of EPISODE_COLUMNS."""
+        return np.array(astuple(self), dtype=np.float64)
+
+    @classmethod
+    def from_row(cls, row: np.ndarray) -> 'EpisodeRow':
+        """Read what `to_row` wrote; raise Refused for a row that says nothing sensible."""
+        whole = {'episode', 'length', 'version', 'phase'}
+        names = [item.name for item in fields(cls)]
+        values = dict(zip(names, np.asarray(row, dtype=float).tolist(), strict=True))
+        for name in names[:7]:
+            value = values[name]
+            if not np.isfinite(value) or (name in whole and value != int(value)):
+                raise Refused(f'episode row has {name} {value}; it must be a finite number')
+        if values['phase'] not in (TRAINING, EVALUATION, CONFIRMATION):
+            raise Refused(f'episode row has phase {values["phase"]}; it must be 0, 1 or 2')
+        return cls(**{
+            name: int(value) if name in whole else value for name, value in values.items()
+        })
+
+
+# `return` is a word of Python, hence the longer name of the field.
+EPISODE_COLUMNS = tuple(
+    item.name.removeprefix('episode_') for item in fields(EpisodeRow)
+)
