@@ -111,7 +111,8 @@ class SquashedGaussian(nn.Module):
 
     def sample(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return normalised action and log_prob for an already normalised observation."""
-        mean, log_std = self.actor(observation).chunk(2, dim=-1)
+        both = self.actor(observation)
+        mean, log_std = both[:, :self.noise_size], both[:, self.noise_size:]
         log_std = torch.clamp(log_std, *self.LOG_STD_LIMITS)
         before = mean + noise * log_std.exp()
         # log N(before | mean, std) - log(1 - tanh(before)^2), the latter without cancellation.

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a torch policy to an ONNX file, verified before it is published."""
+
+from copy import deepcopy
+import logging
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from rl_control.errors import Refused
+from rl_control.policy import FORMAT, OnnxPolicy, TestVectors
+from rl_control.types import Contract
+
+OPSET = 18  # with IR version 10: what runtimes on robots have; the exporter's own is newer
+PARITY = 1e-5  # of the action range, the largest error with which a policy is published
+
+
+class Exporter:
+    """
+    Turn the versions of one policy into ONNX files.
+
+    Tracing takes seconds and is done once; a version replaces the weights by name, in less than
+    a millisecond. A copy of the policy is kept, so that `verify` may run on another thread
+    than the one that trains and calls `export`, as long as only one of the two runs at a time.
+    """
+
+    def __init__(self, policy: nn.Module, contract: Contract, algorithm: str, run: str) -> None:
+        self.policy = policy
+        self.contract = contract
+        self.noise_size = policy.noise_size
+        self._generator = np.random.default_rng(0)
+        self._copy = deepcopy(policy).eval().requires_grad_(False)
+        self._model = _trace(self._copy, len(contract.observation), self.noise_size)
+        self._tensors = self._copy.state_dict()
+        self._weights = {
+            tensor.name: tensor for tensor in self._model.graph.initializer
+            if tensor.name in self._tensors
+        }
+        for name, _ in self._copy.named_parameters():
+            if name not in self._weights:
+                raise RuntimeError(f'the traced graph has lost the weights {name}')
+        self._metadata = {
+            'format': FORMAT,
+            'contract': contract.to_json(),
+            'contract_hash': contract.hash,
+            'robot': contract.robot,
+            'algorithm': algorithm,
+            'run': run,
+        }
+
+    def export(self, version: int, training_steps: int) -> bytes:
+        """Return the file of the policy as it is now, after `version` updates."""
+        with torch.no_grad():
+            for name, tensor in self.policy.state_dict().items():
+                self._tensors[name].copy_(tensor)
+        for name, weights in self._weights.items():
+            weights.raw_data = _bytes(self._tensors[name])
+        metadata = {
+            **self._metadata,
+            'version': str(version),
+            'training_steps': str(training_steps),
+            **self._vectors().write(),
+        }
+        del self._model.metadata_props[:]
+        onnx.helper.set_model_props(self._model, metadata)
+        return self._model.SerializeToString()
+
+    def verify(self, data: bytes, draws: int = 64) -> float:
+        """
+        Return the largest difference of torch and ONNX in `draws` actions, per action range.
+
+        `data` is what `export` returned last. Raise Refused where it is above PARITY.
+        """
+        loaded = OnnxPolicy(data, 'exported policy')
+        observation, noise = self._inputs(draws)
+        expected = self._act(observation, noise)
+        actions = np.stack([
+            loaded.act(*inputs)[0] for inputs in zip(observation, noise, strict=True)])
+        span = np.subtract(self.contract.action_high, self.contract.action_low)
+        error = float(np.max(np.abs(actions - expected) / span))
+        if not error <= PARITY:
+            raise Refused(
+                f'policy version {loaded.version} differs by {error:.2g} of the action range '
+                f'between torch and onnxruntime, more than {PARITY:g}; it is not published'
+            )
+        return error
+
+    def _vectors(self) -> TestVectors:
+        observation, noise = self._inputs(TestVectors.NUMBER)
+        return TestVectors((observation, noise, self._act(observation, noise)))
+
+    def _inputs(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs around the data seen, a half without noise, a quarter far out."""
+        normaliser = self._copy.normaliser
+        draws = self._generator.standard_normal((number, len(self.contract.observation)))
+        draws[number // 2:] *= 3.0
+        draws[number * 3 // 4:] *= 4.0
+        observation = normaliser.mean.numpy() + draws / normaliser.scale.numpy()
+        noise = self._generator.standard_normal((number, self.noise_size))
+        noise[::2] = 0.0
+        return observation.astype(np.float32), noise.astype(np.float32)
+
+    def _act(self, observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            result = self._copy(torch.from_numpy(observation), torch.from_numpy(noise))
+        return (result[0] if isinstance(result, tuple) else result).numpy()
+
+
+def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.ModelProto:
+    """
+    Return the graph of `policy` with a batch of one.
+
+    The exporter's optimiser folds what it takes for a constant, and drops an addition of zeros
+    or a product with ones: with the weights of this moment that would be wrong for later ones.
+    So a copy with random weights is traced, of which none is a zero or a one.
+    """
+    generator = torch.Generator().manual_seed(0)
+    traced = deepcopy(policy)
+    for tensor in traced.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 1.5)
+    inputs = torch.zeros(1, observation_size), torch.zeros(1, noise_size)
+    with torch.no_grad():
+        outputs = traced(*inputs)
+    names = ['action', 'log_prob'] if isinstance(outputs, tuple) else ['action']
+    level = logging.getLogger('torch.onnx').level
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # it tells of every absent extra
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            program = torch.onnx.export(
+                traced, inputs, input_names=['observation', 'noise'], output_names=names,
+                opset_version=OPSET, dynamo=True, optimize=True, verbose=False)
+    finally:
+        logging.getLogger('torch.onnx').setLevel(level)
+    model = program.model_proto
+    # The exporter notes stack traces with the paths of this machine at each node.
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input,
+                 *model.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ''
+    return model
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return np.ascontiguousarray(tensor.numpy(), '<f4').tobytes()
