@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The limits of position, velocity, acceleration and jerk: the last thing before any command.
+
+Each command is a sample of a continuous profile of piecewise constant jerk that brings the joint
+to a velocity in the shortest time. It is taken if the joint can still come to rest inside its
+position limits afterwards; if not, the velocity is moved towards 0, whose profile is the stop.
+
+Own code, not `ruckig` (Berscheid and Kröger 2021, "Jerk-limited Real-time Trajectory Generation
+with Arbitrary Target States"), whose free version keeps no position limits; what is left, the
+profile to a velocity, is a closed form of a few lines, which keeps this last step readable.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+import math
+
+import numpy as np
+
+from rl_control.config.robot import RobotSettings
+from rl_control.errors import Refused
+from rl_control.kinematics import Kinematics
+from rl_control.types import Command
+
+SLACK = 1e-10  # rad: rounding at a limit, not an excess to return from
+RETURN = 0.1  # of the velocity limit: least speed back from outside the position limits
+BISECTIONS = 16  # the velocity is found to 2^-16 of the request
+
+
+class NonFinite(ValueError):
+    """A request or command has NaN or infinity in it; nothing of it may be sent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """
+    What each joint may do; arrays (n,), copied and read-only.
+
+    `position_low`, `position_high` in rad, `velocity` in rad/s, `acceleration` in rad/s²,
+    `jerk` in rad/s³; m instead of rad for a prismatic joint. `joint_names` are for messages.
+    """
+
+    position_low: np.ndarray
+    position_high: np.ndarray
+    velocity: np.ndarray
+    acceleration: np.ndarray
+    jerk: np.ndarray
+    joint_names: tuple[str, ...] = ()
+    rows: tuple[tuple[float, ...], ...] = field(init=False, repr=False)  # one a joint, for `limit`
+
+    def __post_init__(self) -> None:
+        names = ('position_low', 'position_high', 'velocity', 'acceleration', 'jerk')
+        table = np.array([np.ravel(getattr(self, name)) for name in names], dtype=float)
+        table.setflags(write=False)
+        joints = self.joint_names or tuple(f'joint {i}' for i in range(table.shape[1]))
+        for joint, (low, high, *rest) in zip(joints, table.T.tolist(), strict=True):
+            if not low < high:
+                raise Refused(f'{joint} has a lower position limit of {low} and an upper of '
+                              f'{high}; the lower must be below the upper')
+            for name, value in zip(names[2:], rest, strict=True):
+                if not 0.0 < value < math.inf:
+                    raise Refused(f'{joint} has a {name} limit of {value}; it must be positive '
+                                  'and finite, in the settings and in the URDF')
+        for name, row in zip(names, table, strict=True):
+            object.__setattr__(self, name, row)
+        object.__setattr__(self, 'joint_names', joints)
+        object.__setattr__(self, 'rows', tuple(map(tuple, table.T.tolist())))
+
+    @classmethod
+    def of(cls, robot: RobotSettings, kinematics: Kinematics) -> 'Limits':
+        """
+        Return a robot's limits: its settings, never beyond its URDF.
+
+        Raises Refused for soft limits outside the URDF's or inverted, and for a home outside.
+        """
+        joints = kinematics.joint_names
+
+        def per_joint(name: str, absent: np.ndarray) -> np.ndarray:
+            values = getattr(robot, name) or absent
+            if len(values) not in (1, len(joints)):
+                raise Refused(f'robot.{name} has {len(values)} values; '
+                              f'give 1 or {len(joints)}, one for each of {", ".join(joints)}')
+            return np.broadcast_to(np.array(values, dtype=float), len(joints))
+
+        low = per_joint('position_low', tuple(kinematics.position_low))
+        high = per_joint('position_high', tuple(kinematics.position_high))
+        home = per_joint('home', (0.0,))
+        for joint, soft, hard in zip(joints, low, kinematics.position_low, strict=True):
+            if soft < hard:
+                raise Refused(f'robot.position_low of {joint} is {soft}, below the {hard} of the '
+                              f'URDF; raise it')
+        for joint, soft, hard in zip(joints, high, kinematics.position_high, strict=True):
+            if soft > hard:
+                raise Refused(f'robot.position_high of {joint} is {soft}, above the {hard} of '
+                              f'the URDF; lower it')
+        limits = cls(
+            low, high,
+            np.minimum(per_joint('velocity_limit', ()), kinematics.velocity_limit),
+            per_joint('acceleration_limit', ()), per_joint('jerk_limit', ()), joints)
+        for joint, at, least, most in zip(joints, home, low, high, strict=True):
+            if not least <= at <= most:
+                raise Refused(f'robot.home of {joint} is {at}, outside its limits {least} to '
+                              f'{most}; move it inside')
+        return limits
+
+
+def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> Command:
+    """
+    Return the command `dt` s after `previous` that follows `request` (n,) rad/s within limits.
+
+    `previous` is this function's own last output. For any requests and any `dt`, position,
+    velocity, acceleration and jerk keep their limits at and between the samples. From outside,
+    each excess falls as fast as its derivatives' limits allow, and a joint that stands outside
+    its position limits returns by itself. Raises NonFinite before anything is computed, Refused
+    for `dt` <= 0.
+    """
+    rows = _rows(request, previous, dt, limits)
+    return _command([_limited(*row, dt, *about)
+                     for row, about in zip(rows, limits.rows, strict=True)])
+
+
+def stop(previous: Command, dt: float, limits: Limits) -> Command:
+    """
+    Return the command `dt` s after `previous` on the shortest way to rest.
+
+    Inside the limits this is `limit` of the request 0. A joint that stands outside them stays
+    where it is: stopping starts no motion.
+    """
+    rows = _rows(np.zeros(len(limits.rows)), previous, dt, limits)
+    return _command([_toward(0.0, q, v, a, dt, a_max, j)
+                     for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)])
+
+
+def stopping(command: Command, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
+    """Return the time (n,) s that `stop` takes from `command` and where (n,) rad it ends."""
+    rows = _rows(np.zeros(len(limits.rows)), command, 1.0, limits)
+    times, ends = [], []
+    for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True):
+        time = sum(_plan(0.0, v, a, a_max, j)[2:])
+        times.append(time)
+        ends.append(_toward(0.0, q, v, a, time, a_max, j)[0])
+    return np.array(times), np.array(ends)
+
+
+def profile(command: Command, limits: Limits, times: Iterable[float]) -> list[Command]:
+    """Return the stop from `command` at `times` in s after it, each >= 0."""
+    return [stop(command, time, limits) if time else command for time in times]
+
+
+def _rows(
+    request: np.ndarray, previous: Command, dt: float, limits: Limits
+) -> list[tuple[float, float, float, float]]:
+    """Return (request, q, dq, ddq) of each joint, all of them finite."""
+    columns = [np.asarray(column, dtype=float).tolist()
+               for column in (request, previous.q, previous.dq, previous.ddq)]
+    if not all(map(math.isfinite, chain(*columns))):
+        raise NonFinite(f'request {columns[0]} or previous command {columns[1:]} is not finite')
+    if not 0.0 < dt < math.inf:
+        raise Refused(f'dt is {dt} s; it must be positive')
+    if any(len(column) != len(limits.rows) for column in columns):
+        raise Refused(f'request and previous command have {[len(column) for column in columns]} '
+                      f'joints; give {len(limits.rows)}, one for each of '
+                      f'{", ".join(limits.joint_names)}')
+    return list(zip(*columns, strict=True))
+
+
+def _command(joints: list[tuple[float, float, float]]) -> Command:
+    return Command(*np.array(list(zip(*joints, strict=True))))
+
+
+def _limited(
+    request: float, q: float, v: float, a: float, dt: float,
+    low: float, high: float, v_max: float, a_max: float, j: float,
+) -> tuple[float, float, float]:
+    """Return one joint's (q, dq, ddq) after `dt`."""
+    target = min(max(request, -v_max), v_max)
+    if q > high + SLACK:
+        target = min(target, -RETURN * v_max)
+    elif q < low - SLACK:
+        target = max(target, RETURN * v_max)
+    after = _toward(target, q, v, a, dt, a_max, j)
+    # A bound on the way to rest, cheap and enough far from the limits: the speed never exceeds
+    # `peak`, and the time is at most that of ddq to 0, then of `peak` to 0.
+    peak = abs(after[1]) + after[2] * after[2] / (2.0 * j)
+    reach = peak * (abs(after[2]) / j + peak / a_max + a_max / j)
+    if low + reach <= after[0] <= high - reach:
+        return after
+    # What the stop reaches anyway is allowed, so that the stop always is, and nothing more.
+    least, most = _span(q, v, a, a_max, j)
+    low, high = min(low, least), max(high, most)
+    if _inside(after, low, high, a_max, j):
+        return after
+    safe, after = 0.0, _toward(0.0, q, v, a, dt, a_max, j)
+    unsafe = target
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (safe + unsafe)
+        candidate = _toward(middle, q, v, a, dt, a_max, j)
+        if _inside(candidate, low, high, a_max, j):
+            safe, after = middle, candidate
+        else:
+            unsafe = middle
+    return after
+
+
+def _inside(
+    state: tuple[float, float, float], low: float, high: float, a_max: float, j: float
+) -> bool:
+    least, most = _span(*state, a_max, j)
+    return low <= least and most <= high
+
+
+def _plan(
+    target: float, v: float, a: float, a_max: float, j: float
+) -> tuple[float, float, float, float, float]:
+    """
+    Return the shortest way to velocity `target` and acceleration 0, |a| <= `a_max`.
+
+    It is (first jerk, last jerk, times of the first, of none, of the last). With a brought
+    to 0 at once the velocity would become v + a|a|/2j; `target` lies on one side of it, and
+    towards that side a rises to a peak (a_max at the most) and falls back to 0.
+    """
+    sign = 1.0 if target >= v + a * abs(a) / (2.0 * j) else -1.0
+    rise, a = sign * (target - v), sign * a
+    if a > a_max:  # outside: fall to a_max first, then stay there
+        held = max(0.0, (rise - a * a / (2.0 * j)) / a_max)
+        return -sign * j, -sign * j, (a - a_max) / j, held, a_max / j
+    peak = math.sqrt(max(0.0, j * rise + 0.5 * a * a))
+    held = 0.0
+    if peak > a_max:
+        peak = a_max
+        held = max(0.0, (rise - (a_max * a_max - 0.5 * a * a) / j) / a_max)
+    return sign * j, -sign * j, max(0.0, (peak - a) / j), held, peak / j
+
+
+def _toward(
+    target: float, q: float, v: float, a: float, dt: float, a_max: float, j: float
+) -> tuple[float, float, float]:
+    """Return (q, dq, ddq) after `dt` on the shortest way to velocity `target`."""
+    first, last, rising, held, falling = _plan(target, v, a, a_max, j)
+    for jerk, time in ((first, rising), (0.0, held), (last, falling)):
+        t = min(time, dt)
+        q += t * (v + t * (0.5 * a + t * jerk / 6.0))
+        v += t * (a + 0.5 * t * jerk)
+        a += t * jerk
+        if time > dt:
+            return q, v, a
+        dt -= t
+    return q + dt * target, target, 0.0  # exactly, so that rest is rest
+
+
+def _span(q: float, v: float, a: float, a_max: float, j: float) -> tuple[float, float]:
+    """Return the least and the greatest position on the shortest way to rest."""
+    first, _, *times = _plan(0.0, v, a, a_max, j)
+    end = _toward(0.0, q, v, a, sum(times), a_max, j)[0]
+    low, high = min(q, end), max(q, end)
+    if v * (v + a * abs(a) / (2.0 * j)) < 0.0:
+        # dq goes through 0 while the first jerk still brings ddq to 0: the root of dq(t) there.
+        t = 2.0 * v / (-a + math.copysign(math.sqrt(max(0.0, a * a - 2.0 * v * first)), v))
+        turn = q + t * (v + t * (0.5 * a + t * first / 6.0))
+        low, high = min(low, turn), max(high, turn)
+    return low, high
