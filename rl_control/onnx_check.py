@@ -6,8 +6,9 @@ A policy is a small fixed graph of plain arithmetic. Whatever else the format ca
 beside it, functions, loops, custom operators, sizes that are not known, is refused.
 """
 
+import math
+
 from google.protobuf.message import DecodeError
-import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto
 
@@ -90,7 +91,7 @@ def _tensor_problems(tensor: TensorProto):
     if tensor.data_type not in _BYTES:
         yield f'has weights {tensor.name!r} of an unusual type'
     elif any(size < 0 for size in tensor.dims) or (
-        len(tensor.raw_data) != np.prod(tensor.dims, dtype=object) * _BYTES[tensor.data_type]
+        len(tensor.raw_data) != math.prod(tensor.dims) * _BYTES[tensor.data_type]
     ):
         yield f'has weights {tensor.name!r} that do not fill their shape'
 
@@ -121,7 +122,7 @@ def _require_small(model: onnx.ModelProto, name: str) -> None:
                     f'{name} computes {output!r}, whose size is not fixed; '
                     'take a file that rl_control exported'
                 )
-            total += int(np.prod([dim.dim_value for dim in dims], dtype=object))
+            total += math.prod(dim.dim_value for dim in dims)
     if total > VALUE_LIMIT:
         raise Refused(
             f'{name} computes {total} numbers, more than {VALUE_LIMIT}; use a smaller network'
