@@ -36,7 +36,10 @@ from rl_control.ros.rows import (
     EVALUATION,
     TRAINING,
     EpisodeRow,
+    Origin,
     TransitionRows,
+    acknowledge_table,
+    read_acknowledge,
     transition_columns,
     transition_row,
     validate_rows,
@@ -56,12 +59,13 @@ from rl_control.types import Command
 __all__ = [
     'ACKNOWLEDGE_COLUMNS', 'CONFIRMATION', 'EPISODE_COLUMNS', 'ERROR', 'EVALUATION', 'OK', 'STALE',
     'TRAINING', 'WARN', 'Acknowledge', 'Clock', 'Diagnostics', 'EpisodeRow', 'Episodes', 'Flag',
-    'ForwardCommand', 'Goal', 'JointReader', 'JointState', 'Number', 'Policy', 'SetFlag', 'Table',
-    'Text', 'Trajectory', 'TransitionRows', 'Transitions', 'Trigger', 'decode_policy',
-    'decode_table', 'decode_table_cdr', 'diagnostics', 'encode_policy', 'encode_table', 'flag',
-    'forward_command', 'goal_message', 'joint_state', 'joint_trajectory', 'number', 'read_flag',
-    'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number', 'read_stamp',
-    'stamp_message', 'transition_columns', 'transition_row', 'type_name', 'validate_rows',
+    'ForwardCommand', 'Goal', 'JointReader', 'JointState', 'Number', 'Origin', 'Policy', 'SetFlag',
+    'Table', 'Text', 'Trajectory', 'TransitionRows', 'Transitions', 'Trigger', 'acknowledge_table',
+    'decode_policy', 'decode_table', 'decode_table_cdr', 'diagnostics', 'encode_policy',
+    'encode_table', 'flag', 'forward_command', 'goal_message', 'joint_state', 'joint_trajectory',
+    'number', 'read_acknowledge', 'read_flag', 'read_forward_command', 'read_goal',
+    'read_joint_trajectory', 'read_number', 'read_stamp', 'stamp_message', 'transition_columns',
+    'transition_row', 'type_name', 'validate_rows',
 ]
 
 Transitions = Acknowledge = Episodes = ForwardCommand = Float64MultiArray

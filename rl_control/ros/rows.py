@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The columns of the tables: transitions, episodes and acknowledgements."""
 
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
 
 import numpy as np
 
 from rl_control.errors import Refused
+from rl_control.ros.table import Table, require_columns
 from rl_control.types import Contract, Transition
 
 STEP_COLUMNS = (
     'episode', 'step', 'stamp', 'version', 'log_prob', 'reward', 'terminated', 'truncated',
     'intervention',
 )
+NAME_LIMIT = 256
 ACKNOWLEDGE_COLUMNS = ('acknowledged', 'granted')
 TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2
 
@@ -132,6 +135,67 @@ def _parts(rows: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
     for name, start, end in zip(names, ends[:-1], ends[1:], strict=True):
         parts[name] = rows[:, start:end]
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """
+    Who made the rows of a table, in its header.
+
+    `first_sequence` is the number of the first row within the run, `oldest` that of the oldest
+    row which the collector could still send.
+    """
+
+    collector: str
+    run: str
+    contract_hash: str
+    first_sequence: int = 0
+    oldest: int = 0
+
+    def to_header(self) -> dict[str, str | int]:
+        """Return the header of the table."""
+        return asdict(self)
+
+    @classmethod
+    def from_header(cls, header: Mapping, contract_hash: str | None = None) -> 'Origin':
+        """Read a table's header; raise Refused if incomplete or of another contract."""
+        for item in fields(cls):
+            value = header.get(item.name)
+            if item.type is int:
+                good = isinstance(value, int) and 0 <= value < 2**53
+            else:
+                good = isinstance(value, str) and 0 < len(value) <= NAME_LIMIT
+            if not good:
+                raise Refused(
+                    f'table header has {item.name} {str(value)[:40]!r}; '
+                    'use a collector of this package'
+                )
+        origin = cls(**{item.name: header[item.name] for item in fields(cls)})
+        if contract_hash is not None and origin.contract_hash != contract_hash:
+            raise Refused(
+                f'collector {origin.collector} has contract {origin.contract_hash[:12]} but '
+                f'{contract_hash[:12]} is learned; give both the same robot and task files'
+            )
+        return origin
+
+
+def acknowledge_table(runs: Sequence[str], rows: np.ndarray) -> Table:
+    """Return the table that tells each run its (acknowledged, granted), `rows` (n, 2)."""
+    return Table(ACKNOWLEDGE_COLUMNS, rows, {'runs': list(runs)})
+
+
+def read_acknowledge(table: Table) -> dict[str, tuple[int, int]]:
+    """Return (acknowledged, granted) by run; raise Refused for a table that is not one."""
+    require_columns(table.columns, ACKNOWLEDGE_COLUMNS)
+    runs, rows = table.header.get('runs'), table.rows
+    if not isinstance(runs, list) or len(runs) != len(rows):
+        raise Refused(f'acknowledgement has runs {runs!r} for {len(rows)} rows; give one per row')
+    if not (np.isfinite(rows).all() and (rows >= 0).all() and (rows < 2.0**53).all()):
+        raise Refused(f'acknowledgement has rows {rows.tolist()}; they must count from 0')
+    return {
+        run: (int(acknowledged), int(granted))
+        for run, (acknowledged, granted) in zip(runs, rows, strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Exactly once: rows numbered by their collector, acknowledged when they are safe at the learner.
+
+A sliding window with cumulative acknowledgement and go-back-N, as in RFC 9293, and credit as in
+HTTP/2 flow control (RFC 9113, 5.2): a collector sends, and a simulator produces, no more than was
+granted, so the learner sets the pace. No clock is read here: `now` is steady time in s.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+import os
+from pathlib import Path
+
+import numpy as np
+
+from rl_control.errors import Refused
+
+BATCH = 64
+# Rows on their way at once: half of what a reader of depth 64 holds, so that a long backlog does
+# not overrun it.
+WINDOW = 32 * BATCH
+
+
+class Outbox:
+    """
+    Keeps the rows of one collector run until the learner has them, and says what to send.
+
+    The newest rows that do not fit into memory go to the file `spill`, a ring like the memory,
+    so that neither grows. One thread uses an outbox.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        capacity_rows: int = 10_000,
+        spill: Path | None = None,
+        spill_rows: int = 1_000_000,
+        resend_period: float = 0.5,
+    ) -> None:
+        """Make an outbox for rows of `width` numbers; raise Refused if `spill` is unusable."""
+        if width < 1 or capacity_rows < 1 or spill_rows < 1 or resend_period <= 0.0:
+            raise Refused(
+                f'outbox has width {width}, {capacity_rows} + {spill_rows} rows and resend period '
+                f'{resend_period} s; each must be positive'
+            )
+        self.width = width
+        self.resend_period = resend_period
+        self.resends = 0
+        self.lost = 0
+        self._memory = np.empty((capacity_rows, width))
+        self._file = -1
+        self._file_rows = 0
+        if spill is not None:
+            self._file = _open_spill(spill)
+            self._file_rows = spill_rows
+        self._oldest = 0  # the first row kept
+        self._spilled = 0  # the first row that is in the file; `_next` when none is
+        self._next = 0  # the number of the next row to come
+        self._sent = 0  # the next row to send
+        self._granted = 0
+        self._probing = False
+        self._progress = -np.inf  # when something was last acknowledged, or first or again sent
+        self._heard = -np.inf  # when the learner was last heard of, or spoken to
+
+    @property
+    def produced(self) -> int:
+        """Return how many rows were appended."""
+        return self._next
+
+    @property
+    def oldest(self) -> int:
+        """Return the number of the oldest row that can still be sent."""
+        return self._oldest
+
+    @property
+    def backlog(self) -> int:
+        """Return how many rows are kept."""
+        return self._next - self._oldest
+
+    @property
+    def full(self) -> bool:
+        """Say whether `append` would refuse."""
+        if self._spilled < self._next:
+            return self._next - self._spilled >= self._file_rows
+        return self._file < 0 and self.backlog >= len(self._memory)
+
+    @property
+    def credit(self) -> int:
+        """Return how many rows the learner still wants to have produced."""
+        return 0 if self.full else max(0, self._granted - self._next)
+
+    def append(self, row: np.ndarray) -> int:
+        """
+        Keep a copy of `row` (m,) and return its number.
+
+        Raise Refused when full or of another width, OSError when the disk is full; then the row
+        is not kept.
+        """
+        row = np.ascontiguousarray(row, dtype=np.float64)
+        if row.shape != (self.width,):
+            raise Refused(f'row has shape {row.shape}; the outbox takes ({self.width},)')
+        if self.full:
+            raise Refused(
+                f'outbox is full with {self.backlog} rows; wait until the learner takes some')
+        if self._spilled == self._next and self.backlog < len(self._memory):
+            self._memory[self._next % len(self._memory)] = row
+            self._spilled += 1
+        else:
+            self._write(row)
+        self._next += 1
+        return self._next - 1
+
+    def pending(self, now: float, limit: int = BATCH) -> tuple[int, np.ndarray] | None:
+        """
+        Return (first number, rows (k, m)) to publish now, or None when there is nothing to send.
+
+        Rows that stay unacknowledged for `resend_period` are sent again from the oldest, one
+        batch at a time until something is acknowledged. Without rows to send and without credit
+        an empty batch announces the run, so that a learner that forgot it grants again.
+        """
+        outstanding = self._sent > self._oldest
+        if outstanding and now - self._progress >= self.resend_period:
+            self._sent, self._probing = self._oldest, True
+            self.resends += 1
+            outstanding = False
+        window = limit if self._probing else WINDOW
+        end = min(self._next, self._granted, self._sent + limit, self._oldest + window)
+        if end <= self._sent:
+            if self.credit or outstanding or now - self._heard < self.resend_period:
+                return None
+            self._heard = now
+            return self._sent, np.empty((0, self.width))
+        if not outstanding:
+            self._progress = now
+        first, self._sent = self._sent, end
+        return first, self._read(first, end)
+
+    def acknowledge(self, next_expected: int, granted: int, now: float) -> None:
+        """
+        Take the learner's word: all before `next_expected` is safe, send up to `granted`.
+
+        Raise Refused for an acknowledgement of rows that were never made.
+        """
+        if not 0 <= next_expected <= self._next:
+            raise Refused(
+                f'learner acknowledges {next_expected} rows but {self._next} were made; '
+                'give every collector run a name of its own'
+            )
+        self._heard = now
+        self._granted = granted
+        if next_expected > self._oldest:
+            self._oldest = next_expected
+            self._spilled = max(self._spilled, self._oldest)
+            self._sent = max(self._sent, self._oldest)
+            self._progress, self._probing = now, False
+        elif next_expected < self._oldest:
+            # The learner lost its journal: what was dropped here is gone. `oldest` in the header
+            # of what is sent next tells it to go on from there, so this comes to an end.
+            self.lost = max(self.lost, self._oldest - next_expected)
+            self._sent = self._oldest
+
+    def close(self) -> None:
+        """Close the spill file; what was not acknowledged stays in it until the next start."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _write(self, row: np.ndarray) -> None:
+        data = row.tobytes()
+        offset = self._next % self._file_rows * len(data)
+        written = os.pwrite(self._file, data, offset)
+        if written < len(data):  # a full disk takes a part first and says so at the next try
+            os.pwrite(self._file, data[written:], offset + written)
+
+    def _read(self, first: int, end: int) -> np.ndarray:
+        rows = np.empty((end - first, self.width))
+        size = rows.itemsize * self.width
+        for index, number in enumerate(range(first, end)):
+            if number < self._spilled:
+                rows[index] = self._memory[number % len(self._memory)]
+            else:
+                data = os.pread(self._file, size, number % self._file_rows * size)
+                rows[index] = np.frombuffer(data)
+        return rows
+
+
+def _open_spill(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise Refused(
+            f'outbox cannot write {path} ({error.strerror}); choose a writable directory'
+        ) from error
+
+
+@dataclass
+class Received:
+    """What the learner knows of one collector run; all counts are rows."""
+
+    collector: str
+    expected: int = 0  # the next number that is new
+    published: int = 0  # the highest number seen, and one
+    received: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+    lost: int = 0
+    refused: int = 0
+
+
+class Inbox:
+    """The learner's side of all collector runs: takes each row once and in order."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Received] = {}
+
+    def accept(
+        self, collector: str, run: str, first_sequence: int, rows: np.ndarray, oldest: int = 0
+    ) -> np.ndarray:
+        """
+        Return the part of `rows` (k, m) that is new, (j, m), j from 0 to k.
+
+        A gap drops the whole batch, since the collector sends it again; only rows before
+        `oldest`, which the collector no longer has, are given up and counted as lost. Raise
+        Refused for numbers that no collector sends.
+        """
+        if first_sequence < 0 or not 0 <= oldest <= first_sequence + len(rows):
+            raise Refused(
+                f'collector {collector} sends rows from {first_sequence} with oldest {oldest}; '
+                'use a collector of this package'
+            )
+        known = self.runs.setdefault(run, Received(collector))
+        if known.collector != collector:
+            raise Refused(
+                f'run {run} is sent by {collector} and by {known.collector}; '
+                'give every collector run a name of its own'
+            )
+        end = first_sequence + len(rows)
+        known.published = max(known.published, end)
+        if oldest > known.expected:
+            known.lost += oldest - known.expected
+            known.expected = oldest
+        if first_sequence > known.expected:
+            known.gaps += len(rows)
+            return rows[:0]
+        fresh = rows[max(0, known.expected - first_sequence):]
+        known.duplicates += len(rows) - len(fresh)
+        known.received += len(fresh)
+        known.expected += len(fresh)
+        return fresh
+
+    def refuse(self, run: str, count: int) -> None:
+        """Count rows that arrived but may not be stored."""
+        self.runs[run].refused += count
+
+    def acknowledge_all(
+        self, credit: int | Mapping[str, int]
+    ) -> tuple[list[str], np.ndarray]:
+        """
+        Return the runs and their (acknowledged, granted) (n, 2), to be sent after a flush.
+
+        `credit` is how many rows beyond those received may come, of each run or by run.
+        """
+        runs = list(self.runs)
+        table = np.zeros((len(runs), 2))
+        for row, (run, known) in zip(table, self.runs.items(), strict=True):
+            allowed = credit if isinstance(credit, int) else credit.get(run, 0)
+            row[:] = known.expected, known.expected + max(0, allowed)
+        return runs, table
+
+    def to_state(self) -> dict[str, dict]:
+        """Return plain values that `from_state` takes back."""
+        return {run: asdict(known) for run, known in self.runs.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Mapping]) -> 'Inbox':
+        """Return the inbox of a checkpoint."""
+        inbox = cls()
+        try:
+            inbox.runs = {run: Received(**known) for run, known in state.items()}
+        except (TypeError, AttributeError) as error:
+            raise Refused(
+                f'state of the deliveries cannot be read ({error}); take another checkpoint'
+            ) from error
+        return inbox

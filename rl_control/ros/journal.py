@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The learner's journal, which is the recorded bag: MCAP files in the layout of rosbag2.
+
+A file is complete after every flush: its end mark is written with the records and overwritten by
+the next ones, so that a bag whose writer was killed opens without repair. Records stand outside
+chunks, as in rosbag2's `fastwrite` profile, so that a kill loses what was not flushed and no more.
+"""
+
+from collections.abc import Callable, Iterator
+import fcntl
+import os
+from pathlib import Path
+import re
+import struct
+
+from mcap.data_stream import RecordBuilder
+from mcap.exceptions import McapError
+from mcap.records import Channel, DataEnd, Footer, Message, Schema
+from mcap.stream_reader import StreamReader
+from mcap.writer import MCAP0_MAGIC, IndexType, Writer
+
+from rl_control.errors import Refused
+from rl_control.ros.bag_metadata import BagFile, scan, write_metadata
+from rl_control.ros.definitions import message_definition, type_hash
+
+BUFFER_LIMIT = 64 * 2**20
+RECORD_LIMIT = 128 * 2**20
+METADATA_PERIOD = 1_000_000_000  # ns of recorded time between two counts in metadata.yaml
+
+
+def _end_mark() -> bytes:
+    builder = RecordBuilder()
+    DataEnd(0).write(builder)
+    Footer(0, 0, 0).write(builder)
+    return builder.end() + MCAP0_MAGIC
+
+
+END_MARK = _end_mark()
+
+
+class Journal:
+    """
+    Appends messages to a bag; one thread uses it.
+
+    `write` only remembers; after `flush` the messages survive the death of the process, and with
+    `sync` that of the machine. When the disk is full or gone, `flush` raises OSError, the file
+    stays complete, nothing is forgotten, and the next `flush` tries again.
+    """
+
+    def __init__(self, directory: Path, name: str = 'journal') -> None:
+        """
+        Begin the next file in `directory`, which is made if need be.
+
+        Files of former runs stay as they are; one that was torn by a power loss is cut after its
+        last whole record. Raise Refused when the directory cannot be written, or is in use.
+        """
+        self.directory = Path(directory)
+        self._descriptor = -1
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            former = journal_files(self.directory)
+            self._files = [_mend(path) for path in former]
+            number = 1 + max((_number(path) for path in former), default=-1)
+            self._path = self.directory / f'{name}_{number}.mcap'
+            self._descriptor = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            self._buffer = _Buffer()
+            self._writer = Writer(
+                self._buffer, use_chunking=False, index_types=IndexType.NONE)
+            self._writer.start(profile='ros2', library='rl_control')
+            self._file = BagFile(self._path.name)
+            self._files.append(self._file)
+            self._channels: dict[tuple[str, str], int] = {}
+            self._schemas: dict[str, int] = {}
+            self._described = 0  # log time of the counts in metadata.yaml
+            self._undescribed = True  # whether metadata.yaml lacks a topic or a file
+            self.flush()
+        except OSError as error:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+            raise Refused(
+                f'journal cannot write to {self.directory} ({error.strerror}); '
+                'choose a writable directory with free space'
+            ) from error
+
+    @property
+    def path(self) -> Path:
+        """Return the file that is written."""
+        return self._path
+
+    @property
+    def message_count(self) -> int:
+        """Return how many messages this file has, flushed or not."""
+        return self._file.message_count
+
+    def write(self, topic: str, type_name: str, data: bytes, log_time: int) -> None:
+        """
+        Remember one serialized message that was received at `log_time` ns.
+
+        Times are kept from going backwards, since readers of unchunked files demand it. Raise
+        Refused when 64 MiB wait for a disk that takes nothing, or for an unknown type.
+        """
+        if self._descriptor < 0:
+            raise Refused(f'journal {self._path} is closed; open a new one')
+        if len(self._buffer.data) + len(data) > BUFFER_LIMIT:
+            raise Refused(
+                f'journal {self._path} has {len(self._buffer.data)} bytes that the disk does not '
+                'take; make space'
+            )
+        channel = self._channels.get((topic, type_name))
+        if channel is None:
+            channel = self._register(topic, type_name)
+        log_time = max(log_time, self._file.end)
+        self._writer.add_message(channel, log_time, data, log_time)
+        self._file.count((topic, type_name), log_time)
+
+    def flush(self, sync: bool = False) -> None:
+        """Hand all that was written to the system, with `sync` to the disk; or raise OSError."""
+        if self._buffer.data or self._buffer.start == 0:
+            self._store(END_MARK)
+        if self._undescribed or self._file.end - self._described >= METADATA_PERIOD:
+            self._describe()
+        if sync:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Finish the file with its summary; the file is closed even when that raises OSError."""
+        if self._descriptor < 0:
+            return
+        try:
+            self.flush()
+            self._writer.finish()
+            self._store(b'')
+            self._describe()
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _register(self, topic: str, type_name: str) -> int:
+        if type_name not in self._schemas:
+            text = message_definition(type_name).encode()
+            self._schemas[type_name] = self._writer.register_schema(type_name, 'ros2msg', text)
+        channel = self._writer.register_channel(
+            topic, 'cdr', self._schemas[type_name], {'topic_type_hash': type_hash(type_name)})
+        self._channels[topic, type_name] = channel
+        self._undescribed = True
+        return channel
+
+    def _store(self, mark: bytes) -> None:
+        """Write the buffer and `mark` behind what is there, all or nothing."""
+        start, data = self._buffer.start, self._buffer.data
+        try:
+            _write_all(self._descriptor, bytes(data) + mark, start)
+        except OSError:
+            os.ftruncate(self._descriptor, start)
+            if start:
+                _write_all(self._descriptor, END_MARK, start)
+            raise
+        self._buffer.start += len(data)
+        data.clear()
+
+    def _describe(self) -> None:
+        write_metadata(self.directory, self._files)
+        self._described, self._undescribed = self._file.end, False
+
+
+class _Buffer:
+    """The stream that the MCAP writer sees: what is not yet in the file."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.data += data
+        return len(data)
+
+    def tell(self) -> int:
+        return self.start + len(self.data)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def journal_files(directory: Path) -> list[Path]:
+    """Return the MCAP files of a bag in the order they were written."""
+    return sorted(directory.glob('*.mcap'), key=lambda path: (_number(path), path.name))
+
+
+def _number(path: Path) -> int:
+    found = re.search(r'_(\d+)$', path.stem)
+    return int(found[1]) if found else 0
+
+
+def _mend(path: Path) -> BagFile:
+    """Return what a former file holds, after cutting a torn record off its end."""
+    with open(path, 'r+b') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Refused(
+                f'journal {path} is being written by another process; choose another directory'
+            ) from error
+        found, whole, finished = scan(file, path.name)
+        if not finished:
+            start = _Buffer()
+            if whole == 0:
+                Writer(start, use_chunking=False).start(profile='ros2', library='rl_control')
+            file.truncate(whole)
+            _write_all(file.fileno(), bytes(start.data) + END_MARK, whole)
+    return found
+
+
+def read_journal(
+    directory: Path, on_cut: Callable[[Path, str], None] | None = None
+) -> Iterator[tuple[str, str, int, bytes]]:
+    """
+    Return an iterator over (topic, type name, log time ns, serialized message) of all files.
+
+    A file that was cut is read up to the cut, which `on_cut` is told with the reason. Raise
+    Refused when there is no such directory.
+    """
+    if not directory.is_dir():
+        raise Refused(f'journal {directory} is no directory; name that of a recorded bag')
+    return _read_files(journal_files(directory), on_cut)
+
+
+def _read_files(
+    paths: list[Path], on_cut: Callable[[Path, str], None] | None
+) -> Iterator[tuple[str, str, int, bytes]]:
+    for path in paths:
+        schemas: dict[int, str] = {}
+        channels: dict[int, Channel] = {}
+        with open(path, 'rb') as file:
+            try:
+                for record in StreamReader(file, record_size_limit=RECORD_LIMIT).records:
+                    if isinstance(record, Schema):
+                        schemas[record.id] = record.name
+                    elif isinstance(record, Channel):
+                        channels[record.id] = record
+                    elif isinstance(record, Message):
+                        channel = channels[record.channel_id]
+                        name = schemas[channel.schema_id]
+                        yield channel.topic, name, record.log_time, record.data
+            except (McapError, struct.error, UnicodeDecodeError, KeyError) as error:
+                if on_cut is not None:
+                    on_cut(path, f'{type(error).__name__} {error}'.strip())
