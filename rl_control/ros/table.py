@@ -108,8 +108,9 @@ def decode_table_cdr(raw: bytes, columns: tuple[str, ...] | None = None) -> Tabl
     Return the table in `raw`, a serialized std_msgs/Float64MultiArray.
 
     Equal to rclpy's deserialisation followed by `codec.decode_table`; a reader that keeps the
-    bytes anyway need not have them deserialised by rclpy too. Layout: OMG CDR (formal/02-06-51, 15.3), where
-    alignment counts from after the 4 bytes of encapsulation. Raise Refused for anything else.
+    bytes anyway need not have them deserialised by rclpy too. Layout: OMG CDR (formal/02-06-51,
+    15.3), where alignment counts from after the 4 bytes of encapsulation. Raise Refused for
+    anything else.
     """
     if len(raw) > MESSAGE_LIMIT:
         raise Refused(f'table has {len(raw)} bytes; at most {MESSAGE_LIMIT} are read')

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the parameter files are, and how they are read without ROS."""
+
+from collections.abc import Iterator, Mapping
+import os
+from pathlib import Path
+import re
+from typing import Any
+
+import yaml
+
+from rl_control.errors import Refused
+
+SIZE_LIMIT = 256 * 1024
+
+
+def config_directory() -> Path:
+    """
+    Return the directory of the packaged parameter files.
+
+    It lies beside package.xml in a source tree, and in PREFIX/share/rl_control when installed.
+    """
+    package, *above = Path(__file__).absolute().parents[1:]
+    for directory in (above[0], Path(__file__).resolve().parents[2]):
+        if (directory / 'package.xml').is_file() and (directory / 'config').is_dir():
+            return directory / 'config'
+    for prefix in above:
+        directory = prefix / 'share' / 'rl_control' / 'config'
+        if directory.is_dir():
+            return directory
+    raise Refused(f'no parameter files found for {package}; install rl_control again')
+
+
+def named(kind: str, name: str) -> Path:
+    """
+    Return the parameter file `name` of a kind, such as named('robots', 'iiwa').
+
+    `name` may also be the path of any YAML file. Raise Refused listing the known names.
+    """
+    if name.endswith(('.yaml', '.yml')):
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        raise Refused(f'there is no file {path}; give the path of a parameter file')
+    directory = config_directory() / kind
+    known = sorted(path.stem for path in directory.glob('*.yaml'))
+    if name not in known:
+        raise Refused(
+            f'there is no {name!r} in {kind}; known are {", ".join(known)}, '
+            'or give the path of a YAML file'
+        )
+    return directory / f'{name}.yaml'
+
+
+def read_parameter_file(path: Path | str, prefix: str) -> dict[str, Any]:
+    """
+    Return the parameters below `prefix` in a ROS 2 parameter file, without the prefix.
+
+    Every section of the file counts, later ones over earlier ones. Raise Refused for a file that
+    is none.
+    """
+    path = Path(path)
+    try:
+        size = os.stat(path).st_size
+        text = path.read_text() if size <= SIZE_LIMIT else ''
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f'parameter file {path} cannot be read ({error}); give another') from error
+    if size > SIZE_LIMIT:
+        raise Refused(f'parameter file {path} has {size} bytes; at most {SIZE_LIMIT} are read')
+    try:
+        events = list(yaml.parse(text, _Loader))
+        sections = _Loader(text).get_single_data()
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = str(error).replace('\n', ' ')[:200]
+        raise Refused(f'parameter file {path} is no YAML ({reason}); mend it') from error
+    if any(isinstance(event, yaml.AliasEvent) for event in events):
+        # It may stand for itself many times over, and no parameter file needs one.
+        raise Refused(f'parameter file {path} has a YAML alias; write the value out')
+    found: dict[str, Any] = {}
+    for name, section in _mapping(path, 'the file', sections).items():
+        parameters = _mapping(path, f'section {name}', section).get('ros__parameters')
+        for key, value in _flat('', _mapping(path, f'ros__parameters of {name}', parameters)):
+            if key.startswith(f'{prefix}.'):
+                found[key.removeprefix(f'{prefix}.')] = value
+    return found
+
+
+def _mapping(path: Path, what: str, value: object) -> Mapping:
+    if not isinstance(value, Mapping):
+        raise Refused(
+            f'parameter file {path}: {what} is no mapping; '
+            'write it as /**: ros__parameters: NAME: VALUE'
+        )
+    return value
+
+
+def _flat(prefix: str, parameters: Mapping) -> Iterator[tuple[str, Any]]:
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f'{prefix}{name}.', value)
+        else:
+            yield f'{prefix}{name}', value
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads 3e-4 as a number, as ROS does; PyYAML alone, following YAML 1.1, makes it a text."""
+
+
+_Loader.add_implicit_resolver(
+    'tag:yaml.org,2002:float', re.compile(r'^[-+]?[0-9]+[eE][-+]?[0-9]+$'), list('-+0123456789'))

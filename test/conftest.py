@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What many tests share: a ROS domain of their own."""
+
+from collections.abc import Iterator
+import os
+import socket
+
+import pytest
+
+# Tests of several sessions run beside each other on few cores.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+DOMAINS = range(1, 102)
+LOCK_PORT = 26000  # below the ephemeral ports; one more for each domain
+
+
+def _take(domain: int) -> socket.socket | None:
+    """Return a held lock on the domain, or None when somebody uses it."""
+    lock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        lock.bind(('127.0.0.1', LOCK_PORT + domain))
+        # The first participant of a domain listens here (DDS-RTPS 2.3, 9.6.1.1).
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as participant:
+            participant.bind(('', 7400 + 250 * domain + 10))
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Give the test, and the processes it starts, a ROS domain that nobody else uses."""
+    start = os.getpid() % len(DOMAINS)
+    for domain in [*DOMAINS[start:], *DOMAINS[:start]]:
+        if (lock := _take(domain)) is not None:
+            break
+    else:
+        pytest.fail('no ROS domain is free')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    with lock:
+        yield domain
+
+
+@pytest.fixture
+def ros(ros_domain: int) -> Iterator[int]:
+    """Initialise rclpy in a domain of its own, and shut it down after the test."""
+    import rclpy
+
+    rclpy.init()
+    yield ros_domain
+    rclpy.try_shutdown()
