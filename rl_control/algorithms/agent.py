@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl_control.algorithms.optimiser import Adam
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.errors import Refused
 from rl_control.replay import Batch
@@ -33,7 +34,7 @@ class Agent(ABC):
         self.updates = 0
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.networks: dict[str, nn.Module] = {}
-        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.optimisers: dict[str, Adam] = {}
 
     @abstractmethod
     def update(self, batch: Batch) -> dict[str, Tensor]:
@@ -54,8 +55,6 @@ class Agent(ABC):
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` of the same algorithm and sizes returned, or raise Refused."""
-        for name, optimiser in self.optimisers.items():
-            _make_state(f'optimiser.{name}', optimiser, tensors)
         here = self._named()
         for name in sorted(here.keys() ^ tensors.keys()):
             side = 'is missing from' if name in here else 'is unknown in'
@@ -83,19 +82,6 @@ class Agent(ABC):
             for name, tensor in module.state_dict().items():
                 named[f'{network}.{name}'] = tensor
         for name, optimiser in self.optimisers.items():
-            for index, state in optimiser.state_dict()['state'].items():
-                for key, tensor in state.items():
-                    named[f'optimiser.{name}.{index}.{key}'] = tensor
+            for key, tensor in optimiser.tensors().items():
+                named[f'optimiser.{name}.{key}'] = tensor
         return named
-
-
-def _make_state(
-    prefix: str, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
-) -> None:
-    """Give `optimiser` the state that lies in `tensors`; a fresh optimiser has none."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(prefix + '.'):
-            index, _, key = name.removeprefix(prefix + '.').partition('.')
-            state.setdefault(int(index), {})[key] = tensor.clone()
-    optimiser.load_state_dict({**optimiser.state_dict(), 'state': state})

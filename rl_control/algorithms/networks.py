@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks that the algorithms are made of; scaling lives in them, hence in the ONNX."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 import math
 
@@ -12,6 +12,8 @@ from rl_control.types import Contract
 
 # A column that hardly moved before learning would turn a small later change into a huge input.
 NORMALISED_LIMIT = 10.0
+
+LOG_NORMAL = 0.5 * math.log(2.0 * math.pi) + 2.0 * math.log(2.0)
 
 
 class Normaliser(nn.Module):
@@ -115,10 +117,11 @@ class SquashedGaussian(nn.Module):
         mean, log_std = both[:, :self.noise_size], both[:, self.noise_size:]
         log_std = torch.clamp(log_std, *self.LOG_STD_LIMITS)
         before = mean + noise * log_std.exp()
-        # log N(before | mean, std) - log(1 - tanh(before)^2), the latter without cancellation.
-        squash = 2.0 * (math.log(2.0) - before - nn.functional.softplus(-2.0 * before))
-        gauss = -0.5 * (noise * noise + math.log(2.0 * math.pi)) - log_std
-        return torch.tanh(before), (gauss - squash).sum(-1)
+        # Equation 26: log N(before | mean, std) - log(1 - tanh(before)^2), column by column. The
+        # latter is 2 (log 2 - bend), without cancellation; what has no gradient is apart.
+        bend = before + nn.functional.softplus(-2.0 * before)
+        gauss = (-0.5 * noise * noise - LOG_NORMAL).sum(-1)
+        return torch.tanh(before), gauss - torch.sub(log_std, bend, alpha=2.0).sum(-1)
 
 
 class Critics(nn.Module):
@@ -157,9 +160,3 @@ def mlp(sizes: Sequence[int]) -> nn.Sequential:
     for fan_in, fan_out in pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
-
-
-@torch.no_grad()
-def polyak(target: Iterable[Tensor], online: Iterable[Tensor], tau: float) -> None:
-    """Move each target `tau` of the way to its online tensor: target += tau (online - target)."""
-    torch._foreach_lerp_(list(target), list(online), tau)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from rl_control.algorithms.agent import Agent
-from rl_control.algorithms.networks import Critics, SquashedGaussian, polyak
+from rl_control.algorithms.networks import Critics, SquashedGaussian
+from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import SacSettings
 from rl_control.replay import Batch
 from rl_control.types import Contract
@@ -37,12 +38,13 @@ class Sac(Agent):
         self.temperature = Temperature(settings.initial_alpha)
         self.target_entropy = settings.target_entropy * action_size  # appendix D: -dim(A)
 
-        self.critic_optimiser = torch.optim.Adam(
-            self.critic.parameters(), lr=settings.critic_learning_rate, fused=True)
-        self.actor_optimiser = torch.optim.Adam(
-            self.policy.actor.parameters(), lr=settings.actor_learning_rate, fused=True)
-        self.alpha_optimiser = torch.optim.Adam(
-            self.temperature.parameters(), lr=settings.alpha_learning_rate, fused=True)
+        self.critic_weights = Weights(self.critic.parameters())
+        self.target_weights = Weights(self.target_critic.parameters())
+        self.critic_optimiser = Adam(self.critic_weights, settings.critic_learning_rate)
+        self.actor_optimiser = Adam(
+            Weights(self.policy.actor.parameters()), settings.actor_learning_rate)
+        self.alpha_optimiser = Adam(
+            Weights(self.temperature.parameters()), settings.alpha_learning_rate)
         self.networks = {
             'policy': self.policy, 'critic': self.critic, 'target_critic': self.target_critic,
             'temperature': self.temperature,
@@ -64,15 +66,14 @@ class Sac(Agent):
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation, next_noise)
         critic_loss = self.critic_loss(observation, action, target_q)
-        step(self.critic_optimiser, critic_loss)
+        self.critic_optimiser.step(critic_loss)
 
         actor_loss, log_prob = self.actor_loss(observation, noise)
-        step(self.actor_optimiser, actor_loss)
+        self.actor_optimiser.step(actor_loss)
 
-        alpha_loss = self.alpha_loss(log_prob.detach())
-        step(self.alpha_optimiser, alpha_loss)
+        self.alpha_optimiser.step(self.alpha_loss(log_prob.detach()))
 
-        polyak(self.target_critic.parameters(), self.critic.parameters(), self.settings.tau)
+        self.target_weights.approach(self.critic_weights, self.settings.tau)
         self.updates += 1
         return {
             'critic_loss': critic_loss.detach(),
@@ -105,7 +106,7 @@ class Sac(Agent):
 
     def alpha_loss(self, log_prob: Tensor) -> Tensor:
         """Return equation 18."""
-        return -(self.temperature() * (log_prob + self.target_entropy)).mean()
+        return -self.temperature() * (log_prob.mean() + self.target_entropy)
 
 
 class Temperature(nn.Module):
@@ -118,13 +119,3 @@ class Temperature(nn.Module):
     def forward(self) -> Tensor:
         """Return alpha, a scalar."""
         return self.log_alpha.exp()
-
-
-def step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Descend `loss` in the optimiser's own parameters, and touch no other's gradient."""
-    parameters = optimiser.param_groups[0]['params']
-    for parameter, gradient in zip(
-        parameters, torch.autograd.grad(loss, parameters), strict=True
-    ):
-        parameter.grad = gradient
-    optimiser.step()
