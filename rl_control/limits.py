@@ -7,8 +7,8 @@ to a velocity in the shortest time. It is taken if the joint can still come to r
 position limits afterwards; if not, the velocity is moved towards 0, whose profile is the stop.
 
 Own code, not `ruckig` (Berscheid and Kröger 2021, "Jerk-limited Real-time Trajectory Generation
-with Arbitrary Target States"), whose free version keeps no position limits; what is left, the
-profile to a velocity, is a closed form of a few lines, which keeps this last step readable.
+with Arbitrary Target States"): its free version keeps no position limits, and what is left, the
+profile to a velocity, is a closed form of a few lines.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,8 @@ from rl_control.types import Command
 
 SLACK = 1e-10  # rad: rounding at a limit, not an excess to return from
 RETURN = 0.1  # of the velocity limit: least speed back from outside the position limits
-BISECTIONS = 16  # the velocity is found to 2^-16 of the request
+NEAR = 1e-6  # rad: nearer to a limit than this the joint just stops
+BISECTIONS = 16  # the velocity is found to 2^-15 of the request at worst
 
 
 class NonFinite(ValueError):
@@ -60,7 +61,7 @@ class Limits:
                               f'{high}; the lower must be below the upper')
             for name, value in zip(names[2:], rest, strict=True):
                 if not 0.0 < value < math.inf:
-                    raise Refused(f'{joint} has a {name} limit of {value}; it must be positive '
+                    raise Refused(f'the {name} limit of {joint} is {value}; it must be positive '
                                   'and finite, in the settings and in the URDF')
         for name, row in zip(names, table, strict=True):
             object.__setattr__(self, name, row)
@@ -86,23 +87,19 @@ class Limits:
         low = per_joint('position_low', tuple(kinematics.position_low))
         high = per_joint('position_high', tuple(kinematics.position_high))
         home = per_joint('home', (0.0,))
-        for joint, soft, hard in zip(joints, low, kinematics.position_low, strict=True):
-            if soft < hard:
-                raise Refused(f'robot.position_low of {joint} is {soft}, below the {hard} of the '
-                              f'URDF; raise it')
-        for joint, soft, hard in zip(joints, high, kinematics.position_high, strict=True):
-            if soft > hard:
-                raise Refused(f'robot.position_high of {joint} is {soft}, above the {hard} of '
-                              f'the URDF; lower it')
-        limits = cls(
-            low, high,
-            np.minimum(per_joint('velocity_limit', ()), kinematics.velocity_limit),
-            per_joint('acceleration_limit', ()), per_joint('jerk_limit', ()), joints)
-        for joint, at, least, most in zip(joints, home, low, high, strict=True):
+        hard = zip(kinematics.position_low, kinematics.position_high, strict=True)
+        for joint, least, most, at, (lowest, highest) in zip(
+                joints, low, high, home, hard, strict=True):
+            if not lowest <= least < most <= highest:
+                raise Refused(f'robot.position_low and position_high of {joint} are {least} and '
+                              f'{most}, its URDF allows {lowest} to {highest}; keep the limits '
+                              'inside, the lower below the upper')
             if not least <= at <= most:
                 raise Refused(f'robot.home of {joint} is {at}, outside its limits {least} to '
                               f'{most}; move it inside')
-        return limits
+        velocity = np.minimum(per_joint('velocity_limit', ()), kinematics.velocity_limit)
+        return cls(low, high, velocity, per_joint('acceleration_limit', ()),
+                   per_joint('jerk_limit', ()), joints)
 
 
 def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> Command:
@@ -116,8 +113,8 @@ def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> 
     for `dt` <= 0.
     """
     rows = _rows(request, previous, dt, limits)
-    return _command([_limited(*row, dt, *about)
-                     for row, about in zip(rows, limits.rows, strict=True)])
+    joints = [_limited(*row, dt, *about) for row, about in zip(rows, limits.rows, strict=True)]
+    return Command(*np.array(list(zip(*joints, strict=True))))
 
 
 def stop(previous: Command, dt: float, limits: Limits) -> Command:
@@ -128,8 +125,9 @@ def stop(previous: Command, dt: float, limits: Limits) -> Command:
     where it is: stopping starts no motion.
     """
     rows = _rows(np.zeros(len(limits.rows)), previous, dt, limits)
-    return _command([_toward(0.0, q, v, a, dt, a_max, j)
-                     for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)])
+    joints = [_toward(0.0, q, v, a, dt, a_max, j)
+              for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)]
+    return Command(*np.array(list(zip(*joints, strict=True))))
 
 
 def stopping(command: Command, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
@@ -152,21 +150,18 @@ def _rows(
     request: np.ndarray, previous: Command, dt: float, limits: Limits
 ) -> list[tuple[float, float, float, float]]:
     """Return (request, q, dq, ddq) of each joint, all of them finite."""
-    columns = [np.asarray(column, dtype=float).tolist()
+    columns = [np.asarray(column, dtype=float)
                for column in (request, previous.q, previous.dq, previous.ddq)]
+    if any(column.shape != (len(limits.rows),) for column in columns):
+        raise Refused(f'request and previous command have shapes {[c.shape for c in columns]}; '
+                      f'give {len(limits.rows)} numbers, {", ".join(limits.joint_names)}')
+    columns = [column.tolist() for column in columns]
     if not all(map(math.isfinite, chain(*columns))):
-        raise NonFinite(f'request {columns[0]} or previous command {columns[1:]} is not finite')
+        raise NonFinite(f'request {columns[0]} or previous command {columns[1:]} is not finite; '
+                        'send nothing of it')
     if not 0.0 < dt < math.inf:
         raise Refused(f'dt is {dt} s; it must be positive')
-    if any(len(column) != len(limits.rows) for column in columns):
-        raise Refused(f'request and previous command have {[len(column) for column in columns]} '
-                      f'joints; give {len(limits.rows)}, one for each of '
-                      f'{", ".join(limits.joint_names)}')
     return list(zip(*columns, strict=True))
-
-
-def _command(joints: list[tuple[float, float, float]]) -> Command:
-    return Command(*np.array(list(zip(*joints, strict=True))))
 
 
 def _limited(
@@ -189,25 +184,19 @@ def _limited(
     # What the stop reaches anyway is allowed, so that the stop always is, and nothing more.
     least, most = _span(q, v, a, a_max, j)
     low, high = min(low, least), max(high, most)
-    if _inside(after, low, high, a_max, j):
-        return after
-    safe, after = 0.0, _toward(0.0, q, v, a, dt, a_max, j)
-    unsafe = target
+    after = _toward(0.0, q, v, a, dt, a_max, j)
+    safe, unsafe, middle = 0.0, target, target  # the request itself is tried first
     for _ in range(BISECTIONS):
-        middle = 0.5 * (safe + unsafe)
+        if safe == unsafe or (high - most if target > 0.0 else least - low) < NEAR:
+            break
         candidate = _toward(middle, q, v, a, dt, a_max, j)
-        if _inside(candidate, low, high, a_max, j):
-            safe, after = middle, candidate
+        span = _span(*candidate, a_max, j)
+        if low <= span[0] and span[1] <= high:
+            safe, after, (least, most) = middle, candidate, span
         else:
             unsafe = middle
+        middle = 0.5 * (safe + unsafe)
     return after
-
-
-def _inside(
-    state: tuple[float, float, float], low: float, high: float, a_max: float, j: float
-) -> bool:
-    least, most = _span(*state, a_max, j)
-    return low <= least and most <= high
 
 
 def _plan(
