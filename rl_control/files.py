@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write files so that a reader, and a power cut, see the old one or the new one, whole."""
 
+from collections.abc import Mapping
 import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def write_aside(path: Path, data: bytes) -> None:
@@ -32,3 +35,9 @@ def sync_directory(path: Path) -> None:
 def digest(data: bytes) -> str:
     """Return the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write `values` as indented JSON, aside and then renamed; make the directory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, (json.dumps(values, indent=2) + '\n').encode())

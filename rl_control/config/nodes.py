@@ -73,6 +73,10 @@ class MonitorSettings(Settings):
         600.0, 'longest training; 0 for none', unit='s', low=0.0, high=1e7)
     stop_when_confirmed: bool = setting(
         True, 'end the training once a version was confirmed')
+    evaluation_episodes: int = setting(
+        50, 'episodes that make an evaluation complete', low=1, high=100_000)
+    confirmation_episodes: int = setting(
+        100, 'episodes that make a confirmation complete', low=1, high=100_000)
     status_period: float = setting(
         5.0, 'time between two plain status lines', unit='s', low=0.1, high=3600.0)
 

@@ -2,7 +2,8 @@
 """Pictures of a simulated arm, drawn without a display."""
 
 import numpy as np
-import pybullet
+
+from rl_control.robots.bullet import pybullet
 
 WIDTH, HEIGHT = 320, 320  # pixels
 GOAL_RADIUS = 0.02  # m

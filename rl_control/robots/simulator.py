@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pybullet
 
+from rl_control.robots.bullet import pybullet
 from rl_control.robots.camera import Camera
 from rl_control.types import Command
 

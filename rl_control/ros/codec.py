@@ -63,9 +63,9 @@ __all__ = [
     'Table', 'Text', 'Trajectory', 'TransitionRows', 'Transitions', 'Trigger', 'acknowledge_table',
     'decode_policy', 'decode_table', 'decode_table_cdr', 'diagnostics', 'encode_policy',
     'encode_table', 'flag', 'forward_command', 'goal_message', 'joint_state', 'joint_trajectory',
-    'number', 'read_acknowledge', 'read_flag', 'read_forward_command', 'read_goal',
-    'read_joint_trajectory', 'read_number', 'read_stamp', 'stamp_message', 'transition_columns',
-    'transition_row', 'type_name', 'validate_rows',
+    'number', 'read_acknowledge', 'read_diagnostics', 'read_flag', 'read_forward_command',
+    'read_goal', 'read_joint_trajectory', 'read_number', 'read_stamp', 'stamp_message',
+    'transition_columns', 'transition_row', 'type_name', 'validate_rows',
 ]
 
 Transitions = Acknowledge = Episodes = ForwardCommand = Float64MultiArray
@@ -348,3 +348,11 @@ def diagnostics(
     array_message = DiagnosticArray(status=[status])
     array_message.header.stamp = stamp_message(stamp)
     return array_message
+
+
+def read_diagnostics(message: DiagnosticArray) -> list[tuple[str, dict[str, str]]]:
+    """Return (name, values) of each status."""
+    return [
+        (status.name, {entry.key: entry.value for entry in status.values})
+        for status in message.status
+    ]

@@ -4,8 +4,8 @@
 from collections.abc import Callable
 import signal
 import sys
+import threading
 from types import FrameType
-from typing import Protocol
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -17,20 +17,37 @@ from rl_control.errors import Refused
 SPIN_PERIOD = 0.05  # s; bounds how late a signal is seen
 
 
-class Process(Protocol):
-    """A node with an end of its own; `close` still may publish and must return within 2 s."""
+class Worker:
+    """A thread whose exception ends the process instead of dying unseen."""
 
-    def done(self) -> bool:
-        """Say whether the work is finished by itself."""
+    def __init__(self, work: Callable[[], None], name: str) -> None:
+        """Start `work` on a daemon thread."""
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
-    def close(self) -> None:
-        """Save what must be saved; the executor no longer spins."""
+    def check(self) -> None:
+        """Raise what ended the thread, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the thread's end."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._error = error
 
 
 def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     """
-    Spin the node that `make` returns until it is done or SIGINT or SIGTERM comes.
+    Spin the node that `make` returns until it is `done()` or SIGINT or SIGTERM comes.
 
+    Then its `close(executor)` saves what must be saved; it may spin and publish, for 2 s at most.
     rclpy's own signal handlers would shut the context down before anything could be published,
     so they are not installed. Returns the exit status: 0, or 2 after Refused.
     """

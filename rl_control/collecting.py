@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collecting: act, tell what happened, evaluate at intervals. No ROS, no torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import threading
+import time
+
+import numpy as np
+
+from rl_control.config.nodes import CollectorSettings
+from rl_control.environments.environment import Environment
+from rl_control.episode import Episode
+from rl_control.policy import OnnxPolicy
+from rl_control.types import Outcome, Transition
+
+TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2
+NO_POLICY = -1  # the version of actions drawn evenly, before there is a policy
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeEnd:
+    """A finished episode: `version` is the policy's at its last step, `phase` one of three."""
+
+    episode: Episode
+    phase: int
+    version: int
+    outcome: Outcome
+
+
+class Collecting:
+    """
+    The endless loop of a collector, on a thread of its own.
+
+    `tell` takes each transition of training and may wait (that is how the learner sets the
+    pace); `tell_end` takes each finished episode. `policy` is swapped from another thread at any
+    time and taken up between two ticks; an evaluation keeps one policy for all its episodes.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        settings: CollectorSettings,
+        tell: Callable[[Transition], None],
+        tell_end: Callable[[EpisodeEnd], None],
+    ) -> None:
+        self.policy: OnnxPolicy | None = None
+        self.stopped = threading.Event()
+        self._environment = environment
+        self._settings = settings
+        self._tell = tell
+        self._tell_end = tell_end
+        self._rng, self._evaluation_rng = (
+            np.random.default_rng([settings.seed, stream]) for stream in range(2))
+        self._low = np.array(environment.contract.action_low)
+        self._high = np.array(environment.contract.action_high)
+        self._number = 0
+        self._evaluated = NO_POLICY
+        self._evaluation_due = 0.0
+
+    def run(self) -> None:
+        """Collect until `stopped` is set; an episode that is cut short is truncated."""
+        while not self.stopped.is_set():
+            policy = self.policy
+            if policy is not None and self._due(policy):
+                self._evaluate(policy)
+            else:
+                self._train()
+
+    def _due(self, policy: OnnxPolicy) -> bool:
+        return (self._settings.evaluate and policy.version > self._evaluated
+                and time.monotonic() >= self._evaluation_due)
+
+    def _evaluate(self, policy: OnnxPolicy) -> None:
+        """Evaluate one version, and confirm it on fresh goals if it reaches the target."""
+        settings = self._settings
+        self._evaluation_due = time.monotonic() + settings.evaluation_period
+        self._evaluated = policy.version
+        successes = sum(
+            self._deterministic(policy, EVALUATION) for _ in range(settings.evaluation_episodes))
+        if successes >= settings.success_target * settings.evaluation_episodes:
+            for _ in range(settings.confirmation_episodes):
+                self._deterministic(policy, CONFIRMATION)
+
+    def _deterministic(self, policy: OnnxPolicy, phase: int) -> bool:
+        """Run one episode without noise, kept out of training; return its success."""
+        if self.stopped.is_set():
+            return False
+        episode = self._begin(self._evaluation_rng)
+        while not self.stopped.is_set():
+            action, log_prob = policy.act(episode.observation)
+            outcome = self._environment.step(action)
+            episode.add(action, log_prob, policy.version, outcome)
+            if outcome.terminated or outcome.truncated:
+                self._tell_end(EpisodeEnd(episode, phase, policy.version, outcome))
+                return outcome.success
+        return False
+
+    def _train(self) -> None:
+        """Run one exploring episode with the newest policy at each tick."""
+        episode = self._begin(self._rng)
+        while not self.stopped.is_set():
+            action, log_prob, version = self._explore(episode.observation)
+            outcome = self._environment.step(action)
+            self._tell(episode.add(action, log_prob, version, outcome))
+            if outcome.terminated or outcome.truncated:
+                self._tell_end(EpisodeEnd(episode, TRAINING, version, outcome))
+                return
+
+    def _begin(self, rng: np.random.Generator) -> Episode:
+        self._number += 1
+        return Episode(self._number - 1, self._environment.reset(rng))
+
+    def _explore(self, observation: np.ndarray) -> tuple[np.ndarray, float, int]:
+        """Return action, its log_prob per normalised range [-1, 1], and the policy's version."""
+        policy = self.policy
+        if policy is None:
+            action = self._rng.uniform(self._low, self._high)
+            return action, -len(action) * np.log(2.0), NO_POLICY
+        noise = self._rng.standard_normal(policy.noise_size)
+        action, log_prob = policy.act(observation, noise)
+        return action, log_prob, policy.version

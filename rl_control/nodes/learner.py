@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learner node: journals and acknowledges transitions, trains, publishes candidates."""
+
+from pathlib import Path
+import time
+import uuid
+
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.algorithms import settings_of
+from rl_control.config.nodes import LearnerSettings
+from rl_control.delivery import Inbox
+from rl_control.errors import Refused
+from rl_control.files import write_json
+from rl_control.nodes.world import declare_contract
+from rl_control.ros import codec, qos
+from rl_control.ros.journal import Journal
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import Worker, run
+from rl_control.trainer import Steps, Trainer
+
+ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
+FAREWELL = 1.2  # s in which collectors hand over their last transitions
+QUIET = 0.3  # s without a message after which none is expected any more
+
+
+class Learner(Node):
+    """Two threads: the executor's takes messages in, the trainer's learns."""
+
+    def __init__(self) -> None:
+        super().__init__('learner')
+        settings = declare(self, 'learner', LearnerSettings)
+        algorithm = declare(self, 'algorithm', settings_of(settings.algorithm))
+        self._contract = declare_contract(self, settings.environment)
+        self._columns = codec.transition_columns(self._contract)
+        self._run = f'{self.get_name()}-{uuid.uuid4().hex[:12]}'
+        self._out = Path(settings.out)
+        self._journal = Journal(self._out / 'journal')
+        self._inbox = Inbox()
+        self._heard: dict[str, float] = {}
+        self._refused: dict[str, int] = {}
+        self._acknowledged: object = None
+        self._candidate = self.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
+        self._acknowledge = self.create_publisher(
+            codec.Acknowledge, 'transitions/ack', qos.ACKNOWLEDGE)
+        self._diagnostics = self.create_publisher(
+            codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
+        self._metrics: dict[str, object] = {}
+        self._trainer = Trainer(
+            self._contract, settings.algorithm, algorithm, settings, self._run, self._publish)
+        self.create_subscription(
+            codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS, raw=True)
+        self.create_subscription(
+            codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES, raw=True)
+        self.create_timer(settings.journal_period, self._flush)
+        self.create_timer(1.0, self._report)
+        self._worker = Worker(self._trainer.run, 'training')
+        self.get_logger().info(f'learns {settings.algorithm} as run {self._run}')
+
+    def done(self) -> bool:
+        """Never, but for an error of the training thread, which is raised here."""
+        self._worker.check()
+        return False
+
+    def close(self, executor: Executor) -> None:
+        """Save a checkpoint while collectors hand over their last rows; close the journal."""
+        self._trainer.stopped.set()
+        deadline = time.monotonic() + FAREWELL
+        while time.monotonic() < min(deadline, self._last_heard() + QUIET):
+            executor.spin_once(timeout_sec=0.02)
+        self._worker.join()
+        self._flush()
+        self._journal.close()
+        write_json(self._out / 'learner.json', {
+            'run': self._run,
+            'updates': self._trainer.updates,
+            'transitions': self._trainer.transitions,
+            'parity_max_abs_error': self._trainer.parity,
+            'collectors': self._inbox.to_state(),
+            'refused': self._refused,
+        })
+
+    def _last_heard(self) -> float:
+        return max(self._heard.values(), default=0.0)
+
+    def _on_transitions(self, raw: bytes) -> None:
+        """Journal and pass on what is new in a message; count what is refused, and why."""
+        try:
+            table = codec.decode_table_cdr(raw, self._columns)
+            origin = codec.Origin.from_header(table.header, self._contract.hash)
+            fresh = self._inbox.accept(
+                origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
+        except Refused as refused:
+            self._count(str(refused))
+            return
+        self._heard[origin.run] = time.monotonic()
+        if not len(fresh):
+            return
+        self._write('transitions', codec.Transitions, raw)
+        good, reasons = codec.validate_rows(fresh, self._contract)
+        for reason, count in reasons.items():
+            self._inbox.refuse(origin.run, count)
+            self._count(reason, count)
+        rows = codec.TransitionRows.read(fresh[good], self._contract)
+        self._trainer.put(Steps(
+            origin.run, rows.episode, rows.step, rows.observation, rows.action, rows.reward,
+            rows.next_observation, 1.0 - rows.terminated))
+
+    def _on_episodes(self, raw: bytes) -> None:
+        self._write('episodes', codec.Episodes, raw)
+
+    def _write(self, topic: str, message: type, raw: bytes) -> None:
+        resolved = self.resolve_topic_name(topic)
+        self._journal.write(resolved, codec.type_name(message), raw, time.time_ns())
+
+    def _count(self, reason: str, count: int = 1) -> None:
+        if reason not in self._refused:
+            self.get_logger().error(f'transitions not taken: {reason}')
+        self._refused[reason] = self._refused.get(reason, 0) + count
+
+    def _flush(self) -> None:
+        """Bring the journal to the system, then acknowledge what is in it and grant more."""
+        self._journal.flush()
+        now = time.monotonic()
+        active = [run for run, heard in self._heard.items() if now - heard < ACTIVE_PERIOD]
+        received = sum(known.received for known in self._inbox.runs.values())
+        share = max(0, self._trainer.allowance - received) // max(1, len(active))
+        runs, rows = self._inbox.acknowledge_all(dict.fromkeys(active, share))
+        if (said := (tuple(runs), rows.tobytes())) != self._acknowledged and runs:
+            self._acknowledged = said
+            self._acknowledge.publish(codec.encode_table(codec.acknowledge_table(runs, rows)))
+
+    def _publish(self, data: bytes, version: int) -> None:
+        """Publish a candidate; called on the training thread."""
+        self._candidate.publish(codec.encode_policy(data, self._run, version))
+
+    def _report(self) -> None:
+        metrics = self._trainer.metrics
+        for name, value in metrics.items():
+            if name not in self._metrics:
+                self._metrics[name] = self.create_publisher(
+                    codec.Number, f'metrics/{name}', qos.METRICS)
+            self._metrics[name].publish(codec.number(value))
+        runs = self._inbox.runs.values()
+        self._diagnostics.publish(codec.diagnostics(
+            f'{self.get_fully_qualified_name()}: learning',
+            codec.WARN if self._refused else codec.OK,
+            'learning' if metrics else 'waiting for transitions',
+            {
+                'run': self._run,
+                'updates': self._trainer.updates,
+                'transitions': self._trainer.transitions,
+                'collectors': len(self._inbox.runs),
+                'gaps': sum(known.gaps for known in runs),
+                'duplicates': sum(known.duplicates for known in runs),
+                'lost': sum(known.lost for known in runs),
+                'refused': sum(self._refused.values()),
+            },
+            self.get_clock().now().nanoseconds * 1e-9))
+
+
+def main() -> int:
+    """Run the learner."""
+    return run(Learner)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor node: shows how a training goes, ends it, and leaves its figures."""
+
+from functools import partial
+from pathlib import Path
+import time
+
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.config.nodes import MonitorSettings
+from rl_control.files import write_json
+from rl_control.ros import codec, qos
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+from rl_control.status import Status
+from rl_control.training import Training
+
+SHOWN_LOSSES = ('critic_loss', 'actor_loss', 'alpha')
+DISCOVERY_PERIOD = 2.0  # s between looks for new metrics
+
+
+class Monitor(Node):
+    """Listens to episodes, metrics and diagnostics; is done when the training is."""
+
+    def __init__(self) -> None:
+        super().__init__('monitor')
+        self._settings = declare(self, 'monitor', MonitorSettings)
+        self._training = Training(
+            self._settings.evaluation_episodes, self._settings.confirmation_episodes)
+        self._began = time.monotonic()
+        self._metrics: dict[str, float] = {}
+        self._listening: set[str] = set()
+        self._collectors: dict[str, dict[str, str]] = {}
+        self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
+        self.create_subscription(
+            codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
+        self.create_timer(DISCOVERY_PERIOD, self._discover)
+        self.create_timer(0.5, self._show)
+        self._status = Status('training', self._settings.status_period)
+        self._status.__enter__()
+
+    @property
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self._began
+
+    def done(self) -> bool:
+        """Say whether a version was confirmed, or the time is up."""
+        limit = self._settings.time_limit
+        if limit and self.elapsed >= limit:
+            return True
+        return self._settings.stop_when_confirmed and self._training.confirmed is not None
+
+    def close(self, executor: Executor) -> None:
+        """Write training.json and say in one line how it ended."""
+        self._status.__exit__(None, None, None)
+        confirmed = self._training.confirmed
+        write_json(Path(self._settings.out) / 'training.json', {
+            'train_seconds': self.elapsed,
+            'transitions': int(self._metrics.get('transitions', 0)),
+            'updates': int(self._metrics.get('updates', 0)),
+            'episodes': self._training.episodes,
+            'evaluations': [tally.figures() for tally in self._training.finished],
+            'confirmation': confirmed.figures() if confirmed else None,
+        })
+        if confirmed:
+            print(f'version {confirmed.version} confirmed: {confirmed.successes} of '
+                  f'{confirmed.episodes} fresh goals after {self.elapsed:.0f} s')
+        else:
+            print(f'training ended after {self.elapsed:.0f} s without a confirmed version')
+
+    def _on_episodes(self, message: codec.Episodes) -> None:
+        table = codec.decode_table(message, codec.EPISODE_COLUMNS)
+        for row in map(codec.EpisodeRow.from_row, table.rows):
+            if row.phase == codec.TRAINING:
+                self._training.add_training(bool(row.success))
+            else:
+                self._training.add_evaluation(
+                    row.version, bool(row.success), row.episode_return, row.final_distance,
+                    self.elapsed, int(self._metrics.get('transitions', 0)),
+                    confirmation=row.phase == codec.CONFIRMATION)
+
+    def _on_diagnostics(self, message: codec.Diagnostics) -> None:
+        for name, values in codec.read_diagnostics(message):
+            if name.endswith(': collecting'):
+                self._collectors[name] = values
+
+    def _discover(self) -> None:
+        """Subscribe to metrics that have come up."""
+        prefix = self.resolve_topic_name('metrics') + '/'
+        for topic, _ in self.get_topic_names_and_types():
+            if topic.startswith(prefix) and topic not in self._listening:
+                self._listening.add(topic)
+                self.create_subscription(
+                    codec.Number, topic,
+                    partial(self._on_metric, topic.removeprefix(prefix)), qos.METRICS)
+
+    def _on_metric(self, name: str, message: codec.Number) -> None:
+        self._metrics[name] = message.data
+
+    def _show(self) -> None:
+        training, metrics = self._training, self._metrics
+        evaluation = training.finished[-1] if training.finished else None
+        versions = [values.get('version', '-1') for values in self._collectors.values()]
+        ages = [values.get('policy_age', '-') for values in self._collectors.values()]
+        self._status.show({
+            'seconds': f'{self.elapsed:.0f}',
+            'success': (f'{evaluation.successes}/{evaluation.episodes} (version '
+                        f'{evaluation.version})' if evaluation else '-'),
+            'return': (f'{evaluation.return_sum / evaluation.episodes:.2f}'
+                       if evaluation else '-'),
+            'exploring success': f'{sum(training.recent)}/{len(training.recent)}',
+            'transitions': f'{metrics.get("transitions", 0):.0f}',
+            'updates': f'{metrics.get("updates", 0):.0f}',
+            'updates/s': f'{metrics.get("updates_per_second", 0):.0f}',
+            'policy version': max(versions, key=int, default='-'),
+            'age': f'{min(ages, default="-")} s',
+            **{name: f'{metrics[name]:.4g}' for name in SHOWN_LOSSES if name in metrics},
+        })
+
+
+def main() -> int:
+    """Run the monitor."""
+    return run(Monitor)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every node knows of the world: an arm with its task, from parameters robot.*, task.*."""
+
+from rclpy.node import Node
+
+from rl_control.arm import Arm
+from rl_control.config.robot import RobotSettings
+from rl_control.config.task import TaskSettings
+from rl_control.environments.environment import Environment
+from rl_control.environments.make import simulate
+from rl_control.ros.parameters import declare
+from rl_control.types import Contract
+
+
+def declare_arm(node: Node) -> Arm:
+    """Declare the parameters robot.* and task.* and return the arm that they describe."""
+    robot = declare(node, 'robot', RobotSettings)
+    task = declare(node, 'task', TaskSettings)
+    return Arm.make(robot, task)
+
+
+def declare_environment(node: Node, environment_id: str) -> Environment:
+    """Return a simulated arm, or the Gymnasium environment of that id."""
+    if not environment_id:
+        return simulate(declare_arm(node))
+    from rl_control.environments.gymnasium import GymnasiumEnvironment
+
+    return GymnasiumEnvironment(environment_id)
+
+
+def declare_contract(node: Node, environment_id: str) -> Contract:
+    """Return the contract of that environment, without its simulator where it has one."""
+    if not environment_id:
+        return declare_arm(node).contract()
+    environment = declare_environment(node, environment_id)
+    environment.close()
+    return environment.contract

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few statistics that reports need."""
+
+import math
+
+NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal distribution
+
+
+def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+    """Return the 95 % interval of a success rate (Wilson 1927), (0, 1) for no episodes."""
+    if episodes == 0:
+        return 0.0, 1.0
+    z2 = NORMAL_95**2
+    rate = successes / episodes
+    centre = (rate + z2 / (2 * episodes)) / (1 + z2 / episodes)
+    half = NORMAL_95 / (1 + z2 / episodes) * math.sqrt(
+        rate * (1 - rate) / episodes + z2 / (4 * episodes**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Return the smallest value that at least `share` of `values` do not exceed, NaN for none."""
+    if not values:
+        return math.nan
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status of a training on a terminal: one live table, or plain lines where there is none."""
+
+from collections.abc import Mapping
+import sys
+import time
+from types import TracebackType
+
+from rich.live import Live
+from rich.table import Table
+
+
+class Status:
+    """Shows named values; a context, since a live display changes the terminal's state."""
+
+    def __init__(self, title: str, plain_period: float) -> None:
+        self._title = title
+        self._plain_period = plain_period
+        self._printed = -plain_period
+        self._live = Live(refresh_per_second=4) if sys.stdout.isatty() else None
+
+    def __enter__(self) -> 'Status':
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, values: Mapping[str, str]) -> None:
+        """Show `values` now, or as a line when one is due."""
+        if self._live is not None:
+            table = Table('what', 'value', title=self._title)
+            for name, value in values.items():
+                table.add_row(name, value)
+            self._live.update(table)
+        elif time.monotonic() - self._printed >= self._plain_period:
+            self._printed = time.monotonic()
+            print(f'{self._title}: ' + ', '.join(f'{k} {v}' for k, v in values.items()),
+                  flush=True)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the monitor knows of a training: its evaluations, and whether it has arrived."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rl_control.statistics import wilson_interval
+
+
+@dataclass
+class Tally:
+    """Episodes of one pinned version in one phase."""
+
+    version: int
+    began: float  # s since the training's start
+    transitions: int = 0
+    episodes: int = 0
+    successes: int = 0
+    return_sum: float = 0.0
+    errors: list[float] = field(default_factory=list)
+
+    def add(self, success: bool, episode_return: float, error: float) -> None:
+        """Count one episode; `error` is its final distance in m."""
+        self.episodes += 1
+        self.successes += success
+        self.return_sum += episode_return
+        self.errors.append(error)
+
+    def figures(self) -> dict[str, Any]:
+        """Return plain values, with rate, its Wilson interval and mean return."""
+        counted = asdict(self)
+        del counted['return_sum'], counted['errors']
+        return counted | {
+            'success_rate': self.successes / max(1, self.episodes),
+            'interval': list(wilson_interval(self.successes, self.episodes)),
+            'mean_return': self.return_sum / max(1, self.episodes),
+        }
+
+
+class Training:
+    """Collects episodes into evaluations; confirmed once enough confirmation episodes came."""
+
+    def __init__(self, evaluation_episodes: int, confirmation_episodes: int) -> None:
+        self._wanted = evaluation_episodes
+        self._confirmations_wanted = confirmation_episodes
+        self.evaluations: dict[int, Tally] = {}
+        self.confirmations: dict[int, Tally] = {}
+        self.episodes = 0
+        self.recent: list[bool] = []  # success of the newest 50 episodes of training
+
+    def add_training(self, success: bool) -> None:
+        """Count an exploring episode."""
+        self.episodes += 1
+        self.recent = [*self.recent[-49:], success]
+
+    def add_evaluation(
+        self, version: int, success: bool, episode_return: float, error: float, elapsed: float,
+        transitions: int, *, confirmation: bool,
+    ) -> None:
+        """Count a deterministic episode of a pinned `version`."""
+        tallies = self.confirmations if confirmation else self.evaluations
+        tally = tallies.setdefault(version, Tally(version, elapsed, transitions))
+        tally.add(success, episode_return, error)
+
+    @property
+    def finished(self) -> list[Tally]:
+        """Return the complete evaluations in order."""
+        return [tally for tally in self.evaluations.values() if tally.episodes >= self._wanted]
+
+    @property
+    def confirmed(self) -> Tally | None:
+        """Return the first complete confirmation."""
+        for tally in self.confirmations.values():
+            if tally.episodes >= self._confirmations_wanted:
+                return tally
+        return None
