@@ -32,8 +32,8 @@ SENSOR = _profile(5, reliability=ReliabilityPolicy.BEST_EFFORT)
 COMMAND = _profile(1)
 # What a person or a driver says: takeover, score, success, protective stop.
 OPERATOR = _profile(10)
-# Two subscriptions, so that publishers of either durability and reliability are heard.
+# An estop is subscribed to twice: as best effort and volatile, which matches every publisher, and
+# as latched, since only a reliable reader is given what was said before it came.
 ESTOP = _profile(10, reliability=ReliabilityPolicy.BEST_EFFORT)
-ESTOP_LATCHED = _profile(
-    1, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+ESTOP_LATCHED = LATCHED
 CLOCK = _profile(1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -14,9 +14,10 @@ MESSAGE_LIMIT = 64 * 2**20
 HEADER_LIMIT = 2**20
 COLUMN_LIMIT = 4096
 
-# The encapsulation that Fast CDR and Cyclone write on every machine ROS 2 supports: plain CDR
-# version 1, little-endian. The last two bytes are options, of which rmw layers use none.
-CDR_LITTLE_ENDIAN = b'\x00\x01'
+# The encapsulation that rmw layers write on every machine ROS 2 supports: plain CDR version 1,
+# little-endian. The last two bytes count the padding at the end, of which a table, a multiple of
+# four bytes long, has none.
+ENCAPSULATION = b'\x00\x01\x00\x00'
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +115,10 @@ def decode_table_cdr(raw: bytes, columns: tuple[str, ...] | None = None) -> Tabl
     """
     if len(raw) > MESSAGE_LIMIT:
         raise Refused(f'table has {len(raw)} bytes; at most {MESSAGE_LIMIT} are read')
-    if bytes(raw[:2]) != CDR_LITTLE_ENDIAN:
+    if bytes(raw[:4]) != ENCAPSULATION:
         raise Refused(
-            f'table has CDR encapsulation 0x{bytes(raw[:2]).hex()}; only little-endian plain CDR '
-            '(0x0001) is read, so use an rmw that writes it, such as rmw_fastrtps_cpp'
+            f'table has CDR encapsulation 0x{bytes(raw[:4]).hex()}; only little-endian plain CDR '
+            '(0x00010000) is read, so use an rmw that writes it, such as rmw_fastrtps_cpp'
         )
     try:
         cursor = _Cursor(raw)
@@ -135,8 +136,7 @@ def decode_table_cdr(raw: bytes, columns: tuple[str, ...] | None = None) -> Tabl
         raise Refused(
             f'table of {len(raw)} bytes cannot be read ({error}); the message is cut or damaged'
         ) from error
-    # Fast CDR may fill up to a multiple of four; anything longer is not this message.
-    if len(raw) - cursor.at > 3:
+    if len(raw) > cursor.at:
         raise Refused(f'table has {len(raw) - cursor.at} bytes too many; the message is damaged')
     header, found = read_labels(*labels)
     require_columns(found, columns)
