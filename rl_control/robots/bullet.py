@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyBullet, without the line that its import writes to standard error."""
+"""PyBullet, without the line that its import writes to standard error (from C, hence dup2)."""
 
-from contextlib import redirect_stderr
-import io
+import os
+import sys
 
-with redirect_stderr(io.StringIO()):
+sys.stderr.flush()
+_kept, _nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+os.dup2(_nowhere, 2)
+try:
     import pybullet
+finally:
+    os.dup2(_kept, 2)
+    os.close(_kept)
+    os.close(_nowhere)
 
 __all__ = ['pybullet']
