@@ -96,7 +96,7 @@ def scan(file: BinaryIO, name: str) -> tuple[BagFile, int, bool]:
     """
     Return what an unchunked MCAP file holds, where its last whole record ends, if it has an end.
 
-    Only the heads of the messages are read.
+    Only the heads of the messages are read. A file without a whole header ends at 0.
     """
     found = BagFile(name)
     size = os.fstat(file.fileno()).st_size
@@ -104,11 +104,11 @@ def scan(file: BinaryIO, name: str) -> tuple[BagFile, int, bool]:
         return found, 0, False
     schemas: dict[int, str] = {}
     channels: dict[int, tuple[str, str]] = {}
-    whole = len(MCAP0_MAGIC)
+    whole, start = 0, len(MCAP0_MAGIC)
     while len(head := file.read(9)) == 9:
         opcode, length = struct.unpack('<BQ', head)
-        end = whole + 9 + length
-        if end > size or opcode == 0:
+        end = start + 9 + length
+        if end > size or opcode == 0 or (whole == 0 and opcode != Opcode.HEADER):
             break
         if opcode == Opcode.DATA_END:
             file.seek(-len(MCAP0_MAGIC), os.SEEK_END)
@@ -126,5 +126,5 @@ def scan(file: BinaryIO, name: str) -> tuple[BagFile, int, bool]:
         except (McapError, struct.error, UnicodeDecodeError, KeyError):
             break
         file.seek(end)
-        whole = end
+        whole = start = end
     return found, whole, False
