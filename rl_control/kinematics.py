@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forward kinematics of an arm from its URDF, without a simulator."""
 
+from itertools import accumulate
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,10 +20,8 @@ def urdf_path(urdf: str) -> Path:
         try:
             import pybullet_data  # only where an arm of PyBullet's own is asked for
         except ImportError as error:
-            raise Refused(
-                f'URDF {urdf} needs the package pybullet_data, which is not installed; '
-                'install pybullet or give the path of a URDF'
-            ) from error
+            raise Refused(f'URDF {urdf} needs the package pybullet_data, which is not installed; '
+                          'install pybullet or give the path of a URDF') from error
         path = Path(pybullet_data.getDataPath()) / urdf.removeprefix(PYBULLET)
     else:
         path = Path(urdf).expanduser()
@@ -51,8 +50,7 @@ class Kinematics:
         if len(set(self.joint_names)) < len(self.joint_names):
             raise Refused(f'joints {", ".join(joint_names)} name one twice; name each once')
         if end_effector not in links:
-            raise Refused(
-                f'{urdf} has no link {end_effector!r}; its links are {", ".join(links)}')
+            raise Refused(f'{urdf} has no link {end_effector!r}; it has {", ".join(links)}')
         bounds = [_bounds(urdf, joints, name) for name in self.joint_names]
         self.position_low, self.position_high, self.velocity_limit = (
             np.array(bounds, dtype=float).reshape(-1, 3).T.copy())
@@ -97,8 +95,7 @@ class Kinematics:
         """Return (..., m, 4, 4), from each driven joint of the chain to the one before it."""
         q = np.asarray(q, dtype=float)
         if q.shape[-1:] != (len(self.joint_names),):
-            raise ValueError(f'q has shape {q.shape}; its last axis must hold one number a joint, '
-                             f'{", ".join(self.joint_names)}')
+            raise ValueError(f'q has shape {q.shape}; end it in {", ".join(self.joint_names)}')
         moved = q[..., self._order]
         first, second = np.sin(moved), 1.0 - np.cos(moved)
         if self._sliding.any():
@@ -111,22 +108,19 @@ class Kinematics:
         """Return the end effector's frame in the base's (..., 4, 4), m, at `q` (..., n)."""
         transforms = self._transforms(q)
         pose = np.broadcast_to(np.eye(4), (*transforms.shape[:-3], 4, 4))
-        for index in range(transforms.shape[-3]):
+        for index in range(len(self._order)):
             pose = pose @ transforms[..., index, :, :]
         return pose @ self._tool
 
     def position(self, q: np.ndarray) -> np.ndarray:
         """Return the end effector's origin in the base's frame (..., 3) m at `q` (..., n)."""
         transforms = self._transforms(q)
+        if transforms.ndim > 3:
+            return self.pose(q)[..., :3, 3]
         point = self._tool[:, 3]
-        if transforms.ndim == 3:  # one q: a matrix times a vector, the loop's own case
-            for transform in transforms[::-1]:
-                point = transform.dot(point)
-            return point[:3]
-        column = point[:, None]
-        for index in range(transforms.shape[-3])[::-1]:
-            column = transforms[..., index, :, :] @ column
-        return np.broadcast_to(column[..., :3, 0], (*transforms.shape[:-3], 3))
+        for transform in transforms[::-1]:  # matrix times vector: the loop's own case is fast
+            point = transform.dot(point)
+        return point[:3].copy()
 
     def jacobian(self, q: np.ndarray) -> np.ndarray:
         """
@@ -135,13 +129,8 @@ class Kinematics:
         Column i is z × (p - o) for a rotation about z through o, and z for a slide along it.
         """
         transforms = self._transforms(q)
-        frames = []
-        frame = np.eye(4)
-        for transform in transforms:
-            frame = frame @ transform
-            frames.append(frame)
-        end = (frame @ self._tool)[:3, 3]
-        frames = np.array(frames).reshape(-1, 4, 4)
+        frames = np.array(list(accumulate(transforms, np.matmul))).reshape(-1, 4, 4)
+        end = self.position(q)
         axes = (frames[:, :3, :3] @ self._axes[:, :, None])[:, :, 0]
         turned = np.cross(axes, end - frames[:, :3, 3])
         jacobian = np.zeros((3, len(self.joint_names)))  # 0 for joints beside the chain
@@ -164,8 +153,7 @@ def _parse(urdf: Path) -> ElementTree.Element:
     except OSError as error:
         raise Refused(f'{urdf} cannot be read ({error.strerror}); give a URDF file') from error
     if len(text) > LARGEST_URDF:
-        raise Refused(f'{urdf} is larger than {LARGEST_URDF} bytes; a URDF is text, meshes lie '
-                      'in files of their own')
+        raise Refused(f'{urdf} is larger than {LARGEST_URDF} bytes; give a URDF without meshes')
     try:
         robot = ElementTree.fromstring(text, ElementTree.XMLParser(target=_NoDoctype()))
     except Refused as error:
@@ -208,12 +196,11 @@ def _bounds(
     """Return a driven joint's lower and upper position and its velocity limit."""
     if name not in joints:
         moving = [other for other, joint in joints.items() if joint.get('type') in MOVING]
-        raise Refused(
-            f'{urdf} has no joint {name!r}; its moving joints are {", ".join(moving) or "none"}')
+        raise Refused(f'{urdf} has no joint {name!r}; it has {", ".join(moving) or "none"}')
     kind = joints[name].get('type')
     if kind not in MOVING:
-        raise Refused(f'joint {name!r} of {urdf} is of type {kind!r} and cannot be driven; '
-                      f'name joints of type {", ".join(MOVING)}')
+        raise Refused(f'joint {name!r} of {urdf} is of type {kind!r}; drive only joints of type '
+                      f'{", ".join(MOVING)}')
     limit = joints[name].find('limit')
     if limit is None and kind != 'continuous':
         raise Refused(f'joint {name!r} of {urdf} has no <limit>; give it one')
@@ -247,8 +234,7 @@ def _axis(urdf: Path, joint: ElementTree.Element) -> np.ndarray:
     element, name = joint.find('axis'), joint.get('name', '')
     text = '1 0 0' if element is None else element.get('xyz', '1 0 0')
     axis = np.array(_numbers(urdf, name, 'axis', text, 3))
-    length = np.linalg.norm(axis)
-    if not length > 0.0:
+    if not 0.0 < (length := np.linalg.norm(axis)) < np.inf:
         raise Refused(f'joint {name!r} of {urdf} has the axis {text!r}; give it a direction')
     return axis / length
 
@@ -258,6 +244,7 @@ def _numbers(urdf: Path, joint: str, what: str, text: str, count: int = 1) -> li
         numbers = [float(part) for part in text.split()]
     except ValueError:
         numbers = []
-    if len(numbers) != count or np.isnan(numbers).any():
+    wrong = np.isnan(numbers) if count == 1 else ~np.isfinite(numbers)  # a limit may be infinite
+    if len(numbers) != count or wrong.any():
         raise Refused(f'joint {joint!r} of {urdf} has {what} {text!r}; give {count} number(s)')
     return numbers

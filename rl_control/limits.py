@@ -36,7 +36,7 @@ class NonFinite(ValueError):
 @dataclass(frozen=True, eq=False)
 class Limits:
     """
-    What each joint may do; arrays (n,), copied and read-only.
+    What each joint may do; arrays (n,), copied and read-only, `rows` the same joint by joint.
 
     `position_low`, `position_high` in rad, `velocity` in rad/s, `acceleration` in rad/s²,
     `jerk` in rad/s³; m instead of rad for a prismatic joint. `joint_names` are for messages.
@@ -48,7 +48,7 @@ class Limits:
     acceleration: np.ndarray
     jerk: np.ndarray
     joint_names: tuple[str, ...] = ()
-    rows: tuple[tuple[float, ...], ...] = field(init=False, repr=False)  # one a joint, for `limit`
+    rows: tuple[tuple[float, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         names = ('position_low', 'position_high', 'velocity', 'acceleration', 'jerk')
@@ -57,8 +57,8 @@ class Limits:
         joints = self.joint_names or tuple(f'joint {i}' for i in range(table.shape[1]))
         for joint, (low, high, *rest) in zip(joints, table.T.tolist(), strict=True):
             if not low < high:
-                raise Refused(f'{joint} has a lower position limit of {low} and an upper of '
-                              f'{high}; the lower must be below the upper')
+                raise Refused(f'position limits of {joint} are {low} and {high}; the lower must '
+                              'be below the upper')
             for name, value in zip(names[2:], rest, strict=True):
                 if not 0.0 < value < math.inf:
                     raise Refused(f'the {name} limit of {joint} is {value}; it must be positive '
@@ -70,18 +70,14 @@ class Limits:
 
     @classmethod
     def of(cls, robot: RobotSettings, kinematics: Kinematics) -> 'Limits':
-        """
-        Return a robot's limits: its settings, never beyond its URDF.
-
-        Raises Refused for soft limits outside the URDF's or inverted, and for a home outside.
-        """
+        """Return a robot's limits; raise Refused for those, or a home, outside its URDF's."""
         joints = kinematics.joint_names
 
-        def per_joint(name: str, absent: np.ndarray) -> np.ndarray:
+        def per_joint(name: str, absent: tuple[float, ...] = ()) -> np.ndarray:
             values = getattr(robot, name) or absent
             if len(values) not in (1, len(joints)):
-                raise Refused(f'robot.{name} has {len(values)} values; '
-                              f'give 1 or {len(joints)}, one for each of {", ".join(joints)}')
+                raise Refused(f'robot.{name} has {len(values)} values; give 1 or {len(joints)}, '
+                              f'one for each of {", ".join(joints)}')
             return np.broadcast_to(np.array(values, dtype=float), len(joints))
 
         low = per_joint('position_low', tuple(kinematics.position_low))
@@ -95,11 +91,11 @@ class Limits:
                               f'{most}, its URDF allows {lowest} to {highest}; keep the limits '
                               'inside, the lower below the upper')
             if not least <= at <= most:
-                raise Refused(f'robot.home of {joint} is {at}, outside its limits {least} to '
-                              f'{most}; move it inside')
-        velocity = np.minimum(per_joint('velocity_limit', ()), kinematics.velocity_limit)
-        return cls(low, high, velocity, per_joint('acceleration_limit', ()),
-                   per_joint('jerk_limit', ()), joints)
+                raise Refused(
+                    f'robot.home of {joint} is {at}, outside {least} to {most}; move it inside')
+        velocity = np.minimum(per_joint('velocity_limit'), kinematics.velocity_limit)
+        acceleration, jerk = per_joint('acceleration_limit'), per_joint('jerk_limit')
+        return cls(low, high, velocity, acceleration, jerk, joints)
 
 
 def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> Command:
@@ -107,10 +103,9 @@ def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> 
     Return the command `dt` s after `previous` that follows `request` (n,) rad/s within limits.
 
     `previous` is this function's own last output. For any requests and any `dt`, position,
-    velocity, acceleration and jerk keep their limits at and between the samples. From outside,
-    each excess falls as fast as its derivatives' limits allow, and a joint that stands outside
-    its position limits returns by itself. Raises NonFinite before anything is computed, Refused
-    for `dt` <= 0.
+    velocity, acceleration and jerk keep their limits at and between the samples. From outside no
+    excess grows beyond what the stop makes of it, and a joint outside its position limits returns
+    by itself. Raises NonFinite before anything is computed, Refused for `dt` <= 0.
     """
     rows = _rows(request, previous, dt, limits)
     joints = [_limited(*row, dt, *about) for row, about in zip(rows, limits.rows, strict=True)]
@@ -175,8 +170,8 @@ def _limited(
     elif q < low - SLACK:
         target = max(target, RETURN * v_max)
     after = _toward(target, q, v, a, dt, a_max, j)
-    # A bound on the way to rest, cheap and enough far from the limits: the speed never exceeds
-    # `peak`, and the time is at most that of ddq to 0, then of `peak` to 0.
+    # A cheap bound on the way to rest, enough far from the limits: no faster than `peak`, and
+    # no longer than ddq takes to 0 and then `peak` to 0.
     peak = abs(after[1]) + after[2] * after[2] / (2.0 * j)
     reach = peak * (abs(after[2]) / j + peak / a_max + a_max / j)
     if low + reach <= after[0] <= high - reach:
@@ -184,6 +179,7 @@ def _limited(
     # What the stop reaches anyway is allowed, so that the stop always is, and nothing more.
     least, most = _span(q, v, a, a_max, j)
     low, high = min(low, least), max(high, most)
+    # A target > 0 brings the joint no nearer to `low` than the stop does: `high` alone counts.
     after = _toward(0.0, q, v, a, dt, a_max, j)
     safe, unsafe, middle = 0.0, target, target  # the request itself is tried first
     for _ in range(BISECTIONS):

@@ -127,9 +127,9 @@ def test_q_of_another_length_is_an_error(small):
 
 
 @pytest.mark.parametrize(('joint_names', 'link', 'words'), [
-    (('slide', 'elbow'), 'tool', "no joint 'elbow'; its moving joints are turn, slide, idle, si"),
-    (('slide',), 'hand', "no link 'hand'; its links are base, a, b, c, tool, d"),
-    (('bolt',), 'tool', "'bolt' .* of type 'fixed' and cannot be driven"),
+    (('slide', 'elbow'), 'tool', "no joint 'elbow'; it has turn, slide, idle, si"),
+    (('slide',), 'hand', "no link 'hand'; it has base, a, b, c, tool, d"),
+    (('bolt',), 'tool', "'bolt' .* of type 'fixed'; drive only"),
     (('slide', 'slide'), 'tool', 'name one twice'),
 ])
 def test_names_that_do_not_fit_are_refused(small, joint_names, link, words):
@@ -146,6 +146,7 @@ def test_names_that_do_not_fit_are_refused(small, joint_names, link, words):
     ('1 2 3', '${axis}', "'turn' .* axis"),
     ('0.3 -0.4 0.5', '0.3 -0.4', "'turn' .* origin rpy '0.3 -0.4'"),
     ('0.1 0.2 0.3', '0.1 nan 0.3', "'turn' .* origin xyz"),
+    ('1 2 3', '1 inf 3', "'turn' .* axis"),
     ('lower="-0.1"', 'lower="low"', "'slide' .* limit 'low'"),
     ('<limit lower="-1" upper="2" effort="1"/>', '', "'side' .* has no <limit>"),
     ('<child link="d"/>', '<child link="a"/>', "two joints above link 'a'"),

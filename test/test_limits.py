@@ -214,8 +214,8 @@ def test_another_number_of_joints_is_refused():
 
 
 @pytest.mark.parametrize(('changed', 'words'), [
-    ({'low': 2.0}, 'joint 0 has a lower position limit of 2.0 and an upper of 2.0'),
-    ({'high': np.nan}, 'upper of nan'),
+    ({'low': 2.0}, 'position limits of joint 0 are 2.0 and 2.0'),
+    ({'high': np.nan}, 'are -2.0 and nan'),
     ({'velocity': np.inf}, 'velocity limit of joint 0 is inf'),
     ({'acceleration': 0.0}, 'acceleration limit of joint 0 is 0.0'),
     ({'jerk': np.nan}, 'jerk limit of joint 0 is nan'),
@@ -251,7 +251,7 @@ def test_limits_of_a_robot_are_its_settings_within_its_urdf(kinematics):
     ({'position_low': (-3.0,)}, r'_joint_1 are -3\.0 and 2\.96\d+, its URDF allows -2\.96'),
     ({'position_high': (2.5,)}, r'_joint_2 are -2\.09\d+ and 2\.5, its URDF allows'),
     ({'position_low': (1.0,), 'position_high': (0.5,)}, r'_joint_1 are 1\.0 and 0\.5'),
-    ({'home': (0.0,) * 6 + (3.1,)}, r'home of lbr_iiwa_joint_7 is 3\.1, outside its limits'),
+    ({'home': (0.0,) * 6 + (3.1,)}, r'home of lbr_iiwa_joint_7 is 3\.1, outside -3\.05'),
     ({'position_low': (0.1,)}, r'home of lbr_iiwa_joint_1 is 0\.0, outside'),
     ({'jerk_limit': (1.0, 2.0)}, 'robot.jerk_limit has 2 values; give 1 or 7'),
     ({'jerk_limit': ()}, 'robot.jerk_limit has 0 values'),
