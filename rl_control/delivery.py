@@ -27,7 +27,8 @@ class Outbox:
     Keeps the rows of one collector run until the learner has them, and says what to send.
 
     The newest rows that do not fit into memory go to the file `spill`, a ring like the memory,
-    so that neither grows. One thread uses an outbox.
+    so that neither grows. It has no name on the disk, since its rows mean nothing once the run has
+    ended, however it ends. One thread uses an outbox.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class Outbox:
             self._sent = self._oldest
 
     def close(self) -> None:
-        """Close the spill file; what was not acknowledged stays in it until the next start."""
+        """Give the spill file back; rows that were not acknowledged are forgotten."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -188,10 +189,13 @@ class Outbox:
 def _open_spill(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path.unlink()
+        return descriptor
     except OSError as error:
         raise Refused(
-            f'outbox cannot write {path} ({error.strerror}); choose a writable directory'
+            f'outbox cannot make {path} ({error.strerror}); '
+            'choose a new name in a writable directory'
         ) from error
 
 

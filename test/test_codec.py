@@ -2,16 +2,18 @@
 import array
 import json
 import math
+import time
 import tracemalloc
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+import rclpy
 from rclpy.serialization import deserialize_message, serialize_message
 
 from rl_control.errors import Refused
-from rl_control.ros import codec
+from rl_control.ros import codec, qos
 from rl_control.ros.table import COLUMN_LIMIT, HEADER_LIMIT
 from rl_control.types import Column, Command, Contract, Transition
 
@@ -129,6 +131,14 @@ def test_big_endian_is_refused_by_name():
     raw[1] = 0
     with pytest.raises(Refused, match='encapsulation 0x00000000; only little-endian'):
         codec.decode_table_cdr(bytes(raw))
+
+
+def test_bytes_beyond_the_end_and_zeros_within_a_text_are_refused():
+    raw = bytes(serialize_message(codec.encode_table(table())))
+    with pytest.raises(Refused, match='1 bytes too many'):
+        codec.decode_table_cdr(raw + b'\0')
+    with pytest.raises(Refused, match='a text has a zero in it'):
+        codec.decode_table_cdr(raw.replace(b'x,y,z\0', b'x,\0,z\0'))
 
 
 @settings(max_examples=3000, deadline=None)
@@ -389,3 +399,36 @@ def test_goal_number_flag_and_diagnostics():
     status = codec.diagnostics('learner', codec.WARN, 'slow', {'rate': 2.5}).status[0]
     assert (status.level, status.values[0].key, status.values[0].value) == (b'\x01', 'rate', '2.5')
     assert codec.type_name(codec.Goal) == 'geometry_msgs/msg/PoseStamped'
+
+
+def spin_until(node, holds) -> None:
+    end = time.monotonic() + 20.0
+    while not holds():
+        assert time.monotonic() < end, 'nothing came'
+        rclpy.spin_once(node, timeout_sec=0.05)
+
+
+def test_raw_tables_and_latched_values_arrive_over_topics(ros):
+    node = rclpy.create_node('both_ends')
+    try:
+        estop = node.create_publisher(codec.Flag, 'estop', qos.LATCHED)
+        estop.publish(codec.flag(True))
+        raws, late, live = [], [], []
+        node.create_subscription(
+            codec.Transitions, 'transitions', raws.append, qos.TRANSITIONS, raw=True)
+        publisher = node.create_publisher(codec.Transitions, 'transitions', qos.TRANSITIONS)
+        # A latched estop is heard by whoever comes late, through the second subscription.
+        node.create_subscription(codec.Flag, 'estop', late.append, qos.ESTOP_LATCHED)
+        node.create_subscription(codec.Flag, 'estop', live.append, qos.ESTOP)
+        spin_until(node, lambda: publisher.get_subscription_count() and late)
+        sent = [table(n, seed=n) for n in (0, 1, 64)]
+        for each in sent:
+            publisher.publish(codec.encode_table(each))
+        spin_until(node, lambda: len(raws) == 3)
+        for raw, each in zip(raws, sent, strict=True):
+            np.testing.assert_array_equal(codec.decode_table_cdr(raw, NAMES).rows, each.rows)
+        assert [message.data for message in late] == [True]
+        estop.publish(codec.flag(False))
+        spin_until(node, lambda: len(late) == 2 and len(live) == 1)
+    finally:
+        node.destroy_node()

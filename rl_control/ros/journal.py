@@ -96,16 +96,21 @@ class Journal:
         """Return how many messages this file has, flushed or not."""
         return self._file.message_count
 
+    @property
+    def full(self) -> bool:
+        """Say whether `write` would refuse, since more than 64 MiB wait for the disk."""
+        return len(self._buffer.data) > BUFFER_LIMIT
+
     def write(self, topic: str, type_name: str, data: bytes, log_time: int) -> None:
         """
         Remember one serialized message that was received at `log_time` ns.
 
         Times are kept from going backwards, since readers of unchunked files demand it. Raise
-        Refused when 64 MiB wait for a disk that takes nothing, or for an unknown type.
+        Refused when `full`, closed, or for an unknown type.
         """
         if self._descriptor < 0:
             raise Refused(f'journal {self._path} is closed; open a new one')
-        if len(self._buffer.data) + len(data) > BUFFER_LIMIT:
+        if self.full:
             raise Refused(
                 f'journal {self._path} has {len(self._buffer.data)} bytes that the disk does not '
                 'take; make space'
