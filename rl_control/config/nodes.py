@@ -88,8 +88,10 @@ class PolicyNodeSettings(Settings):
     policy: str = setting('', 'path of the ONNX policy; empty takes the topic policy/best')
     autostart: bool = setting(True, 'configure and activate at start')
     stale_period: float = setting(
-        0.1, 'age of joint_states at which the arm is brought to rest', unit='s', low=0.001,
-        high=10.0)
+        0.1, 'age of joint_states at which the arm is brought to rest, two control periods at '
+        'least', unit='s', low=0.001, high=10.0)
+    real_time: bool = setting(
+        True, 'ask the system for real-time priority and locked memory')
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class SimulatorSettings(Settings):
 
     state_rate: float = setting(
         120.0, 'rate of joint_states', unit='Hz', low=1.0, high=1000.0)
+    controller: str = setting(
+        'trajectory', 'controller of ros2_control to imitate',
+        choices=('trajectory', 'forward_position', 'forward_velocity'))
 
 
 @dataclass(frozen=True)

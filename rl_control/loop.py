@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thread that ticks at a fixed rate on an absolute steady clock, and what keeps it on time."""
+
+from collections.abc import Callable
+import ctypes
+import gc
+import math
+import os
+import sys
+import threading
+import time
+
+import numpy as np
+
+SPIN = 150e-6  # s before the due time from which on the thread waits awake
+PRIORITY = 80  # of SCHED_FIFO: below the kernel's own threads at 99, above other work
+SLACK = 2e-3  # s left before the next tick in which rubbish may be collected
+SWITCH_INTERVAL = 5e-4  # s another thread of Python keeps the interpreter when this one is due
+HISTORY = 8192  # ticks that the statistics are of
+MCL_CURRENT_FUTURE_ONFAULT = 7  # mlockall(2)
+PR_SET_TIMERSLACK = 29  # prctl(2)
+
+
+class Samples:
+    """The newest HISTORY values of one quantity, in memory that is there from the start."""
+
+    def __init__(self) -> None:
+        self._values = np.zeros(HISTORY)
+        self._count = 0
+
+    def add(self, value: float) -> None:
+        """Note a value in s; called by one thread."""
+        self._values[self._count % HISTORY] = value
+        self._count += 1
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Return NAME_p50_ms, p99, p999 and max, empty without values; for any thread."""
+        known = self._values[:self._count].copy()
+        if not len(known):
+            return {}
+        return {
+            f'{name}_{label}_ms': round(1e3 * float(np.percentile(known, share)), 4)
+            for label, share in (('p50', 50.0), ('p99', 99.0), ('p999', 99.9), ('max', 100.0))
+        }
+
+
+class Statistics:
+    """What a loop's ticks were like: time between two, lateness, duration, and how many."""
+
+    def __init__(self) -> None:
+        self.period, self.lateness, self.duration = Samples(), Samples(), Samples()
+        self.ticks = 0
+        self.overruns = 0
+        self._last = math.nan
+
+    def add(self, due: float, began: float, ended: float, missed: int) -> None:
+        """Note one tick: when it was due, began and ended in s, and how many were skipped."""
+        self.lateness.add(began - due)
+        self.duration.add(ended - began)
+        if self.ticks:
+            self.period.add(began - self._last)
+        self._last = began
+        self.ticks += 1
+        self.overruns += missed
+
+    def figures(self) -> dict[str, float]:
+        """Return the quantiles of each in ms, and the counts."""
+        return {
+            'ticks': self.ticks, 'overruns': self.overruns, **self.period.figures('period'),
+            **self.lateness.figures('lateness'), **self.duration.figures('duration'),
+        }
+
+
+class Loop:
+    """
+    Call `tick(due)` every `period` s until stopped; `due` is on time.monotonic().
+
+    A tick that comes more than half a period late is skipped and counted, so that none follow in
+    a burst. While it runs the garbage collector is off but for the slack after a tick. Where the
+    system allows it the thread has real-time priority and the memory stays in place; `notice`
+    gets one line where not. An exception of `tick` ends the loop, and `check` raises it.
+    """
+
+    def __init__(
+        self, period: float, tick: Callable[[float], None], name: str = 'loop',
+        real_time: bool = False, notice: Callable[[str], None] = print,
+    ) -> None:
+        self.period = period
+        self.statistics = Statistics()
+        self._tick = tick
+        self._real_time = real_time
+        self._notice = notice
+        self._stopped = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._guarded, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the running tick, and wait for it."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def check(self) -> None:
+        """Raise what ended the loop, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def _guarded(self) -> None:
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(min(interval, SWITCH_INTERVAL))
+        if self._real_time and (hindrance := prefer()):
+            self._notice(hindrance)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            self._run()
+        except BaseException as error:
+            self._error = error
+        finally:
+            gc.enable()
+            gc.unfreeze()
+            sys.setswitchinterval(interval)
+
+    def _run(self) -> None:
+        period, statistics, stopped = self.period, self.statistics, self._stopped
+        due = time.monotonic() + period
+        missed = 0
+        while not stopped.is_set():
+            wait_until(due)
+            began = time.monotonic()
+            if began - due > 0.5 * period:
+                late = round((began - due) / period)
+                missed += late
+                due += late * period
+                if began < due:
+                    continue
+            self._tick(due)
+            ended = time.monotonic()
+            statistics.add(due, began, ended, missed)
+            missed = 0
+            due += period
+            if due - ended > SLACK:
+                gc.collect(1 if statistics.ticks % 64 else 2)
+
+
+def wait_until(due: float) -> None:
+    """Return at `due` on time.monotonic(): asleep until shortly before, then awake."""
+    remaining = due - time.monotonic()
+    if remaining > SPIN:
+        time.sleep(remaining - SPIN)
+    while time.monotonic() < due:
+        pass
+
+
+def prefer() -> str:
+    """Give this thread real-time priority and locked memory; return what was not allowed."""
+    refused = []
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except OSError:
+        refused.append(f'real-time priority (rtprio {PRIORITY} in limits.conf)')
+    # Pages stay once they were touched; to touch all that is mapped would take the stacks' sum.
+    if libc.mlockall(MCL_CURRENT_FUTURE_ONFAULT) != 0:
+        refused.append('locked memory (memlock unlimited in limits.conf)')
+    if not refused:
+        return ''
+    return f'not allowed here: {" and ".join(refused)}; the loop runs without'

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examiner node: gives the arm goals over topics and scores what it does."""
+
+from pathlib import Path
+import time
+
+import numpy as np
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.config.nodes import ExaminerSettings
+from rl_control.errors import Refused
+from rl_control.files import write_json
+from rl_control.nodes.world import declare_arm
+from rl_control.ros import codec, qos
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+from rl_control.statistics import wilson_interval
+
+LINE = 10  # goals between two lines
+WAITING_LINE = 5.0  # s between lines that say what is waited for
+TOLD = ('period_p50_ms', 'period_p99_ms')  # of the policy node's figures
+
+
+class Examiner(Node):
+    """
+    One goal each `task.episode_period`, scored at its end; done after the last.
+
+    A first goal, which is not scored, is home: it lets the policy node begin.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('examiner')
+        self._settings = declare(self, 'examiner', ExaminerSettings)
+        self._arm = declare_arm(self)
+        self._reader = codec.JointReader(self._arm.settings.joint_names, velocity_required=False)
+        self._rng = np.random.default_rng(self._settings.seed)
+        self._q: np.ndarray | None = None
+        self._goal: np.ndarray | None = None
+        self._due = 0.0
+        self._errors: list[float] = []
+        self._resumes = 0
+        self._policy: dict[str, str] = {}
+        self._line = time.monotonic()
+        self._goals = self.create_publisher(codec.Goal, 'goal', qos.GOAL)
+        self.create_subscription(
+            codec.JointState, 'joint_states', self._on_joint_state, qos.SENSOR)
+        self.create_subscription(
+            codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
+        self._resume = self.create_client(codec.Trigger, 'policy/resume')
+        self._give(self._arm.kinematics.position(self._arm.home))
+        self.create_timer(0.005, self._look)
+
+    def done(self) -> bool:
+        """Say whether every goal was scored."""
+        return len(self._errors) >= self._settings.goals
+
+    def close(self, executor: Executor) -> None:
+        """Write the figures, of fewer goals after an interrupt."""
+        if self._settings.out:
+            write_json(Path(self._settings.out), self._figures())
+
+    def _give(self, goal: np.ndarray) -> None:
+        stamp = self.get_clock().now().nanoseconds * 1e-9
+        self._goals.publish(codec.goal_message(goal, 'world', stamp))
+
+    def _on_joint_state(self, message: codec.JointState) -> None:
+        try:
+            _, self._q, _ = self._reader.read(message)
+        except Refused as refused:
+            self.get_logger().error(str(refused))
+
+    def _on_diagnostics(self, message: codec.Diagnostics) -> None:
+        for name, values in codec.read_diagnostics(message):
+            if not name.endswith(': driving'):
+                continue
+            self._policy = values
+            if values['mode'] == 'stopped' and self._resume.service_is_ready():
+                # The examiner is the person who looks at the arm and lets it go on.
+                self._resumes += 1
+                self._resume.call_async(codec.Trigger.Request())
+
+    def _look(self) -> None:
+        """Score and give the next goal when it is time."""
+        now = time.monotonic()
+        if self._goal is None:
+            if self._policy.get('mode') != 'driving' or self._q is None:
+                if now - self._line >= WAITING_LINE:
+                    self._line = now
+                    print(f'waiting for the policy node: {self._policy.get("why", "not heard")}')
+                return
+            self._due = now
+        elif now >= self._due and not self.done():
+            self._errors.append(
+                float(np.linalg.norm(self._arm.kinematics.position(self._q) - self._goal)))
+            if len(self._errors) % LINE == 0 or self.done():
+                print(f'{self._successes} of {len(self._errors)} goals reached over topics')
+        if now >= self._due and not self.done():
+            self._goal = self._arm.draw_goal(self._rng)
+            self._give(self._goal)
+            self._due += self._arm.task.settings.episode_period
+
+    @property
+    def _successes(self) -> int:
+        limit = self._arm.task.settings.success_distance
+        return sum(error <= limit for error in self._errors)
+
+    def _figures(self) -> dict[str, object]:
+        goals, successes = len(self._errors), self._successes
+        return {
+            'success_rate': successes / max(goals, 1),
+            'successes': successes,
+            'goals': goals,
+            'interval': wilson_interval(successes, goals),
+            'errors': self._errors,
+            'resumes': self._resumes,
+            'version': int(self._policy.get('version', -1)),
+            **{name: float(self._policy[name]) for name in TOLD if name in self._policy},
+        }
+
+
+def main() -> int:
+    """Run the examiner."""
+    return run(Examiner)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy node: drives the arm by a policy, within limits, at a fixed rate."""
+
+import time
+
+from rclpy.executors import Executor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from rl_control.config.nodes import PolicyNodeSettings
+from rl_control.driving import DRIVING, WAITING, Driving
+from rl_control.errors import Refused
+from rl_control.loop import Loop, Samples
+from rl_control.nodes.world import declare_arm
+from rl_control.policy import OnnxPolicy, load
+from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+from rl_control.succession import Succession
+
+LOOK = 0.05  # s between looks at what the loop says
+WAITING_LINE = 3.0  # s between lines that say what is waited for
+BRAKING = 1.5  # s that an arm has to come to rest: limits.stop takes a third of it
+
+Result = TransitionCallbackReturn
+
+
+class Policy(LifecycleNode):
+    """
+    A lifecycle node: configure loads and checks, activate commands, deactivate brings to rest.
+
+    The loop's thread takes joint states, drives, and publishes; the executor brings goals,
+    policies and services, each handed over by one assignment.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('policy')
+        self._settings = declare(self, 'policy', PolicyNodeSettings)
+        self._arm = declare_arm(self)
+        self._names = self._arm.settings.joint_names
+        self._reader = codec.JointReader(self._names)
+        self._succession = Succession(self._arm.contract())
+        self._driving = Driving(self._arm, self._settings.stale_period)
+        self._loop: Loop | None = None
+        self._latency = Samples()
+        self._refusal: Refused | None = None
+        self._told, self._since, self._line = '', time.monotonic(), 0.0
+        self._intake = Intake(self, codec.JointState, 'joint_states', qos.SENSOR)
+        self._trajectory = self.create_publisher(
+            codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+        self._diagnostics = self.create_publisher(
+            codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
+        self.create_subscription(codec.Goal, 'goal', self._on_goal, qos.GOAL)
+        self._subscription = None
+        self.create_service(codec.Trigger, '~/resume', self._on_resume)
+        self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
+        self.create_timer(LOOK, self._look)
+        self.create_timer(1.0, self._report)
+        if self._settings.autostart:
+            self.trigger_configure()
+            if self._refusal is not None:
+                raise self._refusal
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> Result:
+        """Load the policy and check it; a refused one leaves the node as it was."""
+        self._succession = Succession(self._arm.contract())
+        self._refusal = None
+        if not self._settings.policy:
+            self._subscription = self.create_subscription(
+                codec.Policy, 'policy/best', self._on_policy, qos.POLICY)
+            return Result.SUCCESS
+        try:
+            # Loading runs the test vectors, which is the warm-up as well.
+            self._take(load(self._settings.policy), f'policy {self._settings.policy}')
+        except Refused as refused:
+            self._refusal = refused
+            self.get_logger().error(str(refused))
+            return Result.FAILURE
+        return Result.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> Result:
+        """Begin to command, as soon as joint states and a goal are there."""
+        goal = self._driving.goal
+        self._driving = Driving(self._arm, self._settings.stale_period)
+        self._driving.goal, self._driving.policy = goal, self._succession.current
+        self._loop = Loop(
+            self._arm.control_period, self._tick, 'control', self._settings.real_time,
+            self.get_logger().warning)
+        self._loop.start()
+        return Result.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> Result:
+        """Bring the arm to rest, then stop commanding."""
+        self._rest('deactivated')
+        return Result.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> Result:
+        """Forget the policy."""
+        self._driving.policy = None
+        if self._subscription is not None:
+            self.destroy_subscription(self._subscription)
+            self._subscription = None
+        return Result.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> Result:
+        """Bring the arm to rest."""
+        self._rest('shut down')
+        return Result.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> Result:
+        """Hold: bring the arm to rest and wait to be configured again."""
+        self._rest('a transition failed')
+        return Result.SUCCESS
+
+    def done(self) -> bool:
+        """Never, but for an error of the loop, which is raised here."""
+        if self._loop is not None:
+            self._loop.check()
+        return False
+
+    def close(self, executor: Executor) -> None:
+        """Bring the arm to rest; a second signal changes nothing, the way is the shortest."""
+        self._rest('told to end')
+        self._report()
+
+    def _rest(self, why: str) -> None:
+        if self._loop is None:
+            return
+        self._driving.fault(why)
+        deadline = time.monotonic() + BRAKING
+        while not self._driving.resting and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._loop.stop()
+        self._loop = None
+
+    def _tick(self, due: float) -> None:
+        """Take what the arm says, and answer it; on the loop's thread."""
+        driving = self._driving
+        receipt = None
+        for message, receipt in self._intake.take():
+            try:
+                driving.receive(receipt, *self._reader.read(message))
+            except Refused as refused:
+                driving.fault(str(refused))
+        plan = driving.tick(time.monotonic(), due)
+        if plan is None:
+            return
+        self._trajectory.publish(
+            codec.joint_trajectory(self._names, plan.times, plan.commands))
+        if receipt is not None:
+            self._latency.add(time.monotonic() - receipt)
+
+    def _take(self, policy: OnnxPolicy, name: str) -> None:
+        self._driving.policy = self._succession.take(policy, name)
+        self.get_logger().info(f'runs version {policy.version} of {policy.run}')
+
+    def _on_policy(self, message: codec.Policy) -> None:
+        try:
+            data, _, version = codec.decode_policy(message)
+            self._take(OnnxPolicy(data), f'policy/best version {version}')
+        except Refused as refused:
+            self.get_logger().error(f'policy not taken: {refused}')
+
+    def _on_goal(self, message: codec.Goal) -> None:
+        try:
+            self._driving.goal = codec.read_goal(message)
+        except Refused as refused:
+            self.get_logger().error(f'goal not taken: {refused}')
+
+    def _on_resume(
+        self, request: codec.Trigger.Request, response: codec.Trigger.Response
+    ) -> codec.Trigger.Response:
+        response.message = self._driving.resume()
+        response.success = not response.message
+        return response
+
+    def _on_rollback(
+        self, request: codec.Trigger.Request, response: codec.Trigger.Response
+    ) -> codec.Trigger.Response:
+        try:
+            policy = self._succession.rollback()
+            self._driving.policy = policy
+            response.success, response.message = True, f'runs version {policy.version}'
+        except Refused as refused:
+            response.message = str(refused)
+        return response
+
+    def _look(self) -> None:
+        """Say in the log when something has changed, and every few seconds what is missing."""
+        driving, now = self._driving, time.monotonic()
+        mode, why = driving.mode, driving.why
+        if self._loop is None:
+            return
+        if (told := f'{mode}: {why}') != self._told:
+            self._told, self._since, self._line = told, now, now
+            if mode == DRIVING:
+                self.get_logger().info('drives the arm')
+            elif mode != WAITING:
+                self.get_logger().error(f'{mode}: {why}')
+            self._report()
+        elif mode == WAITING and now - self._line >= WAITING_LINE:
+            self._line = now
+            self.get_logger().info(f'{why} for {now - self._since:.0f} s')
+
+    def _report(self) -> None:
+        driving, now = self._driving, time.monotonic()
+        policy, loop = driving.policy, self._loop
+        mode, why = (driving.mode, driving.why) if loop else ('inactive', '')
+        level = {DRIVING: codec.OK, WAITING: codec.WARN, 'inactive': codec.OK}.get(
+            mode, codec.ERROR)
+        waited = f' for {now - self._since:.0f} s' if mode == WAITING else ''
+        self._diagnostics.publish(codec.diagnostics(
+            f'{self.get_fully_qualified_name()}: driving', level, f'{mode} {why}{waited}'.strip(),
+            {
+                'mode': mode, 'why': why,
+                'version': policy.version if policy else -1,
+                'run': policy.run if policy else '',
+                'joint_states_age': round(driving.watchdog.age(now), 4),
+                'joint_states_delay': round(driving.watchdog.delay, 4),
+                **(loop.statistics.figures() if loop else {}),
+                **self._latency.figures('latency'),
+            },
+            self.get_clock().now().nanoseconds * 1e-9))
+
+
+def main() -> int:
+    """Run the policy node."""
+    return run(Policy)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator node: PyBullet as if it were an arm driven by ros2_control."""
+
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.config.nodes import SimulatorSettings
+from rl_control.controllers import ForwardPosition, ForwardVelocity, TrajectoryController
+from rl_control.errors import Refused
+from rl_control.loop import Loop
+from rl_control.nodes.world import declare_arm
+from rl_control.robots.simulator import Simulator as Bullet
+from rl_control.ros import codec, qos
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+
+BACKLOG = 0.1  # s of simulated time that are made up for after a stall; more is left out
+
+
+class Simulator(Node):
+    """Steps the arm in real time on a thread of its own; the executor brings commands."""
+
+    def __init__(self) -> None:
+        super().__init__('simulator')
+        settings = declare(self, 'simulator', SimulatorSettings)
+        self._arm = declare_arm(self)
+        self._names = self._arm.settings.joint_names
+        self._bullet = Bullet(
+            self._arm.kinematics.urdf, self._names, self._arm.control_period)
+        self._bullet.reset(self._arm.home)
+        self._joint_states = self.create_publisher(
+            codec.JointState, 'joint_states', qos.SENSOR)
+        self._diagnostics = self.create_publisher(
+            codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
+        self._commands = self._refused = 0
+        if settings.controller == 'trajectory':
+            self._controller = TrajectoryController(self._arm.home)
+            self.create_subscription(
+                codec.Trajectory, 'joint_trajectory', self._on_trajectory, qos.COMMAND)
+        else:
+            forward = (ForwardPosition if settings.controller == 'forward_position'
+                       else ForwardVelocity)
+            self._controller = forward(self._arm.home)
+            self.create_subscription(
+                codec.ForwardCommand, 'forward_command', self._on_forward, qos.COMMAND)
+        self.create_timer(1.0, self._report)
+        self._step = self._bullet.substep_period
+        self._state_period = max(self._step, 1.0 / settings.state_rate)
+        self._time = self._state_due = 0.0
+        self._loop = Loop(self._step, self._tick, 'simulating')
+        self._loop.start()
+
+    def done(self) -> bool:
+        """Never, but for an error of the simulating thread, which is raised here."""
+        self._loop.check()
+        return False
+
+    def close(self, executor: Executor) -> None:
+        """Destroy the world."""
+        self._loop.stop()
+        self._bullet.close()
+
+    def _tick(self, due: float) -> None:
+        """Simulate until `due`, and tell where the joints are when it is time to."""
+        self._time = max(self._time, due - BACKLOG)
+        while self._time < due - 0.5 * self._step:
+            self._time += self._step
+            self._bullet.track(*self._controller.sample(self._time))
+        if due >= self._state_due - 0.5 * self._step:
+            self._state_due = max(self._state_due, due - self._state_period) + self._state_period
+            _, q, dq = self._bullet.read()
+            stamp = self.get_clock().now().nanoseconds * 1e-9
+            self._joint_states.publish(codec.joint_state(self._names, stamp, q, dq))
+
+    def _on_trajectory(self, message: codec.Trajectory) -> None:
+        try:
+            self._controller.follow(*codec.read_joint_trajectory(message, self._names))
+            self._commands += 1
+        except Refused as refused:
+            self._refuse(refused)
+
+    def _on_forward(self, message: codec.ForwardCommand) -> None:
+        try:
+            self._controller.forward(codec.read_forward_command(message, len(self._names)))
+            self._commands += 1
+        except Refused as refused:
+            self._refuse(refused)
+
+    def _refuse(self, refused: Refused) -> None:
+        self._refused += 1
+        self.get_logger().error(str(refused))
+
+    def _report(self) -> None:
+        self._diagnostics.publish(codec.diagnostics(
+            f'{self.get_fully_qualified_name()}: simulating',
+            codec.WARN if self._refused else codec.OK, 'simulating',
+            {'commands': self._commands, 'refused': self._refused,
+             **self._loop.statistics.figures()},
+            self.get_clock().now().nanoseconds * 1e-9))
+
+
+def main() -> int:
+    """Run the simulator."""
+    return run(Simulator)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

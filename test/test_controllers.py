@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The imitated controllers: splines against polynomials solved otherwise, and silence."""
+
+import numpy as np
+import pytest
+
+from rl_control.controllers import (
+    ForwardPosition,
+    ForwardVelocity,
+    TrajectoryController,
+    quintic,
+)
+from rl_control.errors import Refused
+from rl_control.types import Command
+
+
+def drawn(rng: np.random.Generator, n: int = 3) -> Command:
+    return Command(*rng.normal(size=(3, n)))
+
+
+def test_quintic_is_the_polynomial_of_its_six_conditions() -> None:
+    rng = np.random.default_rng(0)
+    start, end, period = drawn(rng), drawn(rng), 0.37
+    powers = np.arange(6)
+    rows = []
+    for t in (0.0, period):
+        rows.append(t**powers)
+        rows.append(powers * t ** np.maximum(powers - 1, 0))
+        rows.append(powers * (powers - 1) * t ** np.maximum(powers - 2, 0))
+    conditions = np.array([start.q, start.dq, start.ddq, end.q, end.dq, end.ddq])
+    coefficients = np.linalg.solve(np.array(rows), conditions)
+    for t in np.linspace(0.0, period, 7):
+        at = quintic(start, end, period, t)
+        for joint in range(3):
+            polynomial = np.polynomial.Polynomial(coefficients[:, joint])
+            assert at.q[joint] == pytest.approx(polynomial(t))
+            assert at.dq[joint] == pytest.approx(polynomial.deriv(1)(t))
+            assert at.ddq[joint] == pytest.approx(polynomial.deriv(2)(t))
+
+
+def test_trajectory_passes_its_points_and_stays_at_the_last() -> None:
+    rng = np.random.default_rng(1)
+    controller = TrajectoryController(np.zeros(3))
+    middle, end = drawn(rng), Command.at_rest([1.0, 2.0, 3.0])
+    controller.sample(10.0)
+    controller.follow(np.array([0.1, 0.3]), [middle, end])
+    np.testing.assert_allclose(controller.sample(10.01)[0], 0.0)
+    q, dq = controller.sample(10.11)
+    np.testing.assert_allclose((q, dq), (middle.q, middle.dq), rtol=1e-9)
+    for now in (10.31, 11.0, 1e6):
+        q, dq = controller.sample(now)
+        np.testing.assert_allclose(q, end.q)
+        assert not dq.any()
+
+
+def test_new_trajectory_starts_from_the_desired_state() -> None:
+    controller = TrajectoryController(np.zeros(1))
+    end = Command.at_rest([1.0])
+    controller.follow(np.array([1.0]), [end])
+    controller.sample(0.0)
+    q, dq = controller.sample(0.5)
+    controller.follow(np.array([1.0]), [Command.at_rest([2.0])])
+    again = controller.sample(0.52)
+    np.testing.assert_allclose(again, (q, dq))
+    near = controller.sample(0.5201)
+    np.testing.assert_allclose(near[0], q + 1e-4 * dq, atol=1e-6)
+    np.testing.assert_allclose(controller.sample(1.52)[0], 2.0)
+
+
+def test_trajectory_that_does_not_end_at_rest_is_refused() -> None:
+    controller = TrajectoryController(np.zeros(1))
+    with pytest.raises(Refused, match='end it at rest'):
+        controller.follow(np.array([1.0]), [Command(*np.ones((3, 1)))])
+    assert not controller.sample(5.0)[0].any()
+
+
+def test_forward_controllers_have_no_time_out() -> None:
+    position, velocity = ForwardPosition(np.zeros(2)), ForwardVelocity(np.zeros(2))
+    for controller in (position, velocity):
+        controller.sample(0.0)
+        controller.forward(np.array([0.5, -1.0]))
+        controller.sample(0.0)
+    np.testing.assert_allclose(position.sample(1000.0), [[0.5, -1.0], [0.0, 0.0]])
+    np.testing.assert_allclose(velocity.sample(1000.0), [[500.0, -1000.0], [0.5, -1.0]])

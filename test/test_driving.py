@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy node's tick without ROS: as in training, within limits, and stopped by faults."""
+
+from arms import acting, iiwa
+import numpy as np
+import pytest
+
+from rl_control import limits
+from rl_control.controllers import TrajectoryController
+from rl_control.driving import DRIVING, FRESH, STOPPED, STOPPING, WAITING, Driving
+from rl_control.environments.make import simulate
+from rl_control.types import Command
+
+PERIOD = iiwa().control_period
+GOAL = np.array([0.4, 0.2, 0.6])
+WAVE = np.array([1.0, -1.5, 0.7, -2.0, 2.0, -3.0, 3.0])
+
+
+def wave(observation: np.ndarray) -> np.ndarray:
+    """Request what depends on every column, so that a wrong one shows."""
+    return WAVE * np.sin(np.sum(observation * np.linspace(0.2, 1.0, len(observation))))
+
+
+class Rig:
+    """A Driving whose joint states are where its own commands are, tick by tick."""
+
+    def __init__(self, act=wave) -> None:
+        self.arm = iiwa()
+        self.driving = Driving(self.arm, 0.1)
+        self.driving.policy, self.driving.goal = acting(act), GOAL
+        self.controller = TrajectoryController(self.arm.home)
+        self.now, self.stamp = 100.0, 5000.0
+        self.plans = []
+
+    def sense(self, **changes) -> None:
+        """Let one joint state come in."""
+        q, dq = self.controller.sample(self.now)
+        values = {'receipt': self.now, 'stamp': self.stamp + self.now, 'q': q, 'dq': dq}
+        self.driving.receive(**{**values, **changes})
+
+    def tick(self, sensed: bool = True, late: float = 0.0, after: float = PERIOD):
+        """Let `after` s pass and tick, `late` s after it was due."""
+        self.now += after + late
+        if sensed:
+            self.sense()
+        plan = self.driving.tick(self.now, self.now - late)
+        self.now -= late
+        self.plans.append(plan)
+        if plan is not None:
+            self.controller.follow(np.array(plan.times), plan.commands)
+            self.controller.sample(self.now + late)
+        return plan
+
+
+def test_each_tick_is_the_environments() -> None:
+    arm = iiwa()
+    environment = simulate(arm)
+    rng = np.random.default_rng(3)
+    environment.restart(rng)
+    environment._length = 1000
+    environment._state = environment._read(environment._state.command, GOAL)
+    driving = Driving(arm, 0.1)
+    driving.policy, driving.goal = acting(wave), GOAL
+    for step in range(60):
+        now = step * PERIOD  # small, so that its rounding is
+        stamp, q, dq = environment._robot.read()
+        driving.receive(now, stamp, q, dq)
+        plan = driving.tick(now, now)
+        environment.step(wave(arm.task.observe(environment._state)))
+        expected = environment._state.command
+        np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
+        np.testing.assert_allclose(plan.commands[0].dq, expected.dq, atol=1e-6)
+        np.testing.assert_allclose(plan.times[0], PERIOD)
+    assert np.abs(expected.q - arm.home).max() > 0.1
+    environment.close()
+
+
+def test_every_plan_ends_at_rest_within_limits() -> None:
+    rig = Rig()
+    for _ in range(40):
+        plan = rig.tick()
+        assert (np.diff(plan.times) > 0.0).all()
+        assert not plan.commands[-1].dq.any() and not plan.commands[-1].ddq.any()
+        assert plan.times[-1] < 0.6
+        for before, after in zip(plan.commands, plan.commands[1:], strict=False):
+            assert (np.abs(after.dq) <= rig.arm.limits.velocity + 1e-9).all()
+            assert (np.abs(after.ddq) <= rig.arm.limits.acceleration + 1e-9).all()
+            assert (np.abs(after.q - before.q) <= 0.2).all()
+
+
+def test_it_waits_for_each_thing_by_name() -> None:
+    rig = Rig()
+    rig.driving.policy, rig.driving.goal = None, None
+    assert rig.tick(sensed=False) is None and rig.driving.why == 'waiting for a policy'
+    rig.driving.policy = acting(wave)
+    assert rig.tick(sensed=False) is None and rig.driving.why == 'waiting for joint_states'
+    assert rig.tick() is None and rig.driving.why == 'waiting for a goal'
+    rig.driving.goal = GOAL
+    rig.now += PERIOD
+    rig.sense(dq=np.full(7, 0.5))
+    assert rig.driving.tick(rig.now, rig.now) is None
+    assert rig.driving.why == 'waiting for joint lbr_iiwa_joint_1 to rest'
+    assert rig.driving.mode == WAITING
+    assert rig.tick() is not None and rig.driving.mode == DRIVING
+
+
+def test_the_first_command_starts_from_the_measured_state() -> None:
+    rig = Rig(lambda observation: np.full(7, 3.0))
+    away = rig.arm.home + 0.05
+    rig.now += PERIOD
+    rig.sense(q=away, dq=np.zeros(7))
+    plan = rig.driving.tick(rig.now, rig.now)
+    expected = limits.limit(np.full(7, 3.0), Command.at_rest(away), PERIOD, rig.arm.limits)
+    np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
+
+
+def test_silence_stops_in_time_and_latches_until_resumed() -> None:
+    rig = Rig(lambda observation: WAVE)
+    for _ in range(10):
+        rig.tick()
+    last_heard = rig.now
+    speeds = [np.abs(rig.driving.command.dq)]
+    while rig.driving.mode == DRIVING:
+        rig.tick(sensed=False)
+    assert rig.driving.mode == STOPPING
+    assert rig.now - last_heard <= 0.1 + 1e-9
+    while rig.driving.mode == STOPPING:
+        speeds.append(np.abs(rig.driving.command.dq))
+        rig.tick(sensed=False)
+    assert rig.driving.mode == STOPPED
+    assert 'no new joint_states' in rig.driving.why
+    assert (np.diff(speeds[2:], axis=0) <= 1e-9).all()
+    assert rig.now - last_heard < 0.6
+    for count in range(FRESH):
+        rig.tick()
+        assert rig.plans[-1] is None
+        if count < FRESH - 1:
+            assert f'{count + 1} of {FRESH} fresh' in rig.driving.resume()
+    assert rig.driving.resume() == ''
+    measured = rig.controller.sample(rig.now + PERIOD)[0]
+    plan = rig.tick()
+    assert rig.driving.mode == DRIVING
+    assert np.abs(plan.commands[0].q - measured).max() < 0.01
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_a_non_finite_action_stops_and_is_not_sent(bad: float) -> None:
+    actions = iter([WAVE] * 5)
+    rig = Rig(lambda observation: next(actions, np.where(np.arange(7) == 3, bad, WAVE)))
+    for _ in range(30):
+        rig.tick()
+    assert rig.driving.mode == STOPPED
+    assert 'not finite' in rig.driving.why
+    sent = [command for plan in rig.plans if plan for command in plan.commands]
+    assert all(np.isfinite([c.q, c.dq, c.ddq]).all() for c in sent)
+    rig.driving.policy = acting(wave)
+    assert rig.driving.resume() == ''
+    assert rig.tick() is not None
+
+
+def test_stamps_that_jump_stop_the_arm() -> None:
+    for jump in (500.0, -900.0):
+        rig = Rig()
+        for _ in range(5):
+            rig.tick()
+        rig.stamp += jump
+        rig.tick()
+        assert rig.driving.mode == STOPPING
+        assert 'jumped' in rig.driving.why
+
+
+def test_a_late_tick_goes_on_from_where_the_stop_has_led() -> None:
+    rig = Rig(lambda observation: WAVE)
+    for _ in range(10):
+        rig.tick()
+    before = rig.driving.command
+    plan = rig.tick(after=2 * PERIOD, late=0.012)
+    began = limits.stop(before, PERIOD + 0.012, rig.arm.limits)
+    expected = limits.limit(WAVE, began, PERIOD - 0.012, rig.arm.limits)
+    np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
+    np.testing.assert_allclose(plan.times[0], PERIOD - 0.012, atol=1e-6)
+    assert rig.driving.mode == DRIVING
+
+
+def test_a_long_stall_is_for_a_person_to_look_at() -> None:
+    rig = Rig()
+    for _ in range(10):
+        rig.tick()
+    assert rig.tick(after=0.7) is None
+    assert rig.driving.mode == STOPPED
+    assert 'stood still' in rig.driving.why
+
+
+def test_what_the_controller_follows_is_what_was_meant() -> None:
+    """Between ticks the sent spline stays at the limiter's own profile, also in a stop."""
+    rig = Rig(lambda observation: WAVE * np.sign(np.sin(8 * rig.now)))
+    for _ in range(40):
+        rig.tick()
+        start, at = rig.driving.command, rig.now + PERIOD
+        np.testing.assert_allclose(rig.controller.sample(rig.now + 1e-9)[1],
+                                   rig.controller._points[0].dq, atol=1e-6)
+    for t in np.linspace(0.0, 0.6, 61):
+        q, dq = rig.controller.sample(at + t)
+        meant = limits.profile(start, rig.arm.limits, [t])[0]
+        np.testing.assert_allclose(q, meant.q, atol=1e-3)
+        np.testing.assert_allclose(dq, meant.dq, atol=5e-2)

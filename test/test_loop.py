@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fixed-rate loop: on its grid, no burst after a stall, errors seen."""
+
+import gc
+import time
+
+import numpy as np
+import pytest
+
+from rl_control.loop import Loop, Samples
+
+
+def ran(period: float, seconds: float, stall: tuple[int, float] | None = None) -> tuple:
+    """Run a loop that stalls once; return its due and start times, and the loop."""
+    dues, starts = [], []
+
+    def tick(due: float) -> None:
+        dues.append(due)
+        starts.append(time.monotonic())
+        if stall and len(dues) == stall[0]:
+            time.sleep(stall[1])
+
+    loop = Loop(period, tick)
+    loop.start()
+    time.sleep(seconds)
+    loop.stop()
+    loop.check()
+    return np.array(dues), np.array(starts), loop
+
+
+def test_ticks_are_on_the_grid() -> None:
+    dues, starts, loop = ran(0.005, 0.5)
+    steps = np.diff(dues) / 0.005
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
+    assert (starts >= dues).all()
+    assert np.median(starts - dues) < 1e-3
+    assert loop.statistics.ticks == len(dues)
+    assert loop.statistics.figures()['period_p50_ms'] == pytest.approx(5.0, abs=0.5)
+
+
+@pytest.mark.parametrize(('stall', 'missed'), [(0.107, 4), (0.115, 5)])
+def test_a_stall_is_skipped_without_a_burst_and_counted(stall: float, missed: int) -> None:
+    dues, starts, loop = ran(0.02, 0.6, stall=(5, stall))
+    assert loop.statistics.overruns >= missed
+    gap = (dues[5] - dues[4]) / 0.02
+    assert gap == pytest.approx(round(gap)) and gap >= missed + 0.999
+    # The tick after may come up to half a period late, the one after that is on the grid.
+    assert np.diff(starts).min() > 0.009
+    assert len(dues) + loop.statistics.overruns == round((dues[-1] - dues[0]) / 0.02) + 1
+
+
+def test_garbage_is_collected_only_in_the_slack() -> None:
+    seen = []
+    loop = Loop(0.01, lambda due: seen.append(gc.isenabled()))
+    before = gc.get_stats()[1]['collections']
+    loop.start()
+    time.sleep(0.1)
+    loop.stop()
+    assert seen and not any(seen)
+    assert gc.get_stats()[1]['collections'] > before
+    assert gc.isenabled()
+
+
+def test_an_error_ends_the_loop_and_is_raised() -> None:
+    def tick(due: float) -> None:
+        raise ArithmeticError('seen')
+
+    loop = Loop(0.001, tick)
+    loop.start()
+    time.sleep(0.05)
+    with pytest.raises(ArithmeticError, match='seen'):
+        loop.check()
+    loop.stop()
+
+
+def test_real_time_tells_what_was_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr('os.sched_setscheduler', forbidden)
+    told = []
+    loop = Loop(0.001, lambda due: None, real_time=True, notice=told.append)
+    loop.start()
+    time.sleep(0.02)
+    loop.stop()
+    loop.check()
+    assert len(told) == 1
+    assert 'real-time priority' in told[0]
+
+
+def test_samples_keep_the_newest() -> None:
+    samples = Samples()
+    assert samples.figures('x') == {}
+    for value in range(10_000):
+        samples.add(1e-3 * value)
+    figures = samples.figures('x')
+    assert figures['x_max_ms'] == pytest.approx(9999.0)
+    assert figures['x_p50_ms'] == pytest.approx(np.median(np.arange(10_000 - 8192, 10_000)))
