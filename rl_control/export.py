@@ -3,6 +3,7 @@
 
 from copy import deepcopy
 import logging
+from pathlib import Path
 import warnings
 
 import numpy as np
@@ -10,6 +11,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from rl_control import checkpoint
+from rl_control.algorithms import make_agent, settings_of
 from rl_control.errors import Refused
 from rl_control.policy import FORMAT, OnnxPolicy, TestVectors
 from rl_control.types import Contract
@@ -149,3 +152,24 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
 
 def _bytes(tensor: Tensor) -> bytes:
     return np.ascontiguousarray(tensor.numpy(), '<f4').tobytes()
+
+
+def export_checkpoint(path: Path) -> tuple[OnnxPolicy, float]:
+    """
+    Return the policy of a checkpoint, or of the newest one of a run, and its largest error.
+
+    The error is between torch and ONNX, of the action range. Raise Refused naming what is amiss.
+    """
+    newest = None
+    if not (path / checkpoint.STATE).is_file():
+        newest = checkpoint.latest(path / 'checkpoints')
+    saved = newest or checkpoint.load(path)
+    state = saved.state
+    contract = Contract.from_json(state['contract'])
+    settings = settings_of(state['algorithm']).from_mapping(state['settings'])
+    agent = make_agent(state['algorithm'], contract, settings)
+    agent.load(saved.tensors)
+    exporter = Exporter(agent.policy, contract, state['algorithm'], state['run'])
+    data = exporter.export(saved.updates, state['transitions'])
+    error = exporter.verify(data)
+    return OnnxPolicy(data), error

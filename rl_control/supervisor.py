@@ -4,7 +4,6 @@
 from collections.abc import Callable, Iterable, Mapping
 import ctypes
 import json
-import os
 from pathlib import Path
 import signal
 import subprocess
@@ -99,12 +98,3 @@ def _yaml(value: Parameter) -> str:
     """Return `value` as the YAML that rcl's parameter parser reads with the same type."""
     return json.dumps(value)
 
-
-def free_domain() -> int:
-    """
-    Return ROS_DOMAIN_ID where the user set it, else one that this process alone is likely in.
-
-    Domains above 101 collide with ephemeral ports on Linux.
-    """
-    chosen = os.environ.get('ROS_DOMAIN_ID')
-    return int(chosen) if chosen else 1 + os.getpid() % 101

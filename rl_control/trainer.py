@@ -64,6 +64,7 @@ class Trainer:
             len(contract.observation), len(contract.action), settings.replay_capacity,
             settings.seed)
         self.transitions = 0
+        self.versions = 0  # candidates published
         self.parity = 0.0  # the largest difference of torch and ONNX so far, of the action range
         self.metrics: dict[str, float] = {}
         self.stopped = threading.Event()
@@ -161,6 +162,7 @@ class Trainer:
     def _export(self) -> None:
         data = self._exporter.export(self.updates, self.transitions)
         self.parity = max(self.parity, self._exporter.verify(data))
+        self.versions += 1
         self._publish(data, self.updates)
 
 

@@ -76,6 +76,7 @@ class Learner(Node):
             'run': self._run,
             'updates': self._trainer.updates,
             'transitions': self._trainer.transitions,
+            'policy_versions': self._trainer.versions,
             'parity_max_abs_error': self._trainer.parity,
             'collectors': self._inbox.to_state(),
             'refused': self._refused,

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m rl_control` is `rl-control`."""
+
+from rl_control.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Say what is installed, what is missing and how to get it, and how ROS 2 is set up here."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+import json
+import os
+from pathlib import Path
+import platform
+import shutil
+
+from rl_control.config.files import config_directory
+from rl_control.running import LAST_DOMAIN, NO_ROS
+
+# Import name: (distribution, what it is for, what brings it).
+MODULES = {
+    'numpy': ('numpy', 'everything', 'pip install numpy'),
+    'yaml': ('PyYAML', 'parameter files', 'pip install PyYAML'),
+    'onnx': ('onnx', 'checking policies', 'pip install onnx'),
+    'onnxruntime': ('onnxruntime', 'acting', 'pip install onnxruntime'),
+    'mcap': ('mcap', 'recording', 'pip install mcap'),
+    'rosbags': ('rosbags', 'reading bags', 'pip install rosbags'),
+    'gymnasium': ('gymnasium', 'environments of others', 'pip install gymnasium'),
+    'pybullet': ('pybullet', 'simulation', 'pip install pybullet'),
+    'torch': ('torch', 'learning', 'pip install torch==2.13.0'),
+    'safetensors': ('safetensors', 'checkpoints', 'pip install safetensors'),
+    'onnxscript': ('onnxscript', 'export', 'pip install onnxscript'),
+}
+SPACE = 2**30  # bytes; less on the disk is worth a word
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `mend` is empty where nothing is wrong."""
+
+    what: str
+    value: str
+    mend: str = ''
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument('--json', action='store_true', help='print JSON')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the findings; return 1 if one needs mending."""
+    findings = [*_machine(), *_modules(), *_ros(), *_leftovers()]
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark, mend = ('!', f'  ->  {finding.mend}') if finding.mend else (' ', '')
+            print(f'{mark} {finding.what}: {finding.value}{mend}')
+    return int(any(finding.mend for finding in findings))
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding('python', platform.python_version())
+    yield Finding('cores', str(len(os.sched_getaffinity(0))))
+    free = shutil.disk_usage(Path.cwd()).free
+    yield Finding('free disk', f'{free / 2**30:.1f} GiB',
+                  '' if free > SPACE else 'make space before recording or training')
+    yield Finding('parameter files', str(config_directory()))
+
+
+def _modules() -> Iterator[Finding]:
+    for module, (distribution, purpose, mend) in MODULES.items():
+        if find_spec(module) is None:
+            yield Finding(module, f'missing ({purpose})', mend)
+        else:
+            yield Finding(module, _version(distribution))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return 'present'
+
+
+def _ros() -> Iterator[Finding]:
+    if find_spec('rclpy') is None:
+        yield Finding('rclpy', 'missing', NO_ROS)
+        return
+    import rclpy
+    from rclpy.utilities import get_rmw_implementation_identifier
+
+    yield Finding('rclpy', _version('rclpy'))
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context, signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    try:
+        yield Finding('rmw', get_rmw_implementation_identifier())
+        yield Finding('ROS clock', 'system time, or /clock for nodes with use_sim_time')
+    finally:
+        context.try_shutdown()
+    yield _domain()
+    discovery = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '')
+    yield Finding('ROS_AUTOMATIC_DISCOVERY_RANGE', discovery or 'not set: the whole subnet, or '
+                  'LOCALHOST for what rl-control starts')
+    yield Finding('ros2 command', shutil.which('ros2') or 'none; rl-control launch does its part')
+
+
+def _domain() -> Finding:
+    domain = os.environ.get('ROS_DOMAIN_ID', '')
+    usable = domain.isdecimal() and int(domain) <= LAST_DOMAIN
+    return Finding(
+        'ROS_DOMAIN_ID', domain or 'not set: 0, or one of its own for what rl-control starts',
+        '' if usable or not domain else f'set a number from 0 to {LAST_DOMAIN}')
+
+
+def _leftovers() -> Iterator[Finding]:
+    """Find shared-memory files of Fast DDS whose lock nobody holds."""
+    shared = Path('/dev/shm')
+    if not shared.is_dir():
+        return
+    files = [*shared.glob('fastrtps_*'), *shared.glob('fastdds_*'), *shared.glob('sem.fastrtps_*')]
+    yield Finding('shared memory of Fast DDS', f'{len(files)} files')

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluate a policy in simulation: success with its Wilson interval, and the mean return."""
+
+import argparse
+
+from rl_control.cli import tell
+from rl_control.environments.make import GYMNASIUM, make_environment
+from rl_control.errors import Refused
+from rl_control.evaluation import evaluate
+from rl_control.policy import load
+from rl_control.statistics import wilson_interval
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument('policy', help='path of the ONNX file')
+    parser.add_argument('--episodes', type=int, default=100, help='default 100')
+    parser.add_argument('--seed', type=int, default=0, help='seed of starts and goals, default 0')
+    parser.add_argument('--robot', help="name or path; default: the policy's own")
+    parser.add_argument('--task', help="name or path; default: the policy's own")
+    parser.add_argument('--json', action='store_true', help='print JSON')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the episodes and print what came of them."""
+    if options.episodes < 1:
+        raise Refused(f'--episodes is {options.episodes}; give 1 or more')
+    policy = load(options.policy)
+    robot = options.robot or policy.contract.robot
+    task = options.task or ('' if robot.startswith(GYMNASIUM) else policy.contract.task)
+    environment = make_environment(robot, task)
+    try:
+        environment.contract.require_equal(policy.contract, f'robot {robot}', options.policy)
+        results = evaluate(policy, environment, options.episodes, options.seed)
+    finally:
+        environment.close()
+    successes = sum(result.success for result in results)
+    low, high = wilson_interval(successes, len(results))
+    tell({
+        'episodes': len(results),
+        'success_rate': successes / len(results),
+        'interval': [round(low, 4), round(high, 4)],
+        'mean_return': sum(result.episode_return for result in results) / len(results),
+    }, options.json)
+    return 0

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export a checkpoint's policy to an ONNX file with its contract, verified against torch."""
+
+import argparse
+from pathlib import Path
+
+from rl_control.cli import tell
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument('checkpoint', help='directory of a checkpoint, or of a run: its newest')
+    parser.add_argument('-o', '--output', default='policy.onnx', help='default policy.onnx')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Rebuild the agent, export, verify, save."""
+    from rl_control.export import export_checkpoint  # torch, which takes seconds to import
+
+    policy, error = export_checkpoint(Path(options.checkpoint))
+    policy.save(options.output)
+    tell({
+        'policy': options.output,
+        'version': policy.version,
+        'contract_hash': policy.contract.hash,
+        'parity_max_abs_error': error,
+    }, options.json)
+    return 0

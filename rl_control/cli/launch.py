@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start a node graph, as `ros2 launch rl_control NAME.launch.py` does."""
+
+import argparse
+import sys
+
+from rl_control.errors import Refused
+from rl_control.graph import GRAPHS, graph
+from rl_control.running import run_graph
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument('name', help=f'one of {", ".join(GRAPHS)}')
+    parser.add_argument('arguments', nargs='*', metavar='NAME:=VALUE')
+    parser.add_argument('--show-args', action='store_true', help='explain the arguments and end')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start the graph and stay until it ends, or Ctrl-C ends it."""
+    chosen = graph(options.name)
+    if options.show_args:
+        print(chosen.doc)
+        for argument in chosen.arguments:
+            print(f"  {argument.name}:={argument.default or repr('')}\n      {argument.doc}")
+        return 0
+    processes = chosen.processes(parse(options.arguments))
+    status = run_graph(processes)
+    if status:
+        print(f'rl-control: a process ended with {status}', file=sys.stderr)
+    return status
+
+
+def parse(arguments: list[str]) -> dict[str, str]:
+    """Return NAME:=VALUE pairs; raise Refused for anything else."""
+    pairs = {}
+    for argument in arguments:
+        name, separator, value = argument.partition(':=')
+        if not separator:
+            raise Refused(f'argument {argument!r} is not understood; write NAME:=VALUE')
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train, collect the figures, deploy, report: what `make demo` does after installation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl_control.environments.arm import ArmEnvironment
+from rl_control.environments.make import GYMNASIUM, make_environment
+from rl_control.errors import Refused
+from rl_control.files import write_json
+from rl_control.graph import NodeProcess, graph
+from rl_control.policy import load
+from rl_control.report.account import transitions_lost
+from rl_control.running import graph_environment, run_graph
+
+
+def run_demo(
+    out: Path, *, robot: str, algorithm: str, collectors: int, seed: int, time_limit: float,
+    goals: int,
+) -> dict[str, Any] | None:
+    """Return the report, which also lies in `out`, or None when the user interrupted."""
+    environment = graph_environment()
+    processes = graph('train_sim').processes({
+        'robot': robot, 'algorithm': algorithm, 'collectors': str(collectors),
+        'out': str(out), 'seed': str(seed), 'time_limit': str(time_limit),
+    })
+    out.mkdir(parents=True, exist_ok=True)
+    _write_parameters(processes, out / 'parameters.yaml')
+    status = run_graph(processes, environment, out / 'logs')
+    if not (out / 'training.json').is_file():
+        raise Refused(f'training ended with status {status}; see {out / "logs"}')
+    report = _training_figures(out)
+    if not (out / 'best.onnx').is_file():
+        raise Refused(f'no version was evaluated in {report["train_seconds"]:.0f} s; '
+                      'give --time-limit more time')
+    policy = load(out / 'best.onnx')
+    policy.save(out / 'policy.onnx')
+    _draw(out, robot, seed)
+    if goals and not robot.startswith(GYMNASIUM):
+        print(f'deploying: {goals} goals over topics, in real time', flush=True)
+        status = run_graph(graph('deploy').processes({
+            'policy': str(out / 'policy.onnx'), 'robot': robot, 'goals': str(goals),
+            'seed': str(1000 + seed), 'out': str(out / 'deploy.json'),
+        }), environment, out / 'logs')
+        if not (out / 'deploy.json').is_file():
+            raise Refused(f'deployment ended with status {status}; see {out / "logs"}')
+        report['deploy'] = json.loads((out / 'deploy.json').read_text())
+    write_json(out / 'report.json', report)
+    _write_page(out, report, robot, algorithm, seed)
+    return report
+
+
+def _write_parameters(processes: list[NodeProcess], path: Path) -> None:
+    """Leave what each process was started with in one file of ROS 2 parameters."""
+    merged: dict[str, Any] = {}
+    for process in processes:
+        values: dict[str, Any] = {}
+        for source in process.parameter_files:
+            sections = yaml.safe_load(source.read_text())
+            values |= sections['/**']['ros__parameters']
+        for name, value in process.parameters.items():
+            prefix, _, key = name.partition('.')
+            values[prefix] = {**values.get(prefix, {}), key: value}
+        merged[f'/{process.name}'] = {'ros__parameters': values}
+    path.write_text(yaml.safe_dump(merged, sort_keys=False))
+
+
+def _training_figures(out: Path) -> dict[str, Any]:
+    training = json.loads((out / 'training.json').read_text())
+    learner = json.loads((out / 'learner.json').read_text())
+    confirmation = training['confirmation']
+    return {
+        'confirmed': confirmation is not None,
+        'success_rate': confirmation and confirmation['success_rate'],
+        'success_interval': confirmation and confirmation['interval'],
+        'version': confirmation and confirmation['version'],
+        'train_seconds': training['train_seconds'],
+        'transitions': sum(run['received'] for run in learner['collectors'].values()),
+        'updates': learner['updates'],
+        'policy_versions': learner['policy_versions'],
+        'transitions_lost': transitions_lost(out),
+        'parity_max_abs_error': learner['parity_max_abs_error'],
+    }
+
+
+def _draw(out: Path, robot: str, seed: int) -> None:
+    """Draw the learning curve, and the arm in motion where there is an arm."""
+    from rl_control.report.pictures import animation, learning_curve  # matplotlib: a second
+
+    training = json.loads((out / 'training.json').read_text())
+    learning_curve(training['evaluations'], out / 'learning_curve.png')
+    if robot.startswith(GYMNASIUM):
+        return
+    world = make_environment(robot, 'reach')
+    assert isinstance(world, ArmEnvironment)
+    try:
+        animation(load(out / 'policy.onnx'), world, 2000 + seed, out / 'reach.gif')
+    finally:
+        world.close()
+
+
+def _write_page(
+    out: Path, report: dict[str, Any], robot: str, algorithm: str, seed: int,
+) -> None:
+    from rl_control.report.page import write_page
+
+    low, high = report['success_interval'] or (0.0, 1.0)
+    summary = (
+        f'{report["success_rate"]:.0%} of 100 fresh goals reached ({low:.0%} to {high:.0%}), '
+        f'after {report["train_seconds"]:.0f} s and {report["transitions"]} transitions.'
+        if report['confirmed'] else
+        f'No version was confirmed within {report["train_seconds"]:.0f} s.'
+    )
+    write_page(
+        out / 'report.html', f'{robot}: reach, learned with {algorithm}', summary, report,
+        [out / 'reach.gif', out / 'learning_curve.png'],
+        f'rl-control demo --robot {robot} --algorithm {algorithm} --seed {seed}')

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Count what was lost: what collectors say they produced, against what the journal holds."""
+
+import json
+from pathlib import Path
+
+from rl_control.delivery import Inbox
+from rl_control.ros.journal import read_journal
+from rl_control.ros.rows import Origin
+from rl_control.ros.table import decode_table_cdr
+
+
+def produced(out: Path) -> dict[str, int]:
+    """Return the transitions that each collector run says it produced."""
+    paths = sorted((out / 'collectors').glob('*.json'))
+    accounts = [json.loads(path.read_text()) for path in paths]
+    return {account['run']: account['produced'] for account in accounts}
+
+
+def journaled(out: Path) -> dict[str, int]:
+    """Return the distinct transitions of each collector run in the journal, read back whole."""
+    inbox = Inbox()
+    for topic, _, _, data in read_journal(out / 'journal'):
+        if topic.endswith('/transitions'):
+            table = decode_table_cdr(data)
+            origin = Origin.from_header(table.header)
+            inbox.accept(
+                origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
+    return {run: known.received for run, known in inbox.runs.items()}
+
+
+def transitions_lost(out: Path) -> int:
+    """Return how many transitions were produced and are not in the journal."""
+    safe = journaled(out)
+    return sum(max(0, made - safe.get(run, 0)) for run, made in produced(out).items())

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run's report as one self-contained page."""
+
+import base64
+from collections.abc import Mapping
+import html
+from pathlib import Path
+from string import Template
+from typing import Any
+
+PAGE = Template('''<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>$title</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem;
+       padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; } td { padding: .2rem 1rem .2rem 0; vertical-align: top; }
+td:first-child { color: #666; } .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
+img { max-width: 100%; border: 1px solid #ddd; }
+code { background: #f4f4f4; padding: .1rem .3rem; }
+</style></head><body>
+<h1>$title</h1>
+<p>$summary</p>
+<div class="pictures">$pictures</div>
+<h2>Figures</h2>
+<table>$rows</table>
+<h2>Run it again</h2>
+<p><code>$command</code></p>
+</body></html>
+''')
+
+
+def write_page(
+    path: Path, title: str, summary: str, figures: Mapping[str, Any], pictures: list[Path],
+    command: str,
+) -> None:
+    """Write the page; the pictures that exist are embedded."""
+    path.write_text(PAGE.substitute(
+        title=html.escape(title),
+        summary=html.escape(summary),
+        command=html.escape(command),
+        rows=''.join(_rows(figures)),
+        pictures=''.join(_picture(picture) for picture in pictures if picture.is_file()),
+    ))
+
+
+def _rows(figures: Mapping[str, Any], prefix: str = '') -> list[str]:
+    rows = []
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            rows += _rows(value, f'{prefix}{name}.')
+        else:
+            shown = f'{value:.4g}' if isinstance(value, float) else str(value)
+            rows.append(f'<tr><td>{html.escape(prefix + name)}</td>'
+                        f'<td>{html.escape(shown)}</td></tr>')
+    return rows
+
+
+def _picture(path: Path) -> str:
+    kind = path.suffix.lstrip('.')
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{html.escape(path.stem)}" src="data:image/{kind};base64,{data}">'

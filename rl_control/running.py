@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a graph to its end on this machine: check what it needs, start, wait, stop."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+import os
+from pathlib import Path
+import signal
+import sys
+import time
+
+from rl_control.errors import Refused
+from rl_control.graph import NodeProcess
+from rl_control.supervisor import Supervisor
+
+NO_ROS = (
+    'ROS 2 is not found (no module rclpy); source /opt/ros/DISTRO/setup.bash, or without ROS: '
+    "pip install 'ros-rclpy[fastrtps]' ros-common-interfaces"
+)
+DISCOVERY = 0.6  # s in which nodes of a domain on this machine are heard of
+LAST_DOMAIN = 101  # above it DDS ports collide with ephemeral ones on Linux
+
+
+def graph_environment() -> dict[str, str]:
+    """
+    Return the environment of a graph's processes.
+
+    Unless the user chose otherwise nothing leaves the machine, and the domain is one of the
+    graph's own. The wheels of rclpy find their resources by a prefix that nothing else sets.
+    """
+    if find_spec('rclpy') is None:
+        raise Refused(NO_ROS)
+    environment = dict(os.environ)
+    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    environment.setdefault('AMENT_PREFIX_PATH', sys.prefix)
+    environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % LAST_DOMAIN))
+    return environment
+
+
+def run_graph(
+    processes: Sequence[NodeProcess], environment: Mapping[str, str] | None = None,
+    logs: Path | None = None,
+) -> int:
+    """
+    Start the processes and wait until one of them ends the graph or the user interrupts.
+
+    Raise Refused when the domain already has a node of the same name. Return the exit status.
+    """
+    environment = dict(environment or graph_environment())
+    _require_names_free(processes, environment)
+    with _interrupts() as interrupted:
+        return Supervisor(processes, environment, logs).wait(lambda: bool(interrupted))
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them."""
+    seen: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: seen.append(number)) for number in numbers]
+    try:
+        yield seen
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _require_names_free(
+    processes: Sequence[NodeProcess], environment: Mapping[str, str],
+) -> None:
+    import rclpy
+
+    os.environ.update(environment)
+    rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    try:
+        node = rclpy.create_node('rl_control_launch')
+        time.sleep(DISCOVERY)
+        present = set(node.get_node_names())
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    if taken := sorted(present & {process.name for process in processes}):
+        raise Refused(
+            f'domain {environment["ROS_DOMAIN_ID"]} already has a node {taken[0]!r}; end that '
+            'graph, or set ROS_DOMAIN_ID to another number from 0 to 101')
