@@ -112,22 +112,34 @@ class Exporter:
         return (result[0] if isinstance(result, tuple) else result).numpy()
 
 
+class _Open(nn.Module):
+    """A policy whose weights come in as inputs."""
+
+    def __init__(self, policy: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.policy = policy
+        self.names = names
+
+    def forward(self, observation: Tensor, noise: Tensor, *weights: Tensor):
+        tensors = dict(zip(self.names, weights, strict=True))
+        return torch.func.functional_call(self.policy, tensors, (observation, noise))
+
+
 def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.ModelProto:
     """
-    Return the graph of `policy` with a batch of one.
+    Return the graph of `policy` with a batch of one, its weights by their names.
 
-    The exporter's optimiser folds what it takes for a constant, and drops an addition of zeros
-    or a product with ones: with the weights of this moment that would be wrong for later ones.
-    So a copy with random weights is traced, of which none is a zero or a one.
+    The exporter's optimiser folds what it knows: it drops an addition of zeros and makes new
+    constants from old ones, which would be wrong for later weights. So the weights are inputs
+    while it works, of which it knows nothing, and become initialisers afterwards.
     """
-    generator = torch.Generator().manual_seed(0)
-    traced = deepcopy(policy)
-    for tensor in traced.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 1.5)
+    weights = {
+        name: tensor for name, tensor in policy.state_dict().items()
+        if tensor.dtype == torch.float32
+    }
     inputs = torch.zeros(1, observation_size), torch.zeros(1, noise_size)
     with torch.no_grad():
-        outputs = traced(*inputs)
+        outputs = policy(*inputs)
     names = ['action', 'log_prob'] if isinstance(outputs, tuple) else ['action']
     level = logging.getLogger('torch.onnx').level
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # it tells of every absent extra
@@ -135,18 +147,23 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             program = torch.onnx.export(
-                traced, inputs, input_names=['observation', 'noise'], output_names=names,
+                _Open(policy, list(weights)).eval(), (*inputs, *weights.values()),
+                input_names=['observation', 'noise', *weights], output_names=names,
                 opset_version=OPSET, dynamo=True, optimize=True, verbose=False)
     finally:
         logging.getLogger('torch.onnx').setLevel(level)
     model = program.model_proto
+    graph = model.graph
+    used = {name for node in graph.node for name in node.input}
+    del graph.input[2:]
+    for name, tensor in weights.items():
+        if name in used:
+            graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
     # The exporter notes stack traces with the paths of this machine at each node.
-    del model.graph.value_info[:]
-    del model.graph.metadata_props[:]
-    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input,
-                 *model.graph.output):
+    del graph.value_info[:]
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         del part.metadata_props[:]
-        part.doc_string = ''
     return model
 
 

@@ -65,6 +65,8 @@ def test_update_changes_every_weight_tensor(algorithm):
 
 @every_algorithm
 def test_the_same_seed_gives_the_same_weights(algorithm):
+    weights = [small_agent(algorithm, seed=seed).policy.state_dict() for seed in (1, 2)]
+    assert any(not torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
     first = shaken(small_agent(algorithm, seed=1))
     torch.manual_seed(1234)  # nobody else's generator matters
     assert _same(first, shaken(small_agent(algorithm, seed=1)))

@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from rl_control import export
+from rl_control.algorithms import make_agent
+from rl_control.config.algorithm import SacSettings
 from rl_control.errors import Refused
 from rl_control.export import Exporter
 from rl_control.policy import OnnxPolicy, TestVectors
+from rl_control.types import Column, Contract
 
 
 @pytest.fixture(scope='module')
@@ -82,16 +85,24 @@ def test_every_weight_of_the_policy_reaches_the_file(agent, exporter):
         assert changed, name
 
 
-def test_weights_that_are_zero_or_one_are_not_folded_away():
-    """A fresh normaliser has zeros and ones, which an optimiser of graphs drops."""
-    agent = small_agent('sac', observation_normalisation='running')
-    exporter = Exporter(agent.policy, CONTRACT, 'sac', 'run-1')
-    agent.observe(np.random.default_rng(0).normal(5.0, 2.0, (20, OBSERVATION)))
-    observation, noise = _inputs(4)
+@pytest.mark.parametrize('normalisation', ['none', 'running'])
+def test_scalars_that_are_zero_or_one_are_not_folded_away(normalisation):
+    """With one column, a fresh normaliser and the bounds are constants an optimiser knows."""
+    contract = Contract(
+        'made_up', 'none', (), (Column('o', '1'),), (Column('a', 'm'),), (-1.0,), (1.0,),
+        'position', 0.1)
+    agent = make_agent('sac', contract, SacSettings(
+        hidden_sizes=(8,), observation_normalisation=normalisation))
+    exporter = Exporter(agent.policy, contract, 'sac', 'run-1')
+    agent.observe(np.random.default_rng(0).normal(5.0, 2.0, (20, 1)))
+    scale = agent.policy.action_scale
+    scale.low -= 1.0
+    scale.high += 2.0
+    scale.half_range *= 3.0
     policy = OnnxPolicy(exporter.export(1, 0))
-    for k in range(4):
-        expected, _ = _torch(agent, observation[k:k + 1], noise[k:k + 1])
-        np.testing.assert_allclose(policy.act(observation[k], noise[k])[0], expected[0], atol=1e-5)
+    for value in np.linspace(-50.0, 50.0, 9, dtype=np.float32):
+        expected, _ = _torch(agent, np.full((1, 1), value), np.zeros((1, 1), np.float32))
+        np.testing.assert_allclose(policy.act([value])[0], expected[0], atol=1e-5)
 
 
 def test_a_file_is_a_snapshot(agent, exporter):

@@ -81,7 +81,8 @@ def test_successors_against_a_list():
         episodes, steps = [], []
         for _ in range(number):
             draw = rng.random()
-            episode, step = (episode + 1, 0) if draw < 0.1 else (episode, step + 1 + (draw > 0.9))
+            step = 0 if draw < 0.05 else step + 1 + (draw > 0.9)
+            episode += draw < 0.1
             episodes.append(episode)
             steps.append(step)
         where[stream] = episode, step
