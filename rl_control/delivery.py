@@ -62,7 +62,7 @@ class Outbox:
         self._granted = 0
         self._probing = False
         self._progress = -np.inf  # when something was last acknowledged, or first or again sent
-        self._heard = -np.inf  # when the learner was last heard of, or spoken to
+        self._spoken = -np.inf  # when something was last sent, if only that credit is missing
 
     @property
     def produced(self) -> int:
@@ -118,7 +118,8 @@ class Outbox:
 
         Rows that stay unacknowledged for `resend_period` are sent again from the oldest, one
         batch at a time until something is acknowledged. Without rows to send and without credit
-        an empty batch announces the run, so that a learner that forgot it grants again.
+        an empty batch announces the run, so that a learner that forgot it, or took it
+        for idle and acknowledges without granting, grants again.
         """
         outstanding = self._sent > self._oldest
         if outstanding and now - self._progress >= self.resend_period:
@@ -128,10 +129,11 @@ class Outbox:
         window = limit if self._probing else WINDOW
         end = min(self._next, self._granted, self._sent + limit, self._oldest + window)
         if end <= self._sent:
-            if self.credit or outstanding or now - self._heard < self.resend_period:
+            if self.credit or outstanding or now - self._spoken < self.resend_period:
                 return None
-            self._heard = now
+            self._spoken = now
             return self._sent, np.empty((0, self.width))
+        self._spoken = now
         if not outstanding:
             self._progress = now
         first, self._sent = self._sent, end
@@ -148,7 +150,6 @@ class Outbox:
                 f'learner acknowledges {next_expected} rows but {self._next} were made; '
                 'give every collector run a name of its own'
             )
-        self._heard = now
         self._granted = granted
         if next_expected > self._oldest:
             self._oldest = next_expected

@@ -89,6 +89,15 @@ def test_credit_bounds_what_is_sent_and_is_announced_when_missing():
     assert drain(outbox, 0.8) == [(4, list(range(4, 10)))]
 
 
+def test_a_learner_that_acknowledges_without_granting_is_asked_again():
+    outbox = granted(Outbox(3))
+    fill(outbox, 1)
+    drain(outbox, 0.0)
+    for tick in range(1, 20):  # it took this run for idle, yet tells all runs where they are
+        outbox.acknowledge(1, 1, 0.1 * tick)
+    assert outbox.pending(2.0)[1].shape == (0, 3)
+
+
 def test_a_long_backlog_is_sent_window_by_window():
     outbox = granted(Outbox(3))
     fill(outbox, WINDOW + 500)
