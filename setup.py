@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = 'rl_control'
-NODES = ('learner', 'broadcaster', 'collector', 'policy', 'simulator', 'monitor', 'examiner')
+NODES = ('learner', 'broadcaster', 'collector', 'policy', 'command_gate', 'simulator', 'monitor',
+         'examiner')
 
 
 def files(folder: str) -> list[tuple[str, list[str]]]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the policy node does at each tick, without ROS: state in, plan out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,23 +9,35 @@ import numpy as np
 from rl_control import limits
 from rl_control.arm import Arm
 from rl_control.errors import Refused
+from rl_control.guards import Guard
+from rl_control.plan import Plan
 from rl_control.policy import NonFinite, OnnxPolicy
+from rl_control.succession import Blend
 from rl_control.types import Command
 from rl_control.watchdog import Watchdog
+from rl_control.workspace import Workspace
 
 WAITING, DRIVING, STOPPING, STOPPED = 'waiting', 'driving', 'stopping', 'stopped'
 FRESH = 10  # samples before the arm may be commanded again
 STALL = 0.5  # s without a tick after which a person decides whether to go on
 RESTING = 0.05  # of the velocity limit: a measured speed that counts as rest
-HORIZON = 8  # points of the stop behind each command
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to send: `commands`, each to be reached `times` s from now; the last is rest."""
+@dataclass(frozen=True)
+class Margins:
+    """
+    How far the arm is trusted.
 
-    times: list[float]
-    commands: list[Command]
+    `stale_period` is the age of joint states in s; `tracking_limit` how far in rad a joint may be
+    from its command, 0 for no limit; `blend_period` the s from one policy to the next;
+    `workspace_low`, `workspace_high` (3,) m, empty for no box.
+    """
+
+    stale_period: float = 0.1
+    tracking_limit: float = 0.0
+    blend_period: float = 0.0
+    workspace_low: tuple[float, ...] = ()
+    workspace_high: tuple[float, ...] = ()
 
 
 class Driving:
@@ -36,17 +49,24 @@ class Driving:
     begins from where that has led. Every `now` and `due` is of time.monotonic().
     """
 
-    def __init__(self, arm: Arm, stale_period: float) -> None:
+    def __init__(self, arm: Arm, margins: Margins, guards: Sequence[Guard] = ()) -> None:
         self._arm = arm
         self._period = arm.control_period
+        self._margins = margins
+        self._workspace = Workspace(
+            margins.workspace_low, margins.workspace_high, arm.kinematics, arm.limits)
+        self._blend = Blend(margins.blend_period)
         # At the next tick the newest sample would be one period older: too late to begin to stop.
-        age_limit = max(stale_period, 2.0 * self._period) - self._period
-        self.watchdog = Watchdog('joint_states', age_limit, max(stale_period, self._period))
+        age_limit = max(margins.stale_period, 2.0 * self._period) - self._period
+        self.watchdog = Watchdog(
+            'joint_states', age_limit, max(margins.stale_period, self._period))
+        self._guards = guards
         self.policy: OnnxPolicy | None = None
         self.goal: np.ndarray | None = None
         self.mode = WAITING
         self.why = 'nothing was heard yet'
         self.command: Command | None = None
+        self.held_back = 0  # ticks at which the workspace ended a motion
         self._reached = 0.0
         self._joints: tuple[float, np.ndarray, np.ndarray] | None = None
         self._fault = ''
@@ -63,12 +83,15 @@ class Driving:
             self._fault = why
             self.watchdog.reset()
 
-    def resume(self) -> str:
+    def resume(self, now: float) -> str:
         """Let the policy drive on from the measured state; return '', or what hinders it."""
         if self.mode == STOPPING:
             return 'the arm is not at rest yet'
         if self.mode != STOPPED:
             return f'nothing is to be resumed: {self.mode}'
+        for guard in self._guards:
+            if hindrance := guard.fault(now):
+                return hindrance
         if self.watchdog.fresh < FRESH:
             return (f'only {self.watchdog.fresh} of {FRESH} fresh joint_states came since the '
                     f'stop ({self._fault})')
@@ -84,6 +107,10 @@ class Driving:
         """Return what to send now so that the arm is at the new command one period after `due`."""
         if self._resume:
             self._resume, self._fault, self.command = False, '', None
+            self._blend.reset()
+        for guard in self._guards:
+            if why := guard.fault(now):
+                self.fault(why)
         if self.command is None:
             self.why = self._fault or self._missing(now)
             if self.why:
@@ -94,23 +121,26 @@ class Driving:
             self.fault(f'the loop stood still for {now - self._reached:.3f} s')
         if now > self._reached:
             self.command = limits.stop(self.command, now - self._reached, self._arm.limits)
-        if not self._fault and (why := self.watchdog.fault(now)):
+        if why := self.watchdog.fault(now) or self._strayed():
             self.fault(why)
-        dt = due + self._period - now
-        if self._fault and self._rests():
+        if self._fault and not (self.command.dq.any() or self.command.ddq.any()):
             self.mode, self.why = STOPPED, self._fault
             return None
-        command = self._followed(dt)
+        dt = due + self._period - now
+        command = None if self._fault else self._followed(now, dt)
         if command is None:
             self.mode, self.why = STOPPING, self._fault
             command = limits.stop(self.command, dt, self._arm.limits)
         else:
             self.mode, self.why = DRIVING, ''
         self.command, self._reached = command, now + dt
-        return self._plan(command, dt)
+        return Plan.of(command, dt, self._arm.limits)
 
     def _missing(self, now: float) -> str:
         """Return what is waited for before the first command, or ''."""
+        for guard in self._guards:
+            if why := guard.awaited(now):
+                return why
         if self.policy is None:
             return 'waiting for a policy'
         if self._joints is None or self.watchdog.fault(now):
@@ -118,35 +148,40 @@ class Driving:
             return 'waiting for joint_states'
         if self.goal is None:
             return 'waiting for a goal'
+        return self._rested()
+
+    def _rested(self) -> str:
+        """Return which joint still moves before the first command, or ''."""
         moving = np.abs(self._joints[2]) > RESTING * self._arm.limits.velocity
         if moving.any():
-            joint = self._arm.settings.joint_names[int(np.flatnonzero(moving)[0])]
-            return f'waiting for joint {joint} to rest'
+            return f'waiting for joint {self._name(moving)} to rest'
         return ''
 
-    def _rests(self) -> bool:
-        return not (self.command.dq.any() or self.command.ddq.any())
+    def _strayed(self) -> str:
+        """Return which joint is not where it was commanded, or ''."""
+        most = self._margins.tracking_limit
+        if not most:
+            return ''
+        away = np.abs(self._joints[1] - self.command.q)
+        if not (away > most).any():
+            return ''
+        return (f'joint {self._name(away > most)} is {away.max():.3f} rad from its command, '
+                f'more than {most}')
 
-    def _followed(self, dt: float) -> Command | None:
+    def _name(self, which: np.ndarray) -> str:
+        return self._arm.settings.joint_names[int(np.flatnonzero(which)[0])]
+
+    def _followed(self, now: float, dt: float) -> Command | None:
         """Return the policy's command within limits, or None with the fault noted."""
-        if self._fault:
-            return None
-        arm, policy, goal = self._arm, self.policy, self.goal
-        state = arm.state(*self._joints, self.command, goal)
+        arm = self._arm
         try:
-            action, _ = policy.act(arm.task.observe(state))
-            return limits.limit(action, self.command, dt, arm.limits)
+            state = arm.state(*self._joints, self.command, self.goal)
+            action = self._blend.act(self.policy, arm.task.observe(state), now)
+            command = limits.limit(action, self.command, dt, arm.limits)
         except (NonFinite, limits.NonFinite, Refused) as error:
             self.fault(str(error))
             return None
-
-    def _plan(self, command: Command, dt: float) -> Plan:
-        """Return `command` and behind it the stop, so that what is sent ends at rest."""
-        times, _ = limits.stopping(command, self._arm.limits)
-        length = float(times.max())
-        if length == 0.0:
-            return Plan([dt], [command])
-        steps = length / HORIZON * np.arange(1, HORIZON + 1)
-        stops = limits.profile(command, self._arm.limits, steps)
-        stops[-1] = Command.at_rest(stops[-1].q)
-        return Plan([dt, *(dt + steps)], [command, *stops])
+        if not self._workspace.allows(command, self.command):
+            self.held_back += 1
+            return limits.stop(self.command, dt, arm.limits)
+        return command

@@ -104,16 +104,26 @@ def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
     """Return the policy node and, unless the arm is real, the simulator node and examiner."""
     seed = _whole(arguments, 'seed', 0)
     files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
+    controller = arguments['controller']
+    if controller not in CONTROLLERS:
+        raise Refused(
+            f'controller {controller!r} is not known; known are {", ".join(CONTROLLERS)}')
     policy = NodeProcess(
         'policy', 'policy', files, {'policy.policy': str(Path(arguments['policy']).absolute())})
-    simulator = NodeProcess('simulator', 'simulator', files)
+    simulator = NodeProcess(
+        'simulator', 'simulator', files, {'simulator.controller': controller})
+    gates = [] if controller == 'trajectory' else [NodeProcess(
+        'command_gate', 'command_gate', files,
+        {'gate.interface': controller.removeprefix('forward_')})]
     examiner = NodeProcess('examiner', 'examiner', files, {
         'examiner.goals': _whole(arguments, 'goals', 1),
         'examiner.seed': seed,
         'examiner.out': arguments['out'],
     }, ends_graph=True)
-    return [simulator, policy, examiner]
+    return [simulator, policy, *gates, examiner]
 
+
+CONTROLLERS = ('trajectory', 'forward_position', 'forward_velocity')
 
 GRAPHS = {
     'train_sim': Graph(
@@ -132,6 +142,8 @@ GRAPHS = {
         (
             Argument('policy', '', 'path of the ONNX policy'),
             ROBOT, TASK,
+            Argument('controller', 'trajectory', 'what the arm takes: one of '
+                     f'{", ".join(CONTROLLERS)}; forward ones through the command gate'),
             Argument('goals', '40', 'how many goals the examiner gives'),
             Argument('seed', '1000', 'seed of the goals'),
             Argument('out', '', 'file for the figures; empty for none'),

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which policy an arm runs: only newer ones of the same run, and the way back."""
+"""Which policy an arm runs: only newer ones of the same run, and the way from one to the next."""
+
+import numpy as np
 
 from rl_control.errors import Refused
 from rl_control.policy import OnnxPolicy
@@ -35,3 +37,28 @@ class Succession:
             raise Refused('there is no policy before this one; nothing was changed')
         self.current, self._previous = self._previous, None
         return self.current
+
+
+class Blend:
+    """Passes from one policy to the next over `period` s, the action a mean of both."""
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._new: OnnxPolicy | None = None
+        self._old: OnnxPolicy | None = None
+        self._since = 0.0
+
+    def act(self, policy: OnnxPolicy, observation: np.ndarray, now: float) -> np.ndarray:
+        """Return the action (a,) at `now` s, towards that of `policy` alone."""
+        if policy is not self._new:
+            self._old, self._new, self._since = self._new, policy, now
+        action, _ = policy.act(observation)
+        share = (now - self._since) / self._period if self._period else 1.0
+        if self._old is None or share >= 1.0:
+            self._old = None
+            return action
+        return share * action + (1.0 - share) * self._old.act(observation)[0]
+
+    def reset(self) -> None:
+        """Begin with the next policy at once: the arm rests."""
+        self._new = self._old = None

@@ -7,7 +7,7 @@ import pytest
 
 from rl_control import limits
 from rl_control.controllers import TrajectoryController
-from rl_control.driving import DRIVING, FRESH, STOPPED, STOPPING, WAITING, Driving
+from rl_control.driving import DRIVING, FRESH, STOPPED, STOPPING, WAITING, Driving, Margins
 from rl_control.environments.make import simulate
 from rl_control.types import Command
 
@@ -24,9 +24,9 @@ def wave(observation: np.ndarray) -> np.ndarray:
 class Rig:
     """A Driving whose joint states are where its own commands are, tick by tick."""
 
-    def __init__(self, act=wave) -> None:
+    def __init__(self, act=wave, guards=(), **margins) -> None:
         self.arm = iiwa()
-        self.driving = Driving(self.arm, 0.1)
+        self.driving = Driving(self.arm, Margins(**margins), guards)
         self.driving.policy, self.driving.goal = acting(act), GOAL
         self.controller = TrajectoryController(self.arm.home)
         self.now, self.stamp = 100.0, 5000.0
@@ -59,7 +59,7 @@ def test_each_tick_is_the_environments() -> None:
     environment.restart(rng)
     environment._length = 1000
     environment._state = environment._read(environment._state.command, GOAL)
-    driving = Driving(arm, 0.1)
+    driving = Driving(arm, Margins())
     driving.policy, driving.goal = acting(wave), GOAL
     for step in range(60):
         now = step * PERIOD  # small, so that its rounding is
@@ -135,12 +135,13 @@ def test_silence_stops_in_time_and_latches_until_resumed() -> None:
         rig.tick()
         assert rig.plans[-1] is None
         if count < FRESH - 1:
-            assert f'{count + 1} of {FRESH} fresh' in rig.driving.resume()
-    assert rig.driving.resume() == ''
+            assert f'{count + 1} of {FRESH} fresh' in rig.driving.resume(rig.now)
+    assert rig.driving.resume(rig.now) == ''
     measured = rig.controller.sample(rig.now + PERIOD)[0]
     plan = rig.tick()
     assert rig.driving.mode == DRIVING
-    assert np.abs(plan.commands[0].q - measured).max() < 0.01
+    expected = limits.limit(WAVE, Command.at_rest(measured), PERIOD, rig.arm.limits)
+    np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
@@ -154,7 +155,7 @@ def test_a_non_finite_action_stops_and_is_not_sent(bad: float) -> None:
     sent = [command for plan in rig.plans if plan for command in plan.commands]
     assert all(np.isfinite([c.q, c.dq, c.ddq]).all() for c in sent)
     rig.driving.policy = acting(wave)
-    assert rig.driving.resume() == ''
+    assert rig.driving.resume(rig.now) == ''
     assert rig.tick() is not None
 
 

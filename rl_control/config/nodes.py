@@ -92,6 +92,22 @@ class PolicyNodeSettings(Settings):
         'least', unit='s', low=0.001, high=10.0)
     real_time: bool = setting(
         True, 'ask the system for real-time priority and locked memory')
+    shadow: bool = setting(
+        False, 'command nothing; publish what would be done and how far it is from what is done')
+    tracking_limit: float = setting(
+        0.5, 'distance of a joint from its command at which the arm is brought to rest; 0 for '
+        'none', unit='rad', low=0.0, high=10.0)
+    blend_period: float = setting(
+        0.5, 'time in which a new policy takes over from the one before', unit='s', low=0.0,
+        high=60.0)
+    workspace_low: tuple[float, ...] = setting(
+        (), 'x, y, z that the end effector keeps above, in the base frame; empty: none', unit='m')
+    workspace_high: tuple[float, ...] = setting(
+        (), 'x, y, z that the end effector keeps below, in the base frame; empty: none', unit='m')
+    estop_required: bool = setting(
+        False, 'activate only while somebody publishes the topic estop, and stop without')
+    estop_heartbeat: float = setting(
+        0.0, 'longest silence on the topic estop; 0 for any', unit='s', low=0.0, high=60.0)
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,26 @@ class SimulatorSettings(Settings):
     controller: str = setting(
         'trajectory', 'controller of ros2_control to imitate',
         choices=('trajectory', 'forward_position', 'forward_velocity'))
+
+
+@dataclass(frozen=True)
+class GateSettings(Settings):
+    """
+    The command gate: from trajectories to what forward-command controllers take.
+
+    Effort is no choice: the trajectory controller of ros2_control has the gains for it.
+    """
+
+    interface: str = setting(
+        'velocity', 'what the forward-command controller takes', choices=('position', 'velocity'))
+    rate: float = setting(250.0, 'rate of the commands', unit='Hz', low=10.0, high=1000.0)
+    position_gain: float = setting(
+        2.0, 'velocity added per distance from the desired position', unit='1/s', low=0.0,
+        high=100.0)
+    stale_period: float = setting(
+        0.1, 'age of joint_states at which the gate ignores them', unit='s', low=0.001, high=10.0)
+    real_time: bool = setting(
+        True, 'ask the system for real-time priority and locked memory')
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,22 @@ from rclpy.executors import Executor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from rl_control.config.nodes import PolicyNodeSettings
-from rl_control.driving import DRIVING, WAITING, Driving
+from rl_control.driving import Driving, Margins
 from rl_control.errors import Refused
+from rl_control.guards import Flag
 from rl_control.loop import Loop, Samples
+from rl_control.nodes.driving_report import DrivingReport
 from rl_control.nodes.world import declare_arm
 from rl_control.policy import OnnxPolicy, load
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.safety import FlagTopic
+from rl_control.shadow import Shadow
 from rl_control.succession import Succession
 
-LOOK = 0.05  # s between looks at what the loop says
-WAITING_LINE = 3.0  # s between lines that say what is waited for
+LOOK = 0.05  # s between looks at the estop and at what the loop says
 BRAKING = 1.5  # s that an arm has to come to rest: limits.stop takes a third of it
 
 Result = TransitionCallbackReturn
@@ -40,27 +43,34 @@ class Policy(LifecycleNode):
         self._names = self._arm.settings.joint_names
         self._reader = codec.JointReader(self._names)
         self._succession = Succession(self._arm.contract())
-        self._driving = Driving(self._arm, self._settings.stale_period)
+        self._flags = (
+            Flag('estop', True, 'the estop is pressed', self._settings.estop_heartbeat),
+            Flag('robot_ready', False, 'the robot is not ready (protective stop)'))
+        self._driving = self._fresh_driving()
+        self._estop, self._ready = (
+            FlagTopic(self, guard, self._on_fault) for guard in self._flags)
         self._loop: Loop | None = None
         self._latency = Samples()
         self._refusal: Refused | None = None
-        self._told, self._since, self._line = '', time.monotonic(), 0.0
         self._intake = Intake(self, codec.JointState, 'joint_states', qos.SENSOR)
         self._trajectory = self.create_publisher(
-            codec.Trajectory, 'joint_trajectory', qos.COMMAND)
-        self._diagnostics = self.create_publisher(
-            codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
+            codec.Trajectory,
+            '~/joint_trajectory' if self._settings.shadow else 'joint_trajectory', qos.COMMAND)
+        self._difference = None
+        if self._settings.shadow:
+            self._difference = self.create_publisher(
+                codec.Number, 'metrics/shadow_difference', qos.METRICS)
+        self._report = DrivingReport(self)
         self.create_subscription(codec.Goal, 'goal', self._on_goal, qos.GOAL)
         self._subscription = None
         self.create_service(codec.Trigger, '~/resume', self._on_resume)
         self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
         self.create_timer(LOOK, self._look)
-        self.create_timer(1.0, self._report)
-        if self._settings.autostart:
+        self._autostart = self._settings.autostart
+        if self._autostart:
             self.trigger_configure()
             if self._refusal is not None:
                 raise self._refusal
-            self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> Result:
         """Load the policy and check it; a refused one leaves the node as it was."""
@@ -81,8 +91,13 @@ class Policy(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> Result:
         """Begin to command, as soon as joint states and a goal are there."""
+        self._autostart = False
+        if self._settings.estop_required and not self._estop.look():
+            self.get_logger().error(
+                'not activated: nobody publishes the topic estop, and estop_required is set')
+            return Result.FAILURE
         goal = self._driving.goal
-        self._driving = Driving(self._arm, self._settings.stale_period)
+        self._driving = self._fresh_driving()
         self._driving.goal, self._driving.policy = goal, self._succession.current
         self._loop = Loop(
             self._arm.control_period, self._tick, 'control', self._settings.real_time,
@@ -122,7 +137,13 @@ class Policy(LifecycleNode):
     def close(self, executor: Executor) -> None:
         """Bring the arm to rest; a second signal changes nothing, the way is the shortest."""
         self._rest('told to end')
-        self._report()
+        self._report.publish(self._driving, self._loop, self._latency)
+
+    def _fresh_driving(self) -> Driving:
+        settings = self._settings
+        return (Shadow if settings.shadow else Driving)(self._arm, Margins(
+            settings.stale_period, settings.tracking_limit, settings.blend_period,
+            settings.workspace_low, settings.workspace_high), self._flags)
 
     def _rest(self, why: str) -> None:
         if self._loop is None:
@@ -150,6 +171,8 @@ class Policy(LifecycleNode):
             codec.joint_trajectory(self._names, plan.times, plan.commands))
         if receipt is not None:
             self._latency.add(time.monotonic() - receipt)
+        if self._difference is not None:
+            self._difference.publish(codec.number(driving.difference))
 
     def _take(self, policy: OnnxPolicy, name: str) -> None:
         self._driving.policy = self._succession.take(policy, name)
@@ -162,6 +185,9 @@ class Policy(LifecycleNode):
         except Refused as refused:
             self.get_logger().error(f'policy not taken: {refused}')
 
+    def _on_fault(self, why: str) -> None:
+        self._driving.fault(why)
+
     def _on_goal(self, message: codec.Goal) -> None:
         try:
             self._driving.goal = codec.read_goal(message)
@@ -171,7 +197,7 @@ class Policy(LifecycleNode):
     def _on_resume(
         self, request: codec.Trigger.Request, response: codec.Trigger.Response
     ) -> codec.Trigger.Response:
-        response.message = self._driving.resume()
+        response.message = self._driving.resume(time.monotonic())
         response.success = not response.message
         return response
 
@@ -187,41 +213,15 @@ class Policy(LifecycleNode):
         return response
 
     def _look(self) -> None:
-        """Say in the log when something has changed, and every few seconds what is missing."""
-        driving, now = self._driving, time.monotonic()
-        mode, why = driving.mode, driving.why
+        """See that the estop is there, activate when it can be, and let the report look."""
+        present, _ = self._estop.look(), self._ready.look()
+        required = self._settings.estop_required
         if self._loop is None:
-            return
-        if (told := f'{mode}: {why}') != self._told:
-            self._told, self._since, self._line = told, now, now
-            if mode == DRIVING:
-                self.get_logger().info('drives the arm')
-            elif mode != WAITING:
-                self.get_logger().error(f'{mode}: {why}')
-            self._report()
-        elif mode == WAITING and now - self._line >= WAITING_LINE:
-            self._line = now
-            self.get_logger().info(f'{why} for {now - self._since:.0f} s')
-
-    def _report(self) -> None:
-        driving, now = self._driving, time.monotonic()
-        policy, loop = driving.policy, self._loop
-        mode, why = (driving.mode, driving.why) if loop else ('inactive', '')
-        level = {DRIVING: codec.OK, WAITING: codec.WARN, 'inactive': codec.OK}.get(
-            mode, codec.ERROR)
-        waited = f' for {now - self._since:.0f} s' if mode == WAITING else ''
-        self._diagnostics.publish(codec.diagnostics(
-            f'{self.get_fully_qualified_name()}: driving', level, f'{mode} {why}{waited}'.strip(),
-            {
-                'mode': mode, 'why': why,
-                'version': policy.version if policy else -1,
-                'run': policy.run if policy else '',
-                'joint_states_age': round(driving.watchdog.age(now), 4),
-                'joint_states_delay': round(driving.watchdog.delay, 4),
-                **(loop.statistics.figures() if loop else {}),
-                **self._latency.figures('latency'),
-            },
-            self.get_clock().now().nanoseconds * 1e-9))
+            if self._autostart and (present or not required):
+                self.trigger_activate()
+        elif required and not present:
+            self._driving.fault('nobody publishes the topic estop any more')
+        self._report.look(self._driving, self._loop, self._latency)
 
 
 def main() -> int:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people and drivers say about whether the arm may move: estop, protective stop."""
+
+from collections.abc import Collection
+import math
+from typing import Protocol
+
+
+class Guard(Protocol):
+    """Something that may forbid the arm to move."""
+
+    def fault(self, now: float) -> str:
+        """Return why the arm must stop at `now` s of time.monotonic(), or ''."""
+
+    def awaited(self, now: float) -> str:
+        """Return what must come before the first motion, or ''."""
+
+
+class Flag:
+    """
+    A truth value that several publishers may tell, each for itself: any of them forbids.
+
+    `forbids` is the value that does; `said` is the sentence then. With a `heartbeat` in s some
+    publisher must speak that often, after it spoke first. Latching is the driver's, not here: a
+    publisher that takes its word back allows a resume, and nothing else.
+    """
+
+    def __init__(self, name: str, forbids: bool, said: str, heartbeat: float = 0.0) -> None:
+        self.name = name
+        self._forbids = forbids
+        self._said = said
+        self._heartbeat = heartbeat
+        self._told: dict[bytes, bool] = {}
+        self._heard = -math.inf
+
+    def receive(self, now: float, publisher: bytes, value: bool) -> str:
+        """Note what a publisher says; return why the arm must stop, or ''."""
+        self._told[publisher] = value
+        self._heard = now
+        return self.fault(now)
+
+    def keep(self, publishers: Collection[bytes]) -> None:
+        """Forget what those said that are no longer there; the last word of each has counted."""
+        for gone in set(self._told) - set(publishers):
+            del self._told[gone]
+
+    def fault(self, now: float) -> str:
+        """Return why the arm must stop, or ''."""
+        if self._forbids in list(self._told.values()):
+            return self._said
+        silent = now - self._heard
+        if self._heartbeat and self._heartbeat < silent < math.inf:
+            return f'no heartbeat on {self.name} for {silent:.3f} s'
+        return ''
+
+    def awaited(self, now: float) -> str:
+        """Return that the first heartbeat is waited for, or ''."""
+        if self._heartbeat and now - self._heard > self._heartbeat:
+            return f'waiting for a heartbeat on {self.name}'
+        return ''

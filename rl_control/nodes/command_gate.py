@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command gate node: trajectories in, forward commands out, and rest when none come."""
+
+import time
+
+import numpy as np
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.config.nodes import GateSettings
+from rl_control.errors import Refused
+from rl_control.gate import Gate
+from rl_control.loop import Loop
+from rl_control.nodes.world import declare_arm
+from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+
+
+class CommandGate(Node):
+    """A process of its own, so that it lives on when the policy node does not."""
+
+    def __init__(self) -> None:
+        super().__init__('command_gate')
+        settings = declare(self, 'gate', GateSettings)
+        arm = declare_arm(self)
+        self._names = arm.settings.joint_names
+        self._velocity = settings.interface == 'velocity'
+        self._gate = Gate(arm, self._velocity, settings.position_gain, settings.stale_period)
+        self._closing = False
+        self._reader = codec.JointReader(self._names, velocity_required=False)
+        self._taken = self._refused = 0
+        self._joint_states = Intake(self, codec.JointState, 'joint_states', qos.SENSOR)
+        self._trajectories = Intake(self, codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+        self._commands = self.create_publisher(
+            codec.ForwardCommand, 'forward_command', qos.COMMAND)
+        self._diagnostics = self.create_publisher(
+            codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
+        self.create_timer(1.0, self._report)
+        self._loop = Loop(1.0 / settings.rate, self._tick, 'gate', settings.real_time,
+                          self.get_logger().warning)
+        self._loop.start()
+
+    def done(self) -> bool:
+        """Never, but for an error of the loop, which is raised here."""
+        self._loop.check()
+        return False
+
+    def close(self, executor: Executor) -> None:
+        """Leave only when the arm rests: nobody else would stop it."""
+        self._closing = True
+        while self._gate.moving(time.monotonic()):
+            time.sleep(0.01)
+        self._loop.stop()
+        if self._velocity:
+            self._commands.publish(codec.forward_command(np.zeros(len(self._names))))
+
+    def _tick(self, due: float) -> None:
+        """Take what came and send the next command; on the loop's thread."""
+        for message, receipt in self._joint_states.take():
+            try:
+                stamp, q, _ = self._reader.read(message)
+                self._gate.receive(receipt, stamp, q)
+            except Refused as refused:
+                self._refuse(str(refused))
+        for message, _ in self._trajectories.take():
+            if self._closing:
+                break
+            try:
+                taken = self._gate.follow(
+                    due, *codec.read_joint_trajectory(message, self._names))
+                self._taken += taken
+                if not taken:
+                    self._refuse('trajectory not begun: no fresh joint_states')
+            except Refused as refused:
+                self._refuse(str(refused))
+        command = self._gate.sample(due)
+        if command is not None:
+            self._commands.publish(codec.forward_command(command))
+
+    def _refuse(self, why: str) -> None:
+        self._refused += 1
+        self.get_logger().error(why, throttle_duration_sec=1.0)
+
+    def _report(self) -> None:
+        self._diagnostics.publish(codec.diagnostics(
+            f'{self.get_fully_qualified_name()}: gate',
+            codec.WARN if self._refused else codec.OK,
+            'moving' if self._gate.moving(time.monotonic()) else 'at rest',
+            {'trajectories': self._taken, 'refused': self._refused,
+             **self._loop.statistics.figures()},
+            self.get_clock().now().nanoseconds * 1e-9))
+
+
+def main() -> int:
+    """Run the command gate."""
+    return run(CommandGate)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A box in space that the end effector does not leave."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rl_control.errors import Refused
+from rl_control.kinematics import Kinematics
+from rl_control.limits import Limits, stopping
+from rl_control.types import Command
+
+
+class Workspace:
+    """
+    The box `low` (3,) to `high` (3,) m in the base frame, for the end effector's origin.
+
+    The rest of the arm is not looked at. Empty bounds are no box.
+    """
+
+    def __init__(
+        self, low: Sequence[float], high: Sequence[float], kinematics: Kinematics, limits: Limits
+    ) -> None:
+        if len(low) != len(high) or len(low) not in (0, 3):
+            raise Refused(f'workspace has {len(low)} lower and {len(high)} upper bounds; '
+                          'give 3 of each, or none')
+        self._low, self._high = np.array(low, dtype=float), np.array(high, dtype=float)
+        if not (self._low < self._high).all():
+            raise Refused(f'workspace reaches from {list(low)} to {list(high)} m; each lower '
+                          'bound must be below its upper bound')
+        self._kinematics = kinematics
+        self._limits = limits
+
+    def excess(self, q: np.ndarray) -> float:
+        """Return how far in m the end effector is outside at `q` (n,) rad, 0 inside."""
+        position = self._kinematics.position(q)
+        return float(np.maximum(self._low - position, position - self._high).max(initial=0.0))
+
+    def allows(self, command: Command, previous: Command) -> bool:
+        """
+        Say whether `command` and the stop behind it stay inside, or come nearer from outside.
+
+        The stop is looked at half-way and at its end; it is short.
+        """
+        if not len(self._low):
+            return True
+        end = stopping(command, self._limits)[1]
+        excess = max(self.excess(q) for q in (command.q, 0.5 * (command.q + end), end))
+        return excess == 0.0 or excess < self.excess(stopping(previous, self._limits)[1])
