@@ -84,6 +84,20 @@ def test_what_is_not_finite_is_refused_and_forgotten(policy, bad):
     assert np.array_equal(policy.act(np.ones(OBSERVATION))[0], good)
 
 
+@pytest.mark.parametrize('column', [0, ACTION])
+def test_what_comes_out_is_checked_as_a_whole(policy, column):
+    """One NaN anywhere, log_prob included: no action at all."""
+    run = policy._run
+
+    def broken(*arguments):
+        run(*arguments)
+        policy._outputs[column] = np.nan
+
+    policy._run = broken
+    with pytest.raises(NonFinite, match='action of policy version 5'):
+        policy.act(np.ones(OBSERVATION))
+
+
 def test_great_but_finite_observations_pass(policy):
     action, _ = policy.act(np.full(OBSERVATION, 3e38))
     assert np.isfinite(action).all()
