@@ -112,6 +112,28 @@ def test_more_rows_than_capacity_keep_the_newest():
     assert ring.successor[10 % 4] == NO_ROW and ring.successor[9 % 4] == 10 % 4
 
 
+def test_mixed_streams_are_what_single_rows_are():
+    rng = np.random.default_rng(3)
+    one, other, total = Ring(OBS, ACT, 17, seed=0), Ring(OBS, ACT, 17, seed=0), 0
+    streams, next_step = ('a', 'b', 'rare'), [0, 0, 0]
+    for _ in range(200):
+        number = int(rng.integers(0, 40))
+        stream = rng.choice(3, number, p=[0.6, 0.37, 0.03])
+        episode, step = np.zeros(number, int), np.zeros(number, int)
+        for k, of in enumerate(stream):
+            next_step[of] += 1 + (rng.random() < 0.1)
+            episode[k], step[k] = divmod(next_step[of], 7)
+        rows = range(total, total + number)
+        for k, row in enumerate(rows):
+            one.append(streams[stream[k]], episode[k], step[k], *_row(row))
+        if number:
+            other.extend_mixed(streams, stream, episode, step, *_stack(rows))
+        total += number
+        assert (one.successor == other.successor).all() and (one.rows == other.rows).all()
+        assert one.state() == other.state()
+    assert (one.successor != NO_ROW).any() and total > 1000
+
+
 def test_load_goes_on_as_if_never_stopped():
     ring, other = Ring(OBS, ACT, 6, seed=5), Ring(OBS, ACT, 6, seed=99)
     ring.extend('c', np.zeros(9), np.arange(9), *_stack(range(9)))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ring of transitions: one preallocated float32 row each, so that a sample is one gather."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,6 +102,23 @@ class Ring:
         discount: np.ndarray,
     ) -> None:
         """Copy n transitions of one stream in, in order; raise Refused for another shape."""
+        self.extend_mixed(
+            (stream,), np.zeros(len(reward), np.int32), episode, step, observation, action,
+            reward, next_observation, discount)
+
+    def extend_mixed(
+        self,
+        streams: Sequence[str],
+        stream: np.ndarray,
+        episode: np.ndarray,
+        step: np.ndarray,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        next_observation: np.ndarray,
+        discount: np.ndarray,
+    ) -> None:
+        """`extend` with rows of several streams as they came: row i is of streams[stream[i]]."""
         number = len(reward)
         if not number:
             return
@@ -112,17 +129,26 @@ class Ring:
                     f'{name} of {number} transitions has shape {np.shape(values)}; '
                     f'it must be {(number, *field.shape[1:])}'
                 )
-        first, keep = self.total, min(number, self.capacity)
-        slots = np.arange(first + number - keep, first + number) % self.capacity
+        first, gone = self.total, max(0, number - self.capacity)
+        slots = np.arange(first, first + number) % self.capacity
         for values, field in zip(given, self.fields, strict=True):
-            field[slots] = values[number - keep:]
-        self._link(stream, first, int(episode[0]), int(step[0]))
-        episode, step = np.asarray(episode)[number - keep:], np.asarray(step)[number - keep:]
-        follows = (episode[1:] == episode[:-1]) & (step[1:] == step[:-1] + 1)
-        self.successor[slots[:-1]] = np.where(follows, slots[1:], NO_ROW)
-        self.successor[slots[-1]] = NO_ROW
+            field[slots[gone:]] = values[gone:]
+        stream, episode, step = map(np.asarray, (stream, episode, step))
+        order = np.argsort(stream, kind='stable')  # each stream's rows together, in their order
+        same = np.diff(stream[order]) == 0
+        begins, ends = order[np.r_[True, ~same]], order[np.r_[~same, True]]
+        # Links from older rows first: a row that is overwritten here then gets its own.
+        for row in begins:
+            self._link(streams[stream[row]], first + int(row), int(episode[row]), int(step[row]))
+        self.successor[slots[gone:]] = NO_ROW
+        before, after = order[:-1], order[1:]
+        follows = same & (episode[before] == episode[after]) & (step[before] + 1 == step[after])
+        follows &= before >= gone
+        self.successor[slots[before[follows]]] = slots[after[follows]]
         self.total = first + number
-        self._newest[stream] = self.total - 1, int(episode[-1]), int(step[-1])
+        for row in ends:
+            self._newest[streams[stream[row]]] = (
+                first + int(row), int(episode[row]), int(step[row]))
 
     def sample(self, batch_size: int) -> Batch:
         """Return a batch that the next call overwrites; raise Refused when there is no row."""
