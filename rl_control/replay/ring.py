@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ring of transitions: one preallocated float32 row each, so that a sample is one gather."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rl_control.errors import Refused
+from rl_control.replay.steps import Steps
 
 NO_ROW = -1
 
@@ -102,27 +103,17 @@ class Ring:
         discount: np.ndarray,
     ) -> None:
         """Copy n transitions of one stream in, in order; raise Refused for another shape."""
-        self.extend_mixed(
-            (stream,), np.zeros(len(reward), np.int32), episode, step, observation, action,
-            reward, next_observation, discount)
+        self.extend_mixed(Steps(
+            (stream,), np.zeros(len(reward), np.int32), np.asarray(episode), np.asarray(step),
+            observation, action, reward, next_observation, discount))
 
-    def extend_mixed(
-        self,
-        streams: Sequence[str],
-        stream: np.ndarray,
-        episode: np.ndarray,
-        step: np.ndarray,
-        observation: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        next_observation: np.ndarray,
-        discount: np.ndarray,
-    ) -> None:
-        """`extend` with rows of several streams as they came: row i is of streams[stream[i]]."""
-        number = len(reward)
+    def extend_mixed(self, steps: Steps) -> None:
+        """Copy transitions of several streams in, as they came; otherwise as `extend`."""
+        number = len(steps)
         if not number:
             return
-        given = Batch(observation, action, reward, next_observation, discount)
+        given = Batch(
+            steps.observation, steps.action, steps.reward, steps.next_observation, steps.discount)
         for name, values, field in zip(Batch._fields, given, self.fields, strict=True):
             if np.shape(values) != (number, *field.shape[1:]):
                 raise Refused(
@@ -133,22 +124,23 @@ class Ring:
         slots = np.arange(first, first + number) % self.capacity
         for values, field in zip(given, self.fields, strict=True):
             field[slots[gone:]] = values[gone:]
-        stream, episode, step = map(np.asarray, (stream, episode, step))
+        stream, episode, step = steps.stream, steps.episode, steps.step
         order = np.argsort(stream, kind='stable')  # each stream's rows together, in their order
         same = np.diff(stream[order]) == 0
         begins, ends = order[np.r_[True, ~same]], order[np.r_[~same, True]]
         # Links from older rows first: a row that is overwritten here then gets its own.
-        for row in begins:
-            self._link(streams[stream[row]], first + int(row), int(episode[row]), int(step[row]))
+        for row in begins.tolist():
+            self._link(
+                steps.streams[stream[row]], first + row, int(episode[row]), int(step[row]))
         self.successor[slots[gone:]] = NO_ROW
         before, after = order[:-1], order[1:]
         follows = same & (episode[before] == episode[after]) & (step[before] + 1 == step[after])
         follows &= before >= gone
         self.successor[slots[before[follows]]] = slots[after[follows]]
         self.total = first + number
-        for row in ends:
-            self._newest[streams[stream[row]]] = (
-                first + int(row), int(episode[row]), int(step[row]))
+        for row in ends.tolist():
+            self._newest[steps.streams[stream[row]]] = (
+                first + row, int(episode[row]), int(step[row]))
 
     def sample(self, batch_size: int) -> Batch:
         """Return a batch that the next call overwrites; raise Refused when there is no row."""
