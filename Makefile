@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# From a fresh clone: `make demo` trains an arm and runs it, `make test` runs the tests.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+
+.PHONY: demo test lint clean
+
+demo: .venv/run.stamp
+	$(BIN)/rl-control demo $(ARGS)
+
+test: .venv/test.stamp
+	AMENT_PREFIX_PATH=$(CURDIR)/.venv $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check .
+
+.venv/run.stamp: requirements.txt setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/test.stamp: .venv/run.stamp requirements-test.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
+	touch $@
+
+clean:
+	rm -rf .venv build install log *.egg-info
