@@ -78,7 +78,7 @@ class Contract:
         """Read what `to_json` wrote; raise Refused for anything else."""
         try:
             fields = json.loads(text)
-            return cls(
+            contract = cls(
                 robot=str(fields['robot']),
                 task=str(fields['task']),
                 joint_names=tuple(str(name) for name in fields['joint_names']),
@@ -89,11 +89,19 @@ class Contract:
                 command_interface=str(fields['command_interface']),
                 control_period=float(fields['control_period']),
             )
-        except (TypeError, KeyError, AttributeError, json.JSONDecodeError) as error:
+        except Refused:
+            raise
+        except (TypeError, KeyError, ValueError, RecursionError) as error:
             raise Refused(
                 f'contract cannot be read ({type(error).__name__}: {error}); '
                 'take a file that rl_control exported'
             ) from error
+        if json.loads(contract.to_json()) != fields:
+            raise Refused(
+                'contract has fields or types that are none of a contract; '
+                'take a file that rl_control exported'
+            )
+        return contract
 
     def require_equal(self, other: 'Contract', mine: str, others: str) -> None:
         """Raise Refused naming the first difference, in the words `mine` and `others`."""
