@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training: replay, agent, pace and publication on one thread. Knows torch, no ROS."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+import logging
 import math
 import os
 from pathlib import Path
@@ -10,33 +10,27 @@ import queue
 import threading
 import time
 
-import numpy as np
 import torch
 
-from rl_control import checkpoint
 from rl_control.algorithms import make_agent
+from rl_control.checkpoint import Checkpoint
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.nodes import LearnerSettings
+from rl_control.errors import Refused
 from rl_control.export import Exporter
-from rl_control.replay import Ring
+from rl_control.replay import Ring, Steps
+from rl_control.saving import Saver
 from rl_control.types import Contract
 
 METRICS_PERIOD = 1.0  # s
 PATIENCE = 0.02  # s to wait for transitions when no update is due
+# s to the first checkpoint of a start; each wait after it is twice as long, up to
+# `checkpoint_period`: a learner that is killed again and again still gets on.
+FIRST_CHECKPOINT = 1.0
+# What a checkpoint's weights mean, so that it cannot change within a run.
+FIXED_SETTINGS = ('hidden_sizes', 'observation_normalisation')
 
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Transitions of one collector run, in order: arrays (n, ...), see Transition."""
-
-    stream: str
-    episode: np.ndarray
-    step: np.ndarray
-    observation: np.ndarray
-    action: np.ndarray
-    reward: np.ndarray
-    next_observation: np.ndarray
-    discount: np.ndarray
+logger = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -44,7 +38,8 @@ class Trainer:
     Learns from what `put` brings, at `updates_per_transition`, and publishes candidates.
 
     `publish(data, version)` is called on the training thread with a verified ONNX file. `metrics`
-    is replaced as a whole once a second; any thread may read it, `transitions` and `updates`.
+    is replaced as a whole once a second; any thread may read it, `transitions`, `updates`,
+    `turns`, which grows as long as the thread is not stuck, and `error`.
     """
 
     def __init__(
@@ -66,19 +61,25 @@ class Trainer:
         self.transitions = 0
         self.versions = 0  # candidates published
         self.parity = 0.0  # the largest difference of torch and ONNX so far, of the action range
+        self.turns = 0
         self.metrics: dict[str, float] = {}
         self.stopped = threading.Event()
         self._run = run
         self._settings = settings
         self._learner = learner
-        self._exporter = Exporter(self.agent.policy, contract, algorithm, run)
         self._publish = publish
+        self._saver = Saver(Path(learner.out) / 'checkpoints')
         self._arrived: queue.SimpleQueue[Steps] = queue.SimpleQueue()
 
     @property
     def updates(self) -> int:
         """Return how many updates were made."""
         return self.agent.updates
+
+    @property
+    def error(self) -> str:
+        """Return why the newest checkpoint could not be written, or nothing."""
+        return self._saver.error
 
     @property
     def allowance(self) -> int:
@@ -90,43 +91,80 @@ class Trainer:
         """Hand over transitions, from any thread."""
         self._arrived.put(steps)
 
+    def resume(self, saved: Checkpoint | None, recorded: Iterable[Steps]) -> None:
+        """
+        Go on from a checkpoint and from all transitions `recorded` so far, in their order.
+
+        To be called before `run`. What was recorded after the checkpoint is learned from as if
+        it had just come: the updates that were lost are made again. Raise Refused for a
+        checkpoint of other settings.
+        """
+        known = self._load(saved) if saved is not None else 0
+        for steps in recorded:
+            self._store(steps, known=max(0, known - self.transitions))
+        if self.transitions < known:
+            logger.warning(
+                'the journal has %d transitions but the checkpoint knew %d; training waits until '
+                'as many are there again', self.transitions, known)
+
     def run(self) -> None:
         """Train until `stopped` is set; then take in what still came, and save a checkpoint."""
-        clock = time.monotonic
-        published = checkpointed = measured = clock()
-        published_version, measured_updates = 0, self.updates
+        # Tracing takes seconds, in which transitions already come in.
+        exporter = Exporter(self.agent.policy, self.contract, self.algorithm, self._run)
+        published = checkpointed = measured = time.monotonic()
+        saved = published_version = measured_updates = self.updates
+        checkpoint_wait = FIRST_CHECKPOINT
+        losses: dict[str, torch.Tensor] = {}
         while not self.stopped.is_set():
+            self.turns += 1
             due = self._due()
             self._ingest(wait=not due)
             if due:
                 losses = self.agent.update(self.replay.sample(self._settings.batch_size))
-            now = clock()
+            now = time.monotonic()
             if now - measured >= METRICS_PERIOD:
                 rate = (self.updates - measured_updates) / (now - measured)
                 measured, measured_updates = now, self.updates
-                if self.updates:
-                    self._measure(losses, rate)
+                self._measure(losses, rate)
             if (self.updates > published_version
                     and now - published >= self._learner.publish_period):
                 published, published_version = now, self.updates
-                self._export()
-            if now - checkpointed >= self._learner.checkpoint_period:
-                checkpointed = now
-                self.save()
+                self._export(exporter)
+            if (self.updates > saved and not self._saver.busy and now - checkpointed >= min(
+                    checkpoint_wait, self._learner.checkpoint_period)):
+                checkpointed, saved = now, self.updates
+                checkpoint_wait *= 2.0
+                self._save()
         self._ingest(wait=False)
-        self.save()
+        self._save()
+        self._saver.finish()
 
-    def save(self) -> None:
-        """Write a checkpoint."""
-        state = {
+    def _load(self, saved: Checkpoint) -> int:
+        """Take a checkpoint over; return how many transitions it knew."""
+        state = saved.state
+        here, there = self._settings.to_mapping(), state['settings']
+        for name in FIXED_SETTINGS:
+            if here[name] != there[name]:
+                raise Refused(
+                    f'checkpoint {saved.path} has {name} {there[name]} but {here[name]} is set; '
+                    'set it as it was, or name another directory with out')
+        self.agent.load(saved.tensors)
+        self.versions, self.parity = state['versions'], state['parity']
+        self.replay.generator.bit_generator.state = state['replay_generator']
+        return state['transitions']
+
+    def _save(self) -> None:
+        """Begin to write a checkpoint, of copies made here."""
+        self._saver.save(self.updates, self.agent.tensors(), {
             'algorithm': self.algorithm,
             'settings': self._settings.to_mapping(),
             'contract': self.contract.to_json(),
             'run': self._run,
             'transitions': self.transitions,
-        }
-        checkpoint.save(
-            Path(self._learner.out) / 'checkpoints', self.updates, self.agent.tensors(), state)
+            'versions': self.versions,
+            'parity': self.parity,
+            'replay_generator': self.replay.generator.bit_generator.state,
+        })
 
     def _due(self) -> bool:
         learned_from = self.transitions - self._settings.learning_starts
@@ -143,14 +181,15 @@ class Trainer:
         except queue.Empty:
             return
 
-    def _store(self, steps: Steps) -> None:
-        self.agent.observe(steps.observation)
-        self.replay.extend(
-            steps.stream, steps.episode, steps.step, steps.observation, steps.action,
-            steps.reward, steps.next_observation, steps.discount)
-        self.transitions += len(steps.reward)
+    def _store(self, steps: Steps, known: int = 0) -> None:
+        """Take steps in, the first `known` of which the normaliser has seen."""
+        self.agent.observe(steps.observation[known:])
+        self.replay.extend_mixed(steps)
+        self.transitions += len(steps)
 
     def _measure(self, losses: dict[str, torch.Tensor], rate: float) -> None:
+        if not losses:
+            return
         self.metrics = {
             **{name: float(value) for name, value in losses.items()},
             'updates_per_second': rate,
@@ -159,9 +198,9 @@ class Trainer:
             'parity_max_abs_error': self.parity,
         }
 
-    def _export(self) -> None:
-        data = self._exporter.export(self.updates, self.transitions)
-        self.parity = max(self.parity, self._exporter.verify(data))
+    def _export(self, exporter: Exporter) -> None:
+        data = exporter.export(self.updates, self.transitions)
+        self.parity = max(self.parity, exporter.verify(data))
         self.versions += 1
         self._publish(data, self.updates)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rl_control.errors import Refused
-from rl_control.replay import Batch, Ring
+from rl_control.replay import Batch, Ring, Steps
 from rl_control.replay.ring import NO_ROW
 
 OBS, ACT = 3, 2
@@ -127,7 +127,7 @@ def test_mixed_streams_are_what_single_rows_are():
         for k, row in enumerate(rows):
             one.append(streams[stream[k]], episode[k], step[k], *_row(row))
         if number:
-            other.extend_mixed(streams, stream, episode, step, *_stack(rows))
+            other.extend_mixed(Steps(streams, stream, episode, step, *_stack(rows)))
         total += number
         assert (one.successor == other.successor).all() and (one.rows == other.rows).all()
         assert one.state() == other.state()

@@ -1,28 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The learner node: journals and acknowledges transitions, trains, publishes candidates."""
 
+from collections.abc import Iterator
 from pathlib import Path
 import time
-import uuid
 
+import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control import checkpoint
 from rl_control.algorithms import settings_of
 from rl_control.config.nodes import LearnerSettings
 from rl_control.delivery import Inbox
 from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.nodes.world import declare_contract
+from rl_control.resume import run_of
 from rl_control.ros import codec, qos
+from rl_control.ros.history import read_history, steps_of
 from rl_control.ros.journal import Journal
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import Worker, run
-from rl_control.trainer import Steps, Trainer
+from rl_control.trainer import Trainer
 
 ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
 FAREWELL = 1.2  # s in which collectors hand over their last transitions
 QUIET = 0.3  # s without a message after which none is expected any more
+LAST_SAVE = 1.0  # s for the last checkpoint; the one before it, and the journal, are whole
+REASONS = 100  # different reasons of refusal that are counted apart
+REASON_LENGTH = 400
 
 
 class Learner(Node):
@@ -33,14 +40,16 @@ class Learner(Node):
         settings = declare(self, 'learner', LearnerSettings)
         algorithm = declare(self, 'algorithm', settings_of(settings.algorithm))
         self._contract = declare_contract(self, settings.environment)
+        self._contract_hash = self._contract.hash
         self._columns = codec.transition_columns(self._contract)
-        self._run = f'{self.get_name()}-{uuid.uuid4().hex[:12]}'
         self._out = Path(settings.out)
         self._journal = Journal(self._out / 'journal')
+        self._run = run_of(self._out, self.get_name(), settings.algorithm, self._contract)
         self._inbox = Inbox()
         self._heard: dict[str, float] = {}
         self._refused: dict[str, int] = {}
         self._acknowledged: object = None
+        self._disk = ''  # why the journal is not written
         self._candidate = self.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
         self._acknowledge = self.create_publisher(
             codec.Acknowledge, 'transitions/ack', qos.ACKNOWLEDGE)
@@ -49,6 +58,7 @@ class Learner(Node):
         self._metrics: dict[str, object] = {}
         self._trainer = Trainer(
             self._contract, settings.algorithm, algorithm, settings, self._run, self._publish)
+        self._resume()
         self.create_subscription(
             codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS, raw=True)
         self.create_subscription(
@@ -56,7 +66,9 @@ class Learner(Node):
         self.create_timer(settings.journal_period, self._flush)
         self.create_timer(1.0, self._report)
         self._worker = Worker(self._trainer.run, 'training')
-        self.get_logger().info(f'learns {settings.algorithm} as run {self._run}')
+        self.get_logger().info(
+            f'learns {settings.algorithm} as run {self._run} from {self._trainer.updates} '
+            f'updates and {self._trainer.transitions} transitions')
 
     def done(self) -> bool:
         """Never, but for an error of the training thread, which is raised here."""
@@ -69,27 +81,39 @@ class Learner(Node):
         deadline = time.monotonic() + FAREWELL
         while time.monotonic() < min(deadline, self._last_heard() + QUIET):
             executor.spin_once(timeout_sec=0.02)
-        self._worker.join()
+        self._worker.join(LAST_SAVE)
         self._flush()
-        self._journal.close()
-        write_json(self._out / 'learner.json', {
-            'run': self._run,
-            'updates': self._trainer.updates,
-            'transitions': self._trainer.transitions,
-            'policy_versions': self._trainer.versions,
-            'parity_max_abs_error': self._trainer.parity,
-            'collectors': self._inbox.to_state(),
-            'refused': self._refused,
-        })
+        try:
+            self._journal.close()
+            write_json(self._out / 'learner.json', {
+                'run': self._run,
+                'updates': self._trainer.updates,
+                'transitions': self._trainer.transitions,
+                'policy_versions': self._trainer.versions,
+                'parity_max_abs_error': self._trainer.parity,
+                'collectors': self._inbox.to_state(),
+                'refused': self._refused,
+            })
+        except OSError as error:
+            self.get_logger().error(f'journal not finished: {error.strerror}')
+
+    def _resume(self) -> None:
+        """Take up what an earlier start with this directory left."""
+        self._trainer.resume(checkpoint.latest(self._out / 'checkpoints'), read_history(
+            self._out / 'journal', self.resolve_topic_name('transitions'), self._contract,
+            self._inbox, lambda path, reason: self.get_logger().warning(
+                f'journal {path} is read up to where it was cut ({reason})')))
 
     def _last_heard(self) -> float:
         return max(self._heard.values(), default=0.0)
 
     def _on_transitions(self, raw: bytes) -> None:
         """Journal and pass on what is new in a message; count what is refused, and why."""
+        if self._journal.full:
+            return  # it is not acknowledged, hence sent again
         try:
             table = codec.decode_table_cdr(raw, self._columns)
-            origin = codec.Origin.from_header(table.header, self._contract.hash)
+            origin = codec.Origin.from_header(table.header, self._contract_hash)
             fresh = self._inbox.accept(
                 origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
         except Refused as refused:
@@ -99,30 +123,44 @@ class Learner(Node):
         if not len(fresh):
             return
         self._write('transitions', codec.Transitions, raw)
-        good, reasons = codec.validate_rows(fresh, self._contract)
+        steps, good, reasons = steps_of(
+            fresh, self._contract, (origin.run,), np.zeros(len(fresh), np.int32))
         for reason, count in reasons.items():
-            self._inbox.refuse(origin.run, count)
             self._count(reason, count)
-        rows = codec.TransitionRows.read(fresh[good], self._contract)
-        self._trainer.put(Steps(
-            origin.run, rows.episode, rows.step, rows.observation, rows.action, rows.reward,
-            rows.next_observation, 1.0 - rows.terminated))
+        self._inbox.refuse(origin.run, int((~good).sum()))
+        self._trainer.put(steps)
 
     def _on_episodes(self, raw: bytes) -> None:
-        self._write('episodes', codec.Episodes, raw)
+        if not self._journal.full:
+            self._write('episodes', codec.Episodes, raw)
 
     def _write(self, topic: str, message: type, raw: bytes) -> None:
         resolved = self.resolve_topic_name(topic)
         self._journal.write(resolved, codec.type_name(message), raw, time.time_ns())
 
     def _count(self, reason: str, count: int = 1) -> None:
+        reason = reason[:REASON_LENGTH]
         if reason not in self._refused:
-            self.get_logger().error(f'transitions not taken: {reason}')
+            if len(self._refused) >= REASONS:
+                reason = 'other reasons'
+            else:
+                self.get_logger().error(f'transitions not taken: {reason}')
         self._refused[reason] = self._refused.get(reason, 0) + count
 
     def _flush(self) -> None:
         """Bring the journal to the system, then acknowledge what is in it and grant more."""
-        self._journal.flush()
+        try:
+            self._journal.flush()
+        except OSError as error:
+            # Nothing is acknowledged, so that nothing is forgotten and collectors slow down.
+            if not self._disk:
+                self.get_logger().error(
+                    f'journal is not written ({error.strerror}); training goes on, make space')
+            self._disk = f'journal is not written ({error.strerror})'
+            return
+        if self._disk:
+            self.get_logger().info('journal is written again')
+            self._disk = ''
         now = time.monotonic()
         active = [run for run, heard in self._heard.items() if now - heard < ACTIVE_PERIOD]
         received = sum(known.received for known in self._inbox.runs.values())
@@ -136,6 +174,13 @@ class Learner(Node):
         """Publish a candidate; called on the training thread."""
         self._candidate.publish(codec.encode_policy(data, self._run, version))
 
+    def _problems(self) -> Iterator[tuple[bytes, str]]:
+        """Yield what is not as it should be, with its level."""
+        for error in filter(None, (self._disk, self._trainer.error)):
+            yield codec.ERROR, error
+        if self._refused:
+            yield codec.WARN, f'{sum(self._refused.values())} transitions refused'
+
     def _report(self) -> None:
         metrics = self._trainer.metrics
         for name, value in metrics.items():
@@ -144,11 +189,11 @@ class Learner(Node):
                     codec.Number, f'metrics/{name}', qos.METRICS)
             self._metrics[name].publish(codec.number(value))
         runs = self._inbox.runs.values()
+        fine = 'learning' if metrics else 'waiting for transitions'
+        level, message = max(
+            self._problems(), key=lambda problem: problem[0], default=(codec.OK, fine))
         self._diagnostics.publish(codec.diagnostics(
-            f'{self.get_fully_qualified_name()}: learning',
-            codec.WARN if self._refused else codec.OK,
-            'learning' if metrics else 'waiting for transitions',
-            {
+            f'{self.get_fully_qualified_name()}: learning', level, message, {
                 'run': self._run,
                 'updates': self._trainer.updates,
                 'transitions': self._trainer.transitions,

@@ -2,5 +2,6 @@
 """The memory of transitions; numpy only."""
 
 from rl_control.replay.ring import Batch, Ring
+from rl_control.replay.steps import Steps
 
-__all__ = ['Batch', 'Ring']
+__all__ = ['Batch', 'Ring', 'Steps']

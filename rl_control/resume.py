@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The run of a learner: all its starts with one directory `out` are one run.
+
+So a learner that was killed comes back under its own name: its versions go on growing for whoever
+follows it, and collectors lose nothing.
+"""
+
+import json
+from pathlib import Path
+import uuid
+
+from rl_control.errors import Refused
+from rl_control.files import write_json
+from rl_control.types import Contract
+
+FILE = 'run.json'
+
+
+def run_of(out: Path, name: str, algorithm: str, contract: Contract) -> str:
+    """
+    Return the run that `out` holds, or begin one called after `name`.
+
+    Raise Refused when `out` holds a run of another algorithm or contract, or cannot be used.
+    """
+    path = out / FILE
+    try:
+        if not path.exists():
+            run = f'{name}-{uuid.uuid4().hex[:12]}'
+            write_json(path, {'run': run, 'algorithm': algorithm, 'contract': contract.to_json()})
+            return run
+        begun = json.loads(path.read_bytes())
+        run, its_algorithm = str(begun['run']), str(begun['algorithm'])
+        its_contract = Contract.from_json(begun['contract'])
+    except OSError as error:
+        raise Refused(f'run {path} cannot be used ({error.strerror}); name another out') from error
+    except (ValueError, KeyError, TypeError) as error:  # Refused is one
+        raise Refused(
+            f'run {path} cannot be read ({type(error).__name__}: {error}); name another out'
+        ) from error
+    if its_algorithm != algorithm:
+        raise Refused(
+            f'run {path} learns {its_algorithm} but {algorithm} is set; set that, or name '
+            'another out')
+    contract.require_equal(its_contract, 'this learner', f'the run in {path}')
+    return run

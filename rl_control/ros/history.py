@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A journal read back as what it was when it came: transitions in order, each once."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from rl_control.delivery import Inbox
+from rl_control.errors import Refused
+from rl_control.replay import Steps
+from rl_control.ros.journal import read_journal
+from rl_control.ros.rows import Origin, TransitionRows, transition_columns, validate_rows
+from rl_control.ros.table import decode_table_cdr
+from rl_control.types import Contract
+
+CHUNK = 16384  # rows: what is done once for many of them costs little for each
+
+
+def steps_of(
+    rows: np.ndarray, contract: Contract, streams: tuple[str, ...], stream: np.ndarray,
+) -> tuple[Steps, np.ndarray, dict[str, int]]:
+    """
+    Return those of `rows` (n, m) that may be learned from, and which they are, (n,) bool.
+
+    Row i is of streams[stream[i]]. The third value counts what is refused, by reason.
+    """
+    good, reasons = validate_rows(rows, contract)
+    read = TransitionRows.read(rows[good], contract)
+    steps = Steps(
+        streams, stream[good], read.episode, read.step, read.observation, read.action,
+        read.reward, read.next_observation, 1.0 - read.terminated)
+    return steps, good, reasons
+
+
+def read_history(
+    directory: Path, topic: str, contract: Contract, inbox: Inbox,
+    on_cut: Callable[[Path, str], None] | None = None,
+) -> Iterator[Steps]:
+    """
+    Return the transitions on `topic` in the order they came, and note in `inbox` what it knew.
+
+    The inbox drops what came twice, as it did then. Raise Refused for a journal of another
+    contract.
+    """
+    columns, contract_hash = transition_columns(contract), contract.hash
+    chunk: list[np.ndarray] = []
+    runs: list[str] = []
+    waiting = 0
+    for name, _, _, raw in read_journal(directory, on_cut):
+        if name != topic:
+            continue
+        try:
+            table = decode_table_cdr(raw, columns)
+            origin = Origin.from_header(table.header, contract_hash)
+        except Refused as refused:
+            raise Refused(f'journal {directory} is of another contract: {refused}') from refused
+        fresh = inbox.accept(
+            origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
+        chunk.append(fresh)
+        runs.append(origin.run)
+        waiting += len(fresh)
+        if waiting >= CHUNK:
+            yield _steps(chunk, runs, contract, inbox)
+            chunk, runs, waiting = [], [], 0
+    if chunk:
+        yield _steps(chunk, runs, contract, inbox)
+
+
+def _steps(
+    chunk: list[np.ndarray], runs: list[str], contract: Contract, inbox: Inbox,
+) -> Steps:
+    """Return the rows of several messages, the k-th of which is of the run runs[k]."""
+    streams = tuple(dict.fromkeys(runs))
+    index = {run: number for number, run in enumerate(streams)}
+    stream = np.repeat([index[run] for run in runs], [len(rows) for rows in chunk])
+    steps, good, _ = steps_of(np.concatenate(chunk), contract, streams, stream)
+    for number, count in enumerate(np.bincount(stream[~good], minlength=len(streams))):
+        inbox.refuse(streams[number], int(count))
+    return steps
