@@ -22,4 +22,5 @@ def quantile(values: list[float], share: float) -> float:
     """Return the smallest value that at least `share` of `values` do not exceed, NaN for none."""
     if not values:
         return math.nan
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+    # 0.07 * 100 is more than 7 in floating point.
+    return sorted(values)[max(0, math.ceil(share * len(values) - 1e-9) - 1)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the monitor knows of a training: its evaluations, and whether it has arrived."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rl_control.statistics import wilson_interval
@@ -17,19 +17,17 @@ class Tally:
     episodes: int = 0
     successes: int = 0
     return_sum: float = 0.0
-    errors: list[float] = field(default_factory=list)
 
-    def add(self, success: bool, episode_return: float, error: float) -> None:
-        """Count one episode; `error` is its final distance in m."""
+    def add(self, success: bool, episode_return: float) -> None:
+        """Count one episode."""
         self.episodes += 1
         self.successes += success
         self.return_sum += episode_return
-        self.errors.append(error)
 
     def figures(self) -> dict[str, Any]:
         """Return plain values, with rate, its Wilson interval and mean return."""
         counted = asdict(self)
-        del counted['return_sum'], counted['errors']
+        del counted['return_sum']
         return counted | {
             'success_rate': self.successes / max(1, self.episodes),
             'interval': list(wilson_interval(self.successes, self.episodes)),
@@ -54,13 +52,13 @@ class Training:
         self.recent = [*self.recent[-49:], success]
 
     def add_evaluation(
-        self, version: int, success: bool, episode_return: float, error: float, elapsed: float,
+        self, version: int, success: bool, episode_return: float, elapsed: float,
         transitions: int, *, confirmation: bool,
     ) -> None:
         """Count a deterministic episode of a pinned `version`."""
         tallies = self.confirmations if confirmation else self.evaluations
         tally = tallies.setdefault(version, Tally(version, elapsed, transitions))
-        tally.add(success, episode_return, error)
+        tally.add(success, episode_return)
 
     @property
     def finished(self) -> list[Tally]:

@@ -77,8 +77,8 @@ class Monitor(Node):
                 self._training.add_training(bool(row.success))
             else:
                 self._training.add_evaluation(
-                    row.version, bool(row.success), row.episode_return, row.final_distance,
-                    self.elapsed, int(self._metrics.get('transitions', 0)),
+                    row.version, bool(row.success), row.episode_return, self.elapsed,
+                    int(self._metrics.get('transitions', 0)),
                     confirmation=row.phase == codec.CONFIRMATION)
 
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
