@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The joint velocity that a stream of commands asks for, from one tick to the next.
+
+Nothing is taken from after the tick. Each derivation is fed its commands in the order of time and
+asked at each tick for the velocity since the tick before.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from rl_control.bags.joints import Path, Setpoint
+
+NONE_YET = 'no command yet'
+STALE = 'the newest command is too old'
+OUTSIDE = 'no command since the gap'
+
+
+class Commanded(Protocol):
+    """One derivation; times in s, rising."""
+
+    def take(self, time: float, command: Setpoint | Path) -> None:
+        """Take a command that came at `time`."""
+
+    def tick(self, time: float) -> tuple[np.ndarray, np.ndarray | None] | str:
+        """Return (velocity (n,) rad/s up to now, commanded q (n,) or None), or why not."""
+
+    def restart(self) -> None:
+        """Forget the tick before: the next one begins anew."""
+
+
+class HeldVelocity:
+    """
+    Velocities that are in force until the next: their mean over the time since the last tick.
+
+    So it does not matter where between two commands the ticks fall, and their sum is the way that
+    was commanded. A command that lasts from tick to tick is returned as it is.
+    """
+
+    def __init__(self, age_limit: float) -> None:
+        self._age_limit = age_limit
+        self._value: np.ndarray | None = None
+        self._came = self._since = 0.0
+        self._way: np.ndarray | None = None
+        self._last: float | None = None
+
+    def take(self, time: float, command: Setpoint) -> None:
+        """Add up the way so far, and go on with the new velocity."""
+        self._add(time)
+        self._value, self._came, self._since = command.velocity, time, time
+
+    def tick(self, time: float) -> tuple[np.ndarray, None] | str:
+        """Return the mean velocity since the last tick."""
+        if self._value is None:
+            return NONE_YET
+        self._add(time)
+        last, way = self._last, self._way
+        self._last, self._way, self._since = time, np.zeros_like(self._value), time
+        if time - self._came > self._age_limit:
+            self.restart()
+            return STALE
+        if last is None or way is None:
+            return OUTSIDE
+        return way / (time - last), None
+
+    def restart(self) -> None:
+        """Forget the tick before."""
+        self._last = self._way = None
+
+    def _add(self, time: float) -> None:
+        if self._way is not None and self._value is not None:
+            self._way = self._way + (time - self._since) * self._value
+
+
+class HeldPosition:
+    """Positions that are in force until the next: their difference from tick to tick."""
+
+    def __init__(self, age_limit: float) -> None:
+        self._age_limit = age_limit
+        self._value: np.ndarray | None = None
+        self._came = 0.0
+        self._last: tuple[float, np.ndarray] | None = None
+
+    def take(self, time: float, command: Setpoint) -> None:
+        """Go on with the new position."""
+        self._value, self._came = command.position, time
+
+    def tick(self, time: float) -> tuple[np.ndarray, np.ndarray] | str:
+        """Return the mean velocity since the last tick."""
+        if self._value is None:
+            return NONE_YET
+        last, self._last = self._last, (time, self._value)
+        if time - self._came > self._age_limit:
+            self.restart()
+            return STALE
+        if last is None:
+            return OUTSIDE
+        return (self._value - last[1]) / (time - last[0]), self._value
+
+    def restart(self) -> None:
+        """Forget the tick before."""
+        self._last = None
+
+
+class Followed:
+    """
+    Trajectories, each from where the one before has led: the velocity that they have at the tick.
+
+    Between points q is the cubic of position and velocity, as joint_trajectory_controller has it.
+    Points without velocities are joined by straight lines, whose difference from tick to tick is
+    the velocity. A trajectory is good until `age_limit` s after its end, where it is at rest.
+    """
+
+    def __init__(self, age_limit: float) -> None:
+        self._age_limit = age_limit
+        self._times = np.zeros(0)
+        self._q = self._dq = np.zeros((0, 0))
+        self._straight = False
+        self._began = 0.0
+        self._last: tuple[float, np.ndarray] | None = None
+
+    def take(self, time: float, command: Path) -> None:
+        """Begin a trajectory where the arm was commanded to be."""
+        times, q = command.times, command.q
+        straight = command.dq is None
+        dq = np.zeros_like(q) if command.dq is None else command.dq
+        if len(self._times) and times[0] > 0.0:
+            at, speed = self._at(time)
+            times = np.append(0.0, times)
+            q, dq = np.vstack((at, q)), np.vstack((speed, dq))
+        self._times, self._q, self._dq = times, q, dq
+        self._straight, self._began = straight, time
+
+    def tick(self, time: float) -> tuple[np.ndarray, np.ndarray] | str:
+        """Return the velocity at the tick, or of the way since the last one."""
+        if not len(self._times):
+            return NONE_YET
+        q, dq = self._at(time)
+        last, self._last = self._last, (time, q)
+        if time - self._began > self._times[-1] + self._age_limit:
+            self.restart()
+            return STALE
+        if last is None:
+            return OUTSIDE
+        return ((q - last[1]) / (time - last[0]) if self._straight else dq), q
+
+    def restart(self) -> None:
+        """Forget the tick before."""
+        self._last = None
+
+    def _at(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+        elapsed = time - self._began
+        after = int(np.searchsorted(self._times, elapsed, side='right'))
+        if after in (0, len(self._times)):
+            return self._q[min(after, len(self._q) - 1)], np.zeros(self._q.shape[1])
+        start = self._times[after - 1]
+        period = self._times[after] - start
+        s = (elapsed - start) / period
+        (q0, q1), (v0, v1) = self._q[after - 1:after + 1], self._dq[after - 1:after + 1]
+        if self._straight:
+            return q0 + s * (q1 - q0), (q1 - q0) / period
+        # The cubic Hermite of both ends, and its derivative.
+        gap, bend = q1 - q0 - period * v0, period * (v1 - v0)
+        a, b = 3.0 * gap - bend, bend - 2.0 * gap
+        return q0 + s * (period * v0 + s * (a + s * b)), v0 + s * (2.0 * a + 3.0 * s * b) / period
+
+
+class Measured:
+    """For commands that are no velocities (effort): nothing but their age is looked at."""
+
+    def __init__(self, age_limit: float) -> None:
+        self._age_limit = age_limit
+        self._came: float | None = None
+
+    def take(self, time: float, command: Setpoint | Path) -> None:
+        """Note that a command came."""
+        self._came = time
+
+    def tick(self, time: float) -> tuple[None, None] | str:
+        """Return that nothing is known of the velocity, or that no command is in force."""
+        if self._came is None:
+            return NONE_YET
+        return STALE if time - self._came > self._age_limit else (None, None)
+
+    def restart(self) -> None:
+        """Nothing was kept."""
+
+
+class Derivation:
+    """
+    Chooses how velocities follow from commands by the first of them.
+
+    `measured` leaves the velocity to the joint states; `interface` decides where a command gives
+    both position and velocity. Commands of another kind are counted in `unread`.
+    """
+
+    def __init__(self, age_limit: float, interface: str, *, measured: bool) -> None:
+        self.unread: dict[str, int] = {}
+        self.kind = 'measured velocity' if measured else ''
+        self._age_limit = age_limit
+        self._interface = interface
+        self._chosen: Commanded | None = Measured(age_limit) if measured else None
+
+    def take(self, time: float, command: Setpoint | Path) -> bool:
+        """Take a command that came at `time` s; say whether it can be used."""
+        if not isinstance(self._chosen, Measured):
+            name, kind = self._way(command)
+            if kind is not None and self._chosen is None:
+                self._chosen, self.kind = kind(self._age_limit), name
+            if kind is None or type(self._chosen) is not kind:
+                reason = name if kind is None else 'is of another kind than the first'
+                self.unread[reason] = self.unread.get(reason, 0) + 1
+                return False
+        self._chosen.take(time, command)
+        return True
+
+    def tick(self, time: float) -> tuple[np.ndarray | None, np.ndarray | None] | str:
+        """Return what the chosen derivation knows at `time` s, see Commanded."""
+        return NONE_YET if self._chosen is None else self._chosen.tick(time)
+
+    def restart(self) -> None:
+        """Forget the tick before."""
+        if self._chosen is not None:
+            self._chosen.restart()
+
+    def _way(self, command: Setpoint | Path) -> tuple[str, type[Commanded] | None]:
+        if isinstance(command, Path):
+            return 'velocity of the commanded trajectory', Followed
+        velocity = command.velocity is not None and (
+            command.position is None or self._interface == 'velocity')
+        if velocity:
+            return 'mean of the commanded velocity', HeldVelocity
+        if command.position is not None:
+            return 'difference of the commanded position', HeldPosition
+        return 'is neither position nor velocity', None

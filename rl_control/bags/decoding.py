@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages from their bytes, and the stamps in their headers, without ROS."""
+
+from collections.abc import Mapping
+import struct
+from typing import Any
+
+from rosbags.interfaces import Nodetype
+from rosbags.serde import SerdeError
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+
+from rl_control.bags.raw import Raw, Topic
+
+PADDING = 8  # bytes of zeros that Fast CDR may leave at the end of a message
+HEADER = 'std_msgs/msg/Header'
+TIME = 'builtin_interfaces/msg/Time'
+_STAMP = {0: struct.Struct('>iI'), 1: struct.Struct('<iI')}
+
+
+class Unusable(Exception):
+    """Why one message cannot be used, in a few words that many messages share."""
+
+
+class Decoder:
+    """
+    Decodes the messages of a bag; types that `rosbags` lacks are taken from the bag itself.
+
+    `stamp` needs no decoding: a header stands at the beginning of its message.
+    """
+
+    def __init__(self, topics: Mapping[str, Topic]) -> None:
+        self._store = get_typestore(Stores.LATEST)
+        for topic in topics.values():
+            self._register(topic)
+        self._stamped = {topic.type: self._begins_with_stamp(topic.type)
+                         for topic in topics.values()}
+
+    def stamped(self, topic: Topic) -> bool:
+        """Say whether the topic's messages begin with a header."""
+        return topic.encoding == 'cdr' and self._stamped[topic.type]
+
+    def stamp(self, raw: Raw) -> int | None:
+        """Return the stamp of the header in ns, or None where there is none, or it is 0."""
+        data = raw.data
+        if not self.stamped(raw.topic) or len(data) < 12 or data[1] not in _STAMP:
+            return None
+        seconds, nanoseconds = _STAMP[data[1]].unpack_from(data, 4)
+        return (seconds * 10**9 + nanoseconds) or None
+
+    def decode(self, raw: Raw) -> Any:
+        """Return the message as an object with its fields; raise Unusable saying why not."""
+        kind, data = raw.topic.type, raw.data
+        if kind not in self._store.fielddefs:
+            raise Unusable(f'is of type {kind}, which nothing describes')
+        if data[:1] in (b'{', b'['):
+            raise Unusable('is JSON, not CDR')
+        if len(data) < 4:
+            raise Unusable('is empty')
+        try:
+            return self._store.deserialize_cdr(data, kind)
+        except SerdeError as error:
+            # rosbags counts the padding as an excess. What is left without it must still be the
+            # whole message, and the padding must be nothing but zeros.
+            for length in range(4, PADDING + 1, 4):
+                if len(data) > length + 4 and not any(data[-length:]):
+                    try:
+                        return self._store.deserialize_cdr(data[:-length], kind)
+                    except SerdeError:
+                        continue
+            reason = 'is too long' if 'size mismatch' in str(error) else 'is cut or damaged'
+            raise Unusable(f'{reason} for a {kind}') from error
+
+    def _register(self, topic: Topic) -> None:
+        if topic.type in self._store.fielddefs or not topic.definition:
+            return
+        try:
+            found = get_types_from_msg(topic.definition, topic.type)
+            self._store.register({
+                name: fields for name, fields in found.items()
+                if name not in self._store.fielddefs})
+        except (TypesysError, KeyError, ValueError):
+            return  # decode() will say that nothing describes it
+
+    def _begins_with_stamp(self, kind: str) -> bool:
+        """Say whether the first field of a type is a header or a time."""
+        if kind not in self._store.fielddefs:
+            return False
+        _, fields = self._store.fielddefs[kind]
+        return bool(fields) and fields[0][1] in ((Nodetype.NAME, HEADER), (Nodetype.NAME, TIME))

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which files a bag has: what metadata.yaml says, and what is there."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl_control.bags.raw import Losses
+from rl_control.errors import Refused
+
+ENDINGS = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
+SIZE_LIMIT = 64 * 2**20  # bytes of metadata.yaml
+
+
+@dataclass
+class Layout:
+    """The files of a bag in order, when each begins in ns where that is said, and the counts."""
+
+    files: list[Path]
+    starts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def layout(path: Path, losses: Losses) -> Layout:
+    """Return the files of the bag at `path`, a directory or a file; raise Refused for neither."""
+    if path.name == 'metadata.yaml':
+        path = path.parent
+    if path.suffix == '.bag':
+        raise Refused(f'{path} is a bag of ROS 1; convert it with rosbags-convert first')
+    if path.is_file():
+        if not path.name.endswith(ENDINGS):
+            raise Refused(f'{path} is no bag; name a directory or a file that ends in '
+                          f'{", ".join(ENDINGS)}')
+        return Layout([path])
+    if not path.is_dir():
+        raise Refused(f'there is no bag {path}; name a directory or file that rosbag2 recorded')
+    present = {file.name: file for file in _present(path)}
+    described = _described(path / 'metadata.yaml', losses)
+    found = Layout([])
+    for name in described.get('relative_file_paths') or []:
+        name = Path(str(name)).name  # bags of before ROS 2 Foxy name their own directory too
+        file = present.pop(name, None) or present.pop(f'{name}.zstd', None)
+        if file is None:
+            losses.note(f'{name}: is named by metadata.yaml but is not there')
+        else:
+            found.files.append(file)
+    if described and present:
+        losses.note(f'{", ".join(present)}: not named by metadata.yaml; read as well')
+    found.files += present.values()
+    if not found.files:
+        raise Refused(f'{path} has no bag files; name a directory with {", ".join(ENDINGS)}')
+    _take_facts(described, found)
+    return found
+
+
+def _present(path: Path) -> list[Path]:
+    """Return the files there are, by number, without the packed twin of an unpacked one."""
+    files = [file for file in path.iterdir() if file.name.endswith(ENDINGS)]
+    names = {file.name for file in files}
+    kept = [file for file in files if file.name.removesuffix('.zstd') not in names - {file.name}]
+    return sorted(kept, key=lambda file: (_number(file.name), file.name))
+
+
+def _number(name: str) -> int:
+    last = name.split('.', 1)[0].rsplit('_', 1)[-1]
+    return int(last) if last.isdecimal() else 0
+
+
+def _described(path: Path, losses: Losses) -> dict[str, Any]:
+    if not path.is_file():
+        losses.note('metadata.yaml: is missing; the files tell what they can')
+        return {}
+    try:
+        text = path.read_text() if path.stat().st_size <= SIZE_LIMIT else ''
+        described = yaml.safe_load(text)['rosbag2_bagfile_information']
+        return dict(described)
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        losses.note(f'metadata.yaml: cannot be read ({type(error).__name__}); the files tell what '
+                    'they can')
+        return {}
+
+
+def _take_facts(described: dict[str, Any], found: Layout) -> None:
+    """Take what is helpful and well formed; the files are believed before it in any case."""
+    try:
+        for file in described.get('files') or []:
+            start = file['starting_time']['nanoseconds_since_epoch']
+            found.starts[Path(str(file['path'])).name] = int(start)
+        for topic in described.get('topics_with_message_count') or []:
+            name = str(topic['topic_metadata']['name'])
+            found.counts[name] = found.counts.get(name, 0) + int(topic['message_count'])
+    except (TypeError, KeyError, ValueError):
+        found.starts.clear()
+        found.counts.clear()

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Datasets to Minari and back, for whatever trains from Minari: d3rlpy, TorchRL and others.
+
+A dataset that came from here carries its contract along and comes back as it was; another one is
+described by its spaces.
+"""
+
+from collections.abc import Iterator
+import json
+from typing import Any
+
+import numpy as np
+
+from rl_control.bags.dataset import ROW_FIELDS, Dataset
+from rl_control.errors import Refused
+from rl_control.ros.rows import TransitionRows
+from rl_control.types import Column, Contract
+
+CONTRACT = 'rl_control_contract'
+# Of each row, what an episode of Minari has no place for but its infos.
+CARRIED = ('stamp', 'version', 'log_prob', 'applied', 'intervention', 'episode', 'step')
+
+
+def _minari() -> Any:
+    try:
+        import h5py  # noqa: F401  Minari finds out too late that it is missing
+        import minari
+    except ImportError as error:
+        raise Refused(
+            f'Minari is not installed ({error}); pip install minari h5py') from error
+    return minari
+
+
+def export_minari(dataset: Dataset, name: str) -> int:
+    """Write the dataset to Minari as `name`; return how many episodes it has there."""
+    minari = _minari()
+    from gymnasium.spaces import Box
+
+    contract = dataset.contract
+    low, high = np.array(contract.action_low), np.array(contract.action_high)
+    buffers = [_episode(minari, dataset, chosen) for chosen in episodes(dataset)]
+    try:
+        made = minari.create_dataset_from_buffers(
+            name, buffers,
+            observation_space=Box(-np.inf, np.inf, (len(contract.observation),), np.float64),
+            action_space=Box(low, high, dtype=np.float64),
+            algorithm_name='recorded', data_format='hdf5', requirements=[],
+            description=f'{contract.robot}, {contract.task}: {dataset.digest}')
+    except (ValueError, OSError) as error:
+        raise Refused(f'Minari does not take {name!r} ({error}); give a new name such as '
+                      'arm/reach-v0') from error
+    made.storage.update_metadata({CONTRACT: contract.to_json()})
+    return len(buffers)
+
+
+def episodes(dataset: Dataset) -> Iterator[np.ndarray]:
+    """
+    Return the indices of each unbroken piece of an episode.
+
+    A piece ends where the next row is not the next step, or does not begin where this one ended.
+    """
+    rows = dataset.rows
+    follows = (
+        (dataset.stream[1:] == dataset.stream[:-1])
+        & (rows.episode[1:] == rows.episode[:-1])
+        & (rows.step[1:] == rows.step[:-1] + 1)
+        & ~(rows.terminated | rows.truncated)[:-1]
+        & (rows.observation[1:] == rows.next_observation[:-1]).all(axis=1)
+    )
+    yield from np.split(np.arange(len(rows)), np.flatnonzero(~follows) + 1)
+
+
+def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:
+    rows = dataset.rows
+    truncated = rows.truncated[chosen]
+    truncated[-1] |= not rows.terminated[chosen[-1]]  # a piece ends, and nobody knows more
+    infos = {name: getattr(rows, name)[chosen] for name in CARRIED}
+    infos['stream'] = dataset.stream[chosen]
+    infos['truncated'] = rows.truncated[chosen]
+    return minari.data_collector.EpisodeBuffer(
+        observations=np.vstack(
+            (rows.observation[chosen], rows.next_observation[chosen[-1:]])),
+        actions=rows.action[chosen],
+        rewards=rows.reward[chosen],
+        terminations=rows.terminated[chosen],
+        truncations=truncated,
+        # Minari has one info for each observation, so one more than there are steps.
+        infos={name: np.concatenate((values, values[-1:])) for name, values in infos.items()},
+    )
+
+
+def import_minari(name: str) -> Dataset:
+    """Read a dataset that Minari has on this machine; raise Refused for what is no vector."""
+    minari = _minari()
+    try:
+        found = minari.load_dataset(name)
+        metadata = found.storage.metadata
+    except (ValueError, OSError, KeyError) as error:
+        raise Refused(f'Minari has no dataset {name!r} here ({error}); see minari list local, '
+                      'or minari download') from error
+    contract = (Contract.from_json(metadata[CONTRACT]) if CONTRACT in metadata
+                else _contract(name, found))
+    parts = [_rows(episode, contract) for episode in found.iterate_episodes()]
+    if not parts:
+        raise Refused(f'Minari dataset {name!r} has no episodes; choose another')
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    stream = joined.pop('stream')
+    return Dataset(
+        contract, TransitionRows(**joined), stream,
+        tuple(f'{name}:{number}' for number in range(int(stream.max()) + 1)),
+        source={'minari': name, 'metadata': json.loads(json.dumps(metadata, default=str))},
+        report={'kind': 'imported from Minari', 'transitions': len(stream)})
+
+
+def _rows(episode: Any, contract: Contract) -> dict[str, np.ndarray]:
+    observations, actions = np.asarray(episode.observations), np.asarray(episode.actions)
+    n, infos = len(actions), episode.infos or {}
+    told = {key: np.asarray(infos[key])[:n] for key in (*CARRIED, 'stream', 'truncated')
+            if key in infos and len(infos[key]) >= n}
+    absent = {
+        'stamp': contract.control_period * np.arange(1, n + 1), 'version': np.full(n, -1),
+        'log_prob': np.full(n, np.nan), 'applied': actions, 'intervention': np.zeros(n, bool),
+        'episode': np.full(n, episode.id), 'step': np.arange(n),
+        'stream': np.zeros(n, np.int64), 'truncated': np.asarray(episode.truncations),
+    }
+    # Somebody else's infos may have our words for other things: all of them are ours, or none.
+    if len(told) == len(absent):
+        absent = told
+    found = absent | {
+        'observation': observations[:-1], 'next_observation': observations[1:],
+        'action': actions, 'reward': np.asarray(episode.rewards),
+        'terminated': np.asarray(episode.terminations),
+    }
+    whole, said = ('episode', 'step', 'version', 'stream'), (
+        'terminated', 'truncated', 'intervention')
+    return {
+        key: np.array(found[key], dtype=np.int64 if key in whole else
+                      bool if key in said else np.float64)
+        for key in (*ROW_FIELDS, 'stream')
+    }
+
+
+def _contract(name: str, found: Any) -> Contract:
+    """Return the contract of a foreign dataset's environment, or what its spaces say."""
+    from rl_control.environments.gymnasium import GymnasiumEnvironment
+
+    sizes = []
+    for what in ('observation', 'action'):
+        space = getattr(found.spec, f'{what}_space')
+        if getattr(space, 'shape', None) is None or len(space.shape) != 1 or not hasattr(
+                space, 'low'):
+            raise Refused(f'Minari dataset {name!r} has the {what}s {space}; choose one whose '
+                          'observations and actions are vectors')
+        sizes.append(space.shape[0])
+    space, spec = found.spec.action_space, found.spec.env_spec
+    environment = spec.id if spec is not None else name
+    if spec is not None:
+        try:
+            world = GymnasiumEnvironment(environment)
+            world.close()
+            if (len(world.contract.observation), len(world.contract.action)) == tuple(sizes):
+                return world.contract
+        except Refused:
+            environment = name  # not installed here: its rate is not known
+    return Contract(
+        robot=f'minari:{name}',
+        task=environment,
+        joint_names=(),
+        observation=tuple(Column(f'observation{i}', '1') for i in range(sizes[0])),
+        action=tuple(Column(f'action{i}', '1') for i in range(sizes[1])),
+        action_low=tuple(float(bound) for bound in space.low),
+        action_high=tuple(float(bound) for bound in space.high),
+        command_interface='effort',
+        control_period=1.0 / 20.0,
+    )

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bags of this package's own topics: the rows that the learner took, each once and in order."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+import heapq
+from typing import Any
+
+import numpy as np
+
+from rl_control.bags.joints import TABLE
+from rl_control.bags.raw import Losses, Raw
+from rl_control.bags.reading import Bag
+from rl_control.delivery import WINDOW, Inbox
+from rl_control.errors import Refused
+from rl_control.ros.rows import (
+    EPISODE_COLUMNS,
+    EpisodeRow,
+    Origin,
+    TransitionRows,
+    transition_columns,
+    validate_rows,
+)
+from rl_control.ros.table import Table, decode_table_cdr
+from rl_control.types import Contract
+
+
+def own_topics(bag: Bag, ending: str) -> list[str]:
+    """Return the topics that hold this package's tables of that name, in any namespace."""
+    return [topic.name for topic in bag.topics.values()
+            if topic.type == TABLE and topic.name.rsplit('/', 1)[-1] == ending
+            and topic.encoding == 'cdr']
+
+
+@dataclass(order=True)
+class _Waiting:
+    """A batch that came before its predecessor."""
+
+    first: int
+    number: int
+    rows: np.ndarray = field(compare=False)
+
+
+class Rows:
+    """
+    Takes tables of transitions and gives each row once, in the order of its number.
+
+    A recorder may have missed what the learner got, so a gap is waited for only as long as the
+    collector could still send it; then it is counted as lost. Feed several bags to one object:
+    what a second one repeats is dropped. `refused` counts rows and tables that are not usable.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self.inbox = Inbox()
+        self.refused: dict[str, int] = {}
+        self._contract = contract
+        self._columns = transition_columns(contract)
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._tables = 0
+
+    def take(self, raw: Raw, losses: Losses) -> Iterator[tuple[str, TransitionRows]]:
+        """Return (collector run, rows) that a message brings; Refused for another contract."""
+        try:
+            table = decode_table_cdr(raw.data, None)
+            origin = Origin.from_header(table.header)
+        except Refused as refused:
+            losses.count(raw.topic.name, str(refused))
+            return
+        self._require_contract(table, origin, raw)
+        known = self.inbox.runs.get(origin.run)
+        if known is not None and known.collector != origin.collector:
+            losses.count(raw.topic.name, f'run {origin.run} is of {known.collector} as well')
+            return
+        waiting = self._waiting.setdefault(origin.run, [])
+        self._tables += 1
+        heapq.heappush(waiting, _Waiting(origin.first_sequence, self._tables, table.rows))
+        # What is older than `oldest` was acknowledged, so it was sent and will not come again.
+        given_up = origin.oldest if known is not None else min(origin.oldest, waiting[0].first)
+        yield from self._ready(origin.collector, origin.run, given_up)
+
+    def finish(self) -> Iterator[tuple[str, TransitionRows]]:
+        """Return what still waits for a gap that no bag fills."""
+        for run, waiting in self._waiting.items():
+            while waiting:
+                yield from self._ready(self.inbox.runs[run].collector, run, waiting[0].first)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the account of each collector run, in rows."""
+        runs = {run: asdict(known) for run, known in self.inbox.runs.items()}
+        for known in runs.values():
+            del known['gaps'], known['refused']  # of the wire: here a gap is waited for
+        return {'runs': runs, 'refused': dict(self.refused)}
+
+    def _ready(self, collector: str, run: str, given_up: int) -> Iterator[
+            tuple[str, TransitionRows]]:
+        waiting, inbox = self._waiting[run], self.inbox
+        while waiting:
+            known = inbox.runs.get(run)
+            expected = 0 if known is None else known.expected
+            first = waiting[0].first
+            held = sum(len(batch.rows) for batch in waiting) if first > expected else 0
+            if first > expected and first > given_up and held <= 2 * WINDOW:
+                # Row `oldest` - 1 is the newest of which it is known that it will not come.
+                if given_up > expected:
+                    inbox.accept(collector, run, given_up, waiting[0].rows[:0], given_up)
+                return
+            batch = heapq.heappop(waiting)
+            oldest = first if first > expected else 0
+            yield from self._usable(run, inbox.accept(collector, run, first, batch.rows, oldest))
+
+    def _usable(self, run: str, fresh: np.ndarray) -> Iterator[tuple[str, TransitionRows]]:
+        good, reasons = validate_rows(fresh, self._contract)
+        for reason, count in reasons.items():
+            self.refused[reason] = self.refused.get(reason, 0) + count
+            self.inbox.refuse(run, count)
+        if good.any():
+            yield run, TransitionRows.read(fresh[good], self._contract)
+
+    def _require_contract(self, table: Table, origin: Origin, raw: Raw) -> None:
+        if origin.contract_hash != self._contract.hash or table.columns != self._columns:
+            raise Refused(
+                f'{raw.topic.name} was recorded with contract {origin.contract_hash[:12]} and '
+                f'columns [{", ".join(table.columns)}] but robot {self._contract.robot} and task '
+                f'{self._contract.task} have {self._contract.hash[:12]} and '
+                f'[{", ".join(self._columns)}]; give the robot and task of the recording')
+
+
+def read_episodes(bag: Bag) -> Iterator[tuple[str, EpisodeRow]]:
+    """Return (collector run, episode) of each table of episodes, each once."""
+    seen: set[tuple[str, int]] = set()
+    for raw in bag.messages(own_topics(bag, 'episodes'), ordered=False):
+        try:
+            table = decode_table_cdr(raw.data, EPISODE_COLUMNS)
+            origin = Origin.from_header(table.header)
+            rows = [EpisodeRow.from_row(row) for row in table.rows]
+        except Refused as refused:
+            bag.losses.count(raw.topic.name, str(refused))
+            continue
+        for number, row in enumerate(rows, origin.first_sequence):
+            if (origin.run, number) not in seen:
+                seen.add((origin.run, number))
+                yield origin.run, row

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look into a rosbag, or turn rosbags into transitions to train from."""
+
+import argparse
+from dataclasses import fields
+import json
+from pathlib import Path
+import sys
+from typing import Any, get_args, get_type_hints
+
+from rl_control.bags.settings import SamplingSettings
+from rl_control.config.base import kind_of
+from rl_control.errors import Refused
+
+LISTS = {'goal': 3}  # options that take so many values; other lists are written A,B,C
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the commands."""
+    commands = parser.add_subparsers(required=True, metavar='WHAT')
+    info = commands.add_parser('info', help='topics, time quality, and what cannot be read')
+    info.add_argument('bag', help='directory or file')
+    info.add_argument('--json', action='store_true', help='print JSON')
+    info.set_defaults(action_of_bag=_info)
+    make = commands.add_parser('transitions', help='make a dataset of transitions')
+    make.add_argument('bags', nargs='+', metavar='BAG', help='directory or file')
+    make.add_argument('--robot', required=True, help='name or path of its parameter file')
+    make.add_argument('--task', default='', help='name or path of its parameter file')
+    make.add_argument('-o', '--output', required=True, help='directory to make')
+    make.add_argument('--raw', action='store_true',
+                      help="use the robot's topics even where transitions were recorded")
+    make.add_argument('--json', action='store_true', help='print the report as JSON')
+    _add_settings(make)
+    make.set_defaults(action_of_bag=_transitions)
+    away = commands.add_parser('minari', help='export a dataset to Minari')
+    away.add_argument('dataset', help='directory that `transitions` made')
+    away.add_argument('name', help='name in Minari, such as arm/reach-v0')
+    away.set_defaults(action_of_bag=_to_minari)
+    back = commands.add_parser('from-minari', help='make a dataset of one of Minari')
+    back.add_argument('name', help='name in Minari, such as arm/reach-v0')
+    back.add_argument('-o', '--output', required=True, help='directory to make')
+    back.set_defaults(action_of_bag=_from_minari)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    return options.action_of_bag(options)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each setting of the sampling, from its own description."""
+    group = parser.add_argument_group("how a robot's topics are sampled")
+    hints = get_type_hints(SamplingSettings)
+    for item in fields(SamplingSettings):
+        about, option = item.metadata, '--' + item.name.replace('_', '-')
+        text = about['doc'] + (f' [{about["unit"]}]' if about['unit'] else '')
+        kind: dict[str, Any] = {'dest': f'sampling_{item.name}', 'help': text}
+        if item.name in LISTS:
+            kind |= {'nargs': LISTS[item.name], 'type': get_args(hints[item.name])[0],
+                     'metavar': ('X', 'Y', 'Z')}
+        elif kind_of(SamplingSettings, item.name) is float:
+            kind |= {'type': float, 'metavar': 'S'}
+        elif about['choices']:
+            kind |= {'choices': [choice for choice in about['choices'] if choice]}
+        else:
+            listed = get_args(hints[item.name])
+            kind |= {'metavar': 'A,B,C' if listed else 'TOPIC'}
+        group.add_argument(option, **kind)
+
+
+def _settings(options: argparse.Namespace) -> SamplingSettings:
+    given: dict[str, Any] = {}
+    for item in fields(SamplingSettings):
+        value = getattr(options, f'sampling_{item.name}')
+        if isinstance(value, str) and isinstance(item.default, tuple):
+            value = tuple(value.split(','))
+        if value is not None:
+            given[item.name] = value
+    return SamplingSettings.from_mapping(given)
+
+
+def _info(options: argparse.Namespace) -> int:
+    from rl_control.bags.reading import Bag
+    from rl_control.bags.survey import survey
+
+    facts = survey(Bag(options.bag))
+    if options.json:
+        print(json.dumps(facts, indent=2))
+        return 0
+    print(f'{facts["bag"]}: {facts["bytes"] / 1e6:.1f} MB, {facts["duration"]:.1f} s, '
+          f'{facts["messages"]} messages')
+    for topic in facts['topics']:
+        print(f'{topic["name"]} ({topic["type"]}, {topic["encoding"]})')
+        print(f'    {_time_words(topic)}')
+    _print_losses(facts['losses'])
+    return 0
+
+
+def _transitions(options: argparse.Namespace) -> int:
+    from rl_control.bags.building import from_robot, from_tables, open_bags
+    from rl_control.bags.dataset import DatasetWriter
+    from rl_control.bags.tables import own_topics
+    from rl_control.environments.make import GYMNASIUM, load_arm, make_environment
+
+    settings = _settings(options)
+    bags = open_bags(options.bags)
+    own = not options.raw and all(own_topics(bag, 'transitions') for bag in bags)
+    if options.robot.startswith(GYMNASIUM):
+        if not own:
+            raise Refused(f'{options.robot} has no joints to sample; give bags of transitions')
+        environment = make_environment(options.robot, '')
+        contract, arm = environment.contract, None
+        environment.close()
+    else:
+        arm = load_arm(options.robot, options.task or 'reach')
+        contract = arm.contract()
+    with DatasetWriter(options.output, contract) as writer:
+        report = (from_tables(bags, contract, writer) if own
+                  else from_robot(bags, arm, settings, writer))
+        if not options.json or not writer.rows:
+            _print_report(report)
+        digest = writer.finish({
+            'bags': [{'path': str(bag.path), 'bytes': bag.size} for bag in bags],
+            'robot': options.robot,
+            'task': options.task,
+            'settings': None if own else settings.to_mapping(),
+        }, report)
+    facts = {'dataset': options.output, 'transitions': report['transitions'], 'digest': digest}
+    if options.json:
+        print(json.dumps(facts | {'report': report}, indent=2))
+    else:
+        print(f'dataset {options.output}: {report["transitions"]} transitions, digest {digest}')
+    return 0
+
+
+def _to_minari(options: argparse.Namespace) -> int:
+    from rl_control.bags.dataset import Dataset
+    from rl_control.bags.minari import export_minari
+
+    dataset = Dataset.load(options.dataset)
+    episodes = export_minari(dataset, options.name)
+    print(f'{options.name}: {len(dataset)} transitions in {episodes} episodes')
+    return 0
+
+
+def _from_minari(options: argparse.Namespace) -> int:
+    from rl_control.bags.minari import import_minari
+
+    dataset = import_minari(options.name)
+    dataset.save(Path(options.output))
+    print(f'dataset {options.output}: {len(dataset)} transitions')
+    return 0
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    print(report['kind'])
+    if 'runs' in report:
+        for run, known in report['runs'].items():
+            print(f'{run}: {known["received"]} rows, {known["duplicates"]} more than once, '
+                  f'{known["lost"]} not recorded')
+        for reason, count in report['refused'].items():
+            print(f'    {count} rows refused: {reason}')
+    for bag in report['bags']:
+        print(bag['bag'])
+        if 'clock' in bag:
+            _print_sampling(bag)
+        _print_losses(bag['losses'])
+
+
+def _print_sampling(bag: dict[str, Any]) -> None:
+    print(f'    time of {bag["clock"]}: {bag["clock_why"]}')
+    print(f'    action: {bag["action"]} of {bag["command"] or bag["states"]}')
+    for sentence in bag['assumed']:
+        print(f'    assumed: {sentence}')
+    print(f'    {bag["transitions"]} transitions in {bag["episodes"]} episodes from '
+          f'{bag["ticks"]} ticks ({bag["share"]:.1%})')
+    for reason, count in bag['reasons'].items():
+        print(f'        {count} not: {reason}')
+    if largest := bag.get('largest_refused_action'):
+        print('        refused actions reach '
+              + ', '.join(f'{name} {value:.2f}' for name, value in largest.items()) + ' rad/s')
+    for name in ('state_age', 'command_age'):
+        ages = bag[name]
+        if ages['p50'] is not None:
+            words = name.replace('_', ' ')
+            print(f'    {words} at a tick: {1e3 * ages["p50"]:.1f} ms, 99 % below '
+                  f'{1e3 * ages["p99"]:.1f} ms, {1e3 * ages["largest"]:.1f} ms at most')
+    for name, topic in bag['time_quality'].items():
+        print(f'    {name}: {_time_words(topic)}')
+
+
+def _time_words(topic: dict[str, Any]) -> str:
+    """Return a topic's time quality in one line."""
+    if topic['messages'] < 2:
+        return f'{topic["messages"]} messages'
+    words = (f'{topic["messages"]} messages, {topic["rate"] or 0.0:.1f} Hz, jitter '
+             f'{1e3 * topic["jitter_p50"]:.1f} ms (99 %: {1e3 * topic["jitter_p99"]:.1f} ms), '
+             f'{topic["gaps"]} gaps up to {topic["largest_gap"]:.3f} s, '
+             f'{topic["missing_estimate"]} missing')
+    if 'clock' in topic:
+        return f'{words}; no stamps'
+    pace = topic['stamp_pace']
+    words += (f'; receipt - stamp {topic["offset_least"]:.3f} to {topic["offset_largest"]:.3f} s'
+              + (f', stamps pass {pace:.3f} s a second' if pace is not None else ''))
+    if topic['stamps_equal_to_the_last'] or topic['stamps_before_the_last']:
+        words += (f', {topic["stamps_equal_to_the_last"]} equal to the last and '
+                  f'{topic["stamps_before_the_last"]} before it')
+    return words
+
+
+def _print_losses(losses: dict[str, Any]) -> None:
+    for sentence in losses['files']:
+        print(f'    lost: {sentence}', file=sys.stderr)
+    for lost in losses['messages']:
+        print(f'    lost: {lost["count"]} messages of {lost["topic"]}: {lost["reason"]}',
+              file=sys.stderr)
