@@ -30,20 +30,21 @@ class ArmEnvironment:
 
     def reset(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a goal, and a start pose when it is due; return the first observation (o,)."""
-        if self._episodes % self.arm.task.settings.reset_interval == 0:
-            self.restart(rng)
-        assert self._state is not None
+        state = self._state
+        if state is None or self._episodes >= self.arm.task.settings.reset_interval:
+            state = self.restart(rng)
         self._episodes += 1
         self._steps = 0
-        self._state = self._read(self._state.command, self.arm.draw_goal(rng))
+        self._state = self._read(state.command, self.arm.draw_goal(rng))
         return self.arm.task.observe(self._state)
 
-    def restart(self, rng: np.random.Generator) -> None:
-        """Bring the arm to rest at a start pose."""
+    def restart(self, rng: np.random.Generator) -> State:
+        """Bring the arm to rest at a start pose, where the next episode begins."""
         self._episodes = 0
         start = self.arm.draw_start(rng)
         self._robot.reset(start)
         self._state = self._read(Command.at_rest(start), np.full(3, np.nan))
+        return self._state
 
     def step(self, action: np.ndarray) -> Outcome:
         """Request the joint velocities `action` (n,) rad/s for one control period."""

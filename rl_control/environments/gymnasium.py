@@ -14,7 +14,7 @@ class GymnasiumEnvironment:
     def __init__(self, environment_id: str) -> None:
         try:
             self._world = gymnasium.make(environment_id)
-        except gymnasium.error.Error as error:
+        except (gymnasium.error.Error, ImportError) as error:
             raise Refused(
                 f'Gymnasium cannot make {environment_id!r} ({error}); '
                 'name an environment that is installed, such as gymnasium:Pendulum-v1'

@@ -27,6 +27,7 @@ class ArmEnv(gymnasium.Env):
         self.render_mode = render_mode
         self._world = simulate(load_arm(robot, task, task_settings))
         contract = self._world.contract
+        self.metadata = {**self.metadata, 'render_fps': round(1.0 / contract.control_period)}
         size = len(contract.observation)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = gymnasium.spaces.Box(

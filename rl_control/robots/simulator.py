@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rl_control.errors import Refused
 from rl_control.robots.bullet import pybullet
 from rl_control.robots.camera import Camera
 from rl_control.types import Command
@@ -20,6 +21,7 @@ class Simulator:
 
     `track` is one substep of the position controller towards (q, dq); `send` a whole control
     period on the cubic between two commands, as a joint-trajectory controller follows it.
+    Raises Refused for a URDF that PyBullet cannot load.
     """
 
     def __init__(self, urdf: Path, joint_names: tuple[str, ...], control_period: float) -> None:
@@ -29,13 +31,19 @@ class Simulator:
         self.substep_period = control_period / self._substeps
         pybullet.setTimeStep(self.substep_period, **self._world)
         pybullet.setGravity(0.0, 0.0, GRAVITY, **self._world)
-        self.body = pybullet.loadURDF(str(urdf), useFixedBase=True, **self._world)
+        try:
+            self.body = pybullet.loadURDF(str(urdf), useFixedBase=True, **self._world)
+        except pybullet.error as error:
+            self.close()
+            raise Refused(f'PyBullet cannot load {urdf} (what it printed says why; mostly it does '
+                          'not find a mesh); give mesh paths relative to the URDF') from error
         infos = [
             pybullet.getJointInfo(self.body, index, **self._world)
             for index in range(pybullet.getNumJoints(self.body, **self._world))
         ]
         by_name = {info[1].decode(): info for info in infos}
         self._joints = [by_name[name][0] for name in joint_names]
+        self._others = [info[0] for info in infos if info[0] not in self._joints]
         self._forces = [by_name[name][10] or 1000.0 for name in joint_names]
         self._blend = _hermite(self._substeps, control_period)
         self._ticks = 0
@@ -65,7 +73,9 @@ class Simulator:
         self._command = command
 
     def reset(self, q: np.ndarray) -> None:
-        """Put the arm at rest at `q` (n,) rad at once."""
+        """Put the arm at rest at `q` (n,) rad at once, and joints that are not driven at 0."""
+        for joint in self._others:  # they sag under gravity: no two episodes would be the same
+            pybullet.resetJointState(self.body, joint, 0.0, 0.0, **self._world)
         for joint, angle in zip(self._joints, q, strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
         self._command = Command.at_rest(q)
