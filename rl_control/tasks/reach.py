@@ -6,14 +6,18 @@ import numpy as np
 from rl_control.config.task import TaskSettings
 from rl_control.types import Column, State
 
+PRECISION = 0.05  # weight of the logarithm, against 1 per m of distance
+NEAR = 0.05  # m, the distance at which the bearing has half its full length
+
 
 class Reach:
     """
     The goal (3,) is a point in the base frame, in m.
 
-    The dense reward is the negative distance with a logarithmic term that keeps its slope near
-    the goal, as in Levine et al. 2016, "End-to-end training of deep visuomotor policies",
-    eq. in section 5.2, less a small cost of the action.
+    The dense reward is the negative distance, less a logarithmic term that is steepest about the
+    success distance, less a small cost of the action. The logarithm is that of Levine et al.
+    2016, "End-to-end training of deep visuomotor policies", section 5.2; their other term is
+    the squared distance.
     """
 
     def __init__(self, settings: TaskSettings) -> None:
@@ -27,13 +31,21 @@ class Reach:
             *(Column(f'{name}.command_dq', 'rad/s') for name in joint_names),
             *(Column(f'end_effector.{axis}', 'm') for axis in 'xyz'),
             *(Column(f'to_goal.{axis}', 'm') for axis in 'xyz'),
+            *(Column(f'bearing.{axis}', '1') for axis in 'xyz'),
         )
 
     def observe(self, state: State) -> np.ndarray:
-        """Return q, dq, the commanded dq, the end effector and the way to the goal."""
+        """
+        Return q, dq, the commanded dq, the end effector, the way to the goal and its bearing.
+
+        The bearing says again where the goal is, on a scale that a network still tells apart at
+        a centimetre.
+        """
         position = state.pose[:3, 3]
+        way = state.goal - position
+        bearing = way / (np.sqrt(way @ way) + NEAR)
         return np.concatenate(
-            (state.q, state.dq, state.command.dq, position, state.goal - position))
+            (state.q, state.dq, state.command.dq, position, way, bearing))
 
     def reward(self, action: np.ndarray, next_state: State) -> float:
         """Return the reward for arriving in `next_state` by the normalised action (a,)."""
@@ -41,7 +53,7 @@ class Reach:
         if self.settings.sparse:
             return 0.0 if distance <= self.settings.success_distance else -1.0
         precision = np.log1p((distance / self.settings.success_distance) ** 2)
-        return -float(distance + 0.05 * precision
+        return -float(distance + PRECISION * precision
                       + self.settings.action_cost * np.mean(np.square(action)))
 
     def terminated(self, state: State) -> bool:
