@@ -28,16 +28,15 @@ class TrajectoryController:
     """
     As joint_trajectory_controller with `interpolate_from_desired_state` and its other defaults.
 
-    A new trajectory replaces the running one and starts at the next sample, from the desired
-    state of the sample before; between points the spline is the quintic of position, velocity
-    and acceleration; after the last point the arm stays there.
+    A new trajectory replaces the running one and starts at the next sample, from where that one
+    is desired to be then; between points the spline is the quintic of position, velocity and
+    acceleration; after the last point the arm stays there.
     """
 
     def __init__(self, q: np.ndarray) -> None:
-        self._desired = Command.at_rest(q)
         self._new: tuple[np.ndarray, list[Command]] | None = None
         self._times = np.zeros(1)
-        self._points = [self._desired]
+        self._points = [Command.at_rest(q)]
         self._began = 0.0
 
     def follow(self, times: np.ndarray, commands: Sequence[Command]) -> None:
@@ -53,18 +52,19 @@ class TrajectoryController:
         if new is not None:
             times, points = new
             if times[0] > 0.0:
-                times, points = np.append(0.0, times), [self._desired, *points]
+                times, points = np.append(0.0, times), [self._desired(now), *points]
             self._times, self._points, self._began = times, points, now
+        desired = self._desired(now)
+        return desired.q, desired.dq
+
+    def _desired(self, now: float) -> Command:
         elapsed = now - self._began
         after = int(np.searchsorted(self._times, elapsed, side='right'))
         if after == len(self._points):
-            self._desired = Command.at_rest(self._points[-1].q)
-        else:
-            start = self._times[after - 1]
-            self._desired = quintic(
-                self._points[after - 1], self._points[after], self._times[after] - start,
-                elapsed - start)
-        return self._desired.q, self._desired.dq
+            return Command.at_rest(self._points[-1].q)
+        start = self._times[after - 1]
+        return quintic(self._points[after - 1], self._points[after], self._times[after] - start,
+                       elapsed - start)
 
 
 class ForwardPosition:

@@ -33,13 +33,22 @@ def acting(act, version: int = 1) -> SimpleNamespace:
 
 @cache
 def exported(version: int = 1, run: str = 'run-1', robot: str = 'iiwa') -> OnnxPolicy:
-    """Return a small exported policy of random weights for an arm."""
+    """Return a small exported policy: every joint's speed has the sign of to_goal.x."""
     import torch
 
     from rl_control.algorithms import make_agent, settings_of
 
-    torch.manual_seed(0)
     contract = load_arm(robot, 'reach').contract()
-    settings = settings_of('sac')(hidden_sizes=(16, 16))
-    agent = make_agent('sac', contract, settings)
-    return OnnxPolicy(Exporter(agent.policy, contract, 'sac', run).export(version, 0))
+    settings = settings_of('sac')(hidden_sizes=(4, 4), observation_normalisation='none')
+    policy = make_agent('sac', contract, settings).policy
+    first, second, last = policy.actor[::2]
+    to_goal = [column.name for column in contract.observation].index('to_goal.x')
+    with torch.no_grad():
+        for layer in (first, second, last):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        first.weight[:2, to_goal] = torch.tensor([1.0, -1.0])
+        second.weight[:2, :2] = torch.eye(2)
+        last.weight[:len(contract.action), 0] = 5.0
+        last.weight[:len(contract.action), 1] = -5.0
+    return OnnxPolicy(Exporter(policy, contract, 'sac', run).export(version, 0))

@@ -45,7 +45,8 @@ class LearnerSettings(Settings):
     publish_period: float = setting(
         0.5, 'time between two candidate policies', unit='s', low=0.01, high=3600.0, live=True)
     checkpoint_period: float = setting(
-        30.0, 'time between two checkpoints', unit='s', low=1.0, high=86400.0, live=True)
+        10.0, 'time between two checkpoints: what a learner that was killed makes again at most',
+        unit='s', low=1.0, high=86400.0, live=True)
     journal_period: float = setting(
         0.05, 'time between two flushes of the journal, each followed by acknowledgements',
         unit='s', low=0.005, high=1.0)
@@ -119,6 +120,8 @@ class SimulatorSettings(Settings):
     controller: str = setting(
         'trajectory', 'controller of ros2_control to imitate',
         choices=('trajectory', 'forward_position', 'forward_velocity'))
+    real_time: bool = setting(
+        True, 'ask the system for real-time priority, as hardware has it')
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Policy(LifecycleNode):
         self._settings = declare(self, 'policy', PolicyNodeSettings)
         self._arm = declare_arm(self)
         self._names = self._arm.settings.joint_names
+        self._own = frozenset(self._names)
         self._reader = codec.JointReader(self._names)
         self._succession = Succession(self._arm.contract())
         self._flags = (
@@ -160,6 +161,8 @@ class Policy(LifecycleNode):
         driving = self._driving
         receipt = None
         for message, receipt in self._intake.take():
+            if self._own.isdisjoint(message.name):
+                continue  # a gripper's or another arm's driver on the same topic
             try:
                 driving.receive(receipt, *self._reader.read(message))
             except Refused as refused:

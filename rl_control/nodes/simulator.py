@@ -47,7 +47,8 @@ class Simulator(Node):
         self._step = self._bullet.substep_period
         self._state_period = max(self._step, 1.0 / settings.state_rate)
         self._time = self._state_due = 0.0
-        self._loop = Loop(self._step, self._tick, 'simulating')
+        self._loop = Loop(self._step, self._tick, 'simulating', settings.real_time,
+                          self.get_logger().warning)
         self._loop.start()
 
     def done(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import time
 from typing import Any
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 
 from rl_control.guards import Flag
@@ -24,7 +25,10 @@ class FlagTopic:
         self._flag = flag
         self._on_fault = on_fault
         for profile in (qos.ESTOP, qos.ESTOP_LATCHED):
-            node.create_subscription(codec.Flag, flag.name, self._on_message, profile)
+            # One of the two may not match a publisher, which is as it should be.
+            node.create_subscription(
+                codec.Flag, flag.name, self._on_message, profile,
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
 
     def look(self) -> int:
         """Forget the publishers that are gone; return how many are there."""

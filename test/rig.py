@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An arm on topics that fails as it is told, and a record of everything it was sent."""
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import signal
+import subprocess
+import threading
+import time
+
+from arms import iiwa
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+
+from rl_control.controllers import TrajectoryController
+from rl_control.graph import NodeProcess, graph
+from rl_control.loop import Loop
+from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
+from rl_control.supervisor import command_line
+from rl_control.types import Command
+
+ROOT = Path(__file__).parents[1]
+STATE_PERIOD = 0.01
+
+
+@dataclass
+class Sent:
+    """One trajectory: when it came (time.monotonic()), and what was in it."""
+
+    receipt: float
+    times: np.ndarray
+    commands: list[Command]
+
+
+class FakeArm:
+    """
+    A perfect arm on joint_states, joint_trajectory and goal.
+
+    Faults are attributes: `silent`, `frozen` stamps, an `offset` of the stamps in s, `bad` in
+    place of the first joint's position, `lacking` the first joint.
+    """
+
+    def __init__(self) -> None:
+        self.node = rclpy.create_node('fake_arm')
+        self.names = list(iiwa().settings.joint_names)
+        self.controller = TrajectoryController(iiwa().home)
+        self.sent: list[Sent] = []
+        self.silent = self.frozen = self.lacking = False
+        self.offset, self.bad = 0.0, None
+        self.last_heard = self.last_stamp = 0.0
+        self.status: dict[str, str] = {}
+        self._publisher = self.node.create_publisher(
+            codec.JointState, 'joint_states', qos.SENSOR)
+        self._intake = Intake(self.node, codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+        self._goals = self.node.create_publisher(codec.Goal, 'goal', qos.GOAL)
+        self.node.create_subscription(
+            codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
+        self._resume = self.node.create_client(codec.Trigger, 'policy/resume')
+        self.node.create_timer(0.7, self._flip)
+        self._side = 1.0
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._ended = threading.Event()
+        self._spinning = threading.Thread(target=self._spin, daemon=True)
+        self._spinning.start()
+        self._loop = Loop(STATE_PERIOD, self._tick, real_time=True, notice=lambda _: None)
+        self._loop.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._spinning.join()
+        self._loop.stop()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._loop.check()
+
+    def until(self, met, seconds: float, what: str) -> None:
+        """Wait until `met()`; fail naming `what` after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not met():
+            assert time.monotonic() < deadline, f'{what} not within {seconds} s: {self.status}'
+            time.sleep(0.005)
+
+    def until_mode(self, mode: str, seconds: float = 10.0) -> None:
+        self.until(lambda: self.status.get('mode') == mode, seconds, mode)
+
+    def until_driving(self) -> None:
+        """Wait for the first command; a busy machine may stop it for want of joint states."""
+        self.until(lambda: self.status.get('mode') in ('driving', 'stopped'), 20.0, 'driving')
+        time.sleep(0.2)
+        if self.status['mode'] == 'stopped':
+            self.resumed()
+
+    def until_moving(self) -> None:
+        """Wait until the arm is in motion; a busy machine may have stopped it."""
+        count = len(self.sent)
+        deadline = time.monotonic() + 20.0
+        while len(self.sent) < count + 3 or self.speed < 0.5:
+            assert time.monotonic() < deadline, f'no motion: {self.status}'
+            if self.status['mode'] == 'stopped':
+                self.resume()
+            time.sleep(0.005)
+
+    @property
+    def speed(self) -> float:
+        """Return the largest commanded speed of the newest trajectory in rad/s."""
+        return float(np.abs(self.sent[-1].commands[0].dq).max())
+
+    def resume(self) -> tuple[bool, str]:
+        future = self._resume.call_async(codec.Trigger.Request())
+        self.until(future.done, 5.0, 'answer of resume')
+        return future.result().success, future.result().message
+
+    def resumed(self) -> None:
+        """Resume as soon as it is allowed."""
+        self.until_mode('stopped')
+        self.until(lambda: self.resume()[0], 5.0, 'resume')
+        self.until_mode('driving')
+
+    def _spin(self) -> None:
+        while not self._ended.is_set():
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def _flip(self) -> None:
+        self._side = -self._side
+        self._goals.publish(codec.goal_message(np.array([5.0 * self._side, 0.0, 0.5]), 'world'))
+
+    def _on_diagnostics(self, message: codec.Diagnostics) -> None:
+        for name, values in codec.read_diagnostics(message):
+            if name.endswith(': driving'):
+                self.status = values
+
+    def _tick(self, due: float) -> None:
+        for message, receipt in self._intake.take():
+            times, commands = codec.read_joint_trajectory(message, self.names)
+            self.sent.append(Sent(receipt, times, commands))
+            self.controller.follow(times, commands)
+        q, dq = self.controller.sample(due)
+        if self.silent:
+            return
+        if not self.frozen:
+            self.last_stamp = time.time() + self.offset
+        q, names = q.copy(), self.names
+        if self.bad is not None:
+            q[0] = self.bad
+        if self.lacking:
+            names, q, dq = names[1:], q[1:], dq[1:]
+        self._publisher.publish(codec.joint_state(names, self.last_stamp, q, dq))
+        if not (self.frozen or self.bad is not None or self.lacking):
+            self.last_heard = time.monotonic()
+
+
+def policy_process(policy: Path, **parameters: object) -> NodeProcess:
+    """Return the policy node of the deployment graph with more parameters."""
+    process = graph('deploy').processes({'policy': str(policy)})[1]
+    assert process.executable == 'policy'
+    return NodeProcess('policy', 'policy', process.parameter_files,
+                       {**process.parameters, **parameters})
+
+
+class Running:
+    """A node's process in a test; killed at the end whatever happens."""
+
+    def __init__(self, process: NodeProcess) -> None:
+        self.child = subprocess.Popen(
+            command_line(process), env={**os.environ, 'PYTHONPATH': str(ROOT)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self) -> 'Running':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.kill()
+        self.child.communicate()
+
+    def ended(self, number: signal.Signals, seconds: float) -> tuple[int, str]:
+        """Send a signal; return the exit status and all output, within `seconds`."""
+        self.child.send_signal(number)
+        output, _ = self.child.communicate(timeout=seconds)
+        return self.child.returncode, output

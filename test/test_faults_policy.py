@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults injected over the topics of a running policy node, and what the arm is then sent."""
+
+from collections.abc import Iterator
+import contextlib
+import itertools
+from pathlib import Path
+import signal
+import threading
+import time
+
+from arms import acting, exported, iiwa
+import numpy as np
+import pytest
+from rig import FakeArm, Running, policy_process
+
+from rl_control.controllers import TrajectoryController
+from rl_control.driving import DRIVING, Driving, Margins
+from rl_control.graph import graph
+from rl_control.loop import Loop
+from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
+
+LIMITS = iiwa().limits
+
+
+@pytest.fixture
+def policy_file(tmp_path: Path) -> Path:
+    path = tmp_path / 'policy.onnx'
+    exported().save(path)
+    return path
+
+
+@pytest.fixture
+def arm(ros: int) -> Iterator[FakeArm]:
+    arm = FakeArm()
+    yield arm
+    arm.close()
+
+
+def require_within_limits(arm: FakeArm) -> None:
+    """Everything that was ever sent is finite, within limits, and ends at rest."""
+    assert arm.sent
+    for sent in arm.sent:
+        for command in sent.commands:
+            assert np.isfinite([command.q, command.dq, command.ddq]).all()
+            assert (np.abs(command.dq) <= LIMITS.velocity + 1e-9).all()
+            assert (np.abs(command.ddq) <= LIMITS.acceleration + 1e-9).all()
+            assert (command.q >= LIMITS.position_low - 1e-9).all()
+            assert (command.q <= LIMITS.position_high + 1e-9).all()
+        assert not sent.commands[-1].dq.any()
+
+
+def stop_begins(arm: FakeArm, after: float) -> float:
+    """Wait for the stop; return how long after `after` the first decelerating command came."""
+    arm.until_mode('stopped')
+    speeds = [(sent.receipt, np.abs(sent.commands[0].dq).max()) for sent in arm.sent]
+    last = max(i for i, (_, speed) in enumerate(speeds) if speed >= speeds[i - 1][1] - 1e-6)
+    receipt = speeds[last + 1][0] if last + 1 < len(speeds) else arm.sent[-1].receipt
+    return receipt - after
+
+
+def test_sensor_faults_stop_the_arm_in_time_and_stay_stopped(
+    arm: FakeArm, policy_file: Path
+) -> None:
+    """FAULTS 4, 7, 9, 12: silence, frozen and jumping stamps, NaN, a lacking joint."""
+    arm.offset = -3600.0  # another host's clock
+    faults = {
+        'no new joint_states': ('silent', True),
+        'stand still': ('frozen', True),
+        'jumped by +': ('offset', arm.offset + 500.0),
+        'jumped by -': ('offset', arm.offset + 500.0 - 900.0),
+        'position nan': ('bad', np.nan),
+        'lacks joint': ('lacking', True),
+    }
+    with Running(policy_process(policy_file)):
+        arm.until_driving()
+        for text, (name, value) in faults.items():
+            arm.until_moving()
+            good = getattr(arm, name)
+            setattr(arm, name, value)
+            began = time.monotonic() if name == 'offset' else arm.last_heard
+            # 0.1 s, and what a busy machine takes until the message is seen here.
+            assert stop_begins(arm, began) <= 0.1 + 0.05, text
+            assert text in arm.status['why']
+            count = len(arm.sent)
+            time.sleep(0.15)
+            assert len(arm.sent) == count
+            if name != 'offset':
+                success, message = arm.resume()
+                assert not success and 'of 10 fresh joint_states' in message
+                setattr(arm, name, good)
+            else:
+                arm.offset = value
+            arm.resumed()
+        require_within_limits(arm)
+
+
+def test_estop_and_protective_stop_latch(arm: FakeArm, policy_file: Path) -> None:
+    """FAULTS 18: stopped at once, not released by a message, re-armed by hand."""
+    estop = arm.node.create_publisher(codec.Flag, 'estop', qos.ESTOP_LATCHED)
+    ready = arm.node.create_publisher(codec.Flag, 'robot_ready', qos.OPERATOR)
+    estop.publish(codec.flag(False))
+    with Running(policy_process(policy_file, **{'policy.estop_required': True})):
+        arm.until_driving()
+        for publisher, bad, text in ((estop, True, 'estop'), (ready, False, 'not ready')):
+            arm.until_moving()
+            publisher.publish(codec.flag(bad))
+            assert stop_begins(arm, time.monotonic()) <= 0.1
+            assert text in arm.status['why']
+            assert text in arm.resume()[1]
+            publisher.publish(codec.flag(not bad))
+            time.sleep(0.3)
+            assert arm.status['mode'] == 'stopped'
+            arm.resumed()
+        arm.node.destroy_publisher(estop)
+        arm.until_mode('stopped')
+        assert 'nobody publishes the topic estop' in arm.status['why']
+        require_within_limits(arm)
+
+
+def test_an_estop_pressed_before_the_start_is_heard(arm: FakeArm, policy_file: Path) -> None:
+    estop = arm.node.create_publisher(codec.Flag, 'estop', qos.ESTOP_LATCHED)
+    estop.publish(codec.flag(True))
+    with Running(policy_process(policy_file)):
+        arm.until_mode('stopped', 20.0)
+        assert 'estop' in arm.status['why'] and not arm.sent
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_brings_the_arm_to_rest(
+    arm: FakeArm, policy_file: Path, number: signal.Signals
+) -> None:
+    """FAULTS 17: once and twice, within 3 s, nothing left behind."""
+    with Running(policy_process(policy_file)) as running:
+        arm.until_driving()
+        arm.until_moving()
+        moved = arm.speed
+        again = threading.Timer(0.02, running.child.send_signal, (number,))
+        again.start()
+        began = time.monotonic()
+        status, output = running.ended(number, 3.0)
+        assert time.monotonic() - began < 3.0
+        again.join()
+    assert status == 0 and 'Traceback' not in output, output
+    time.sleep(0.05)
+    assert moved > 0.5 and arm.speed == 0.0
+    require_within_limits(arm)
+
+
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGSTOP])
+def test_a_dead_policy_node_is_a_stopped_arm(
+    arm: FakeArm, policy_file: Path, number: signal.Signals
+) -> None:
+    """FAULTS 19: what was already sent ends at rest, soon."""
+    with Running(policy_process(policy_file)) as running:
+        arm.until_driving()
+        arm.until_moving()
+        running.child.send_signal(number)
+        time.sleep(0.8)
+        last = arm.sent[-1]
+        assert last.times[-1] <= 0.3
+        assert arm.controller.sample(time.monotonic())[1].max() == 0.0
+        if number == signal.SIGSTOP:
+            running.child.send_signal(signal.SIGCONT)
+            arm.until_mode('stopped')
+            arm.resumed()
+    require_within_limits(arm)
+
+
+def test_any_order_of_starts_reaches_driving(arm: FakeArm, policy_file: Path) -> None:
+    """FAULTS 16: joint states that come late, a goal that was given early."""
+    arm.silent = True
+    with Running(policy_process(policy_file)):
+        arm.until(lambda: 'waiting for joint_states' in arm.status.get('why', ''), 20.0, 'why')
+        assert arm.status['mode'] == 'waiting'
+        arm.silent = False
+        arm.until_mode('driving', 3.0)
+
+
+@pytest.mark.parametrize('controller', ['trajectory', 'forward_position', 'forward_velocity'])
+def test_the_simulated_arm_rests_when_the_policy_node_is_killed(
+    ros: int, policy_file: Path, controller: str
+) -> None:
+    """FAULTS 19: by its controller's own behaviour, and by the gate where that has none."""
+    import rclpy
+
+    names = iiwa().settings.joint_names
+    simulator, policy, *gates, _ = graph('deploy').processes({
+        'policy': str(policy_file), 'controller': controller})
+    assert len(gates) == (controller != 'trajectory')
+    node = rclpy.create_node('observer')
+    goals = node.create_publisher(codec.Goal, 'goal', qos.GOAL)
+    goals.publish(codec.goal_message(np.array([5.0, 0.0, 0.5]), 'world'))
+    intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR)
+    reader = codec.JointReader(names)
+
+    def speed() -> float:
+        time.sleep(0.01)
+        found = [reader.read(message)[2] for message, _ in intake.take()]
+        return float(np.abs(found[-1]).max()) if found else np.nan
+
+    with contextlib.ExitStack() as stack:
+        for process in (simulator, *gates):
+            stack.enter_context(Running(process))
+        running = stack.enter_context(Running(policy))
+        deadline = time.monotonic() + 20.0
+        while not speed() > 0.5:
+            assert time.monotonic() < deadline, 'the arm does not move'
+        running.child.kill()
+        killed = time.monotonic()
+        while not speed() < 0.02:
+            assert time.monotonic() < killed + 2.0, 'the arm does not rest'
+        assert time.monotonic() - killed < 0.4
+        time.sleep(0.3)
+        assert speed() < 0.02
+    node.destroy_node()
+
+
+@pytest.mark.parametrize('stall', [0.005, 0.02, 0.1])
+def test_a_stall_of_the_policy_is_bridged_and_then_on_time_again(stall: float) -> None:
+    """FAULTS 10: no burst, and what was sent before the stall has ended at rest."""
+    arm, sent, due_times = iiwa(), [], []
+    controller = TrajectoryController(arm.home)
+
+    def act(observation: np.ndarray) -> np.ndarray:
+        if len(sent) == 10:
+            time.sleep(stall)
+        return np.full(7, 0.8)
+
+    driving = Driving(arm, Margins())
+    driving.policy, driving.goal = acting(act), np.zeros(3)
+
+    def tick(due: float) -> None:
+        now = time.monotonic()
+        driving.receive(now, now, *controller.sample(now))
+        plan = driving.tick(now, due)
+        sent.append((time.monotonic(), plan))
+        due_times.append(due)
+        controller.follow(np.array(plan.times), plan.commands)
+
+    loop = Loop(arm.control_period, tick)
+    loop.start()
+    time.sleep(1.2)
+    loop.stop()
+    loop.check()
+    receipts = [receipt for receipt, _ in sent]
+    assert driving.mode == DRIVING and len(sent) >= 18
+    # The tick that stalled sends late; the next but one at the latest is on the grid again.
+    lateness = np.array(receipts) - np.array(due_times)
+    assert lateness[10] >= stall
+    assert np.median(lateness[12:]) < 0.01
+    assert np.diff(due_times).min() >= arm.control_period - 1e-9
+    assert loop.statistics.overruns >= (stall > arm.control_period)
+    for (_, before), (_, after) in itertools.pairwise(sent):
+        assert not before.commands[-1].dq.any()
+        assert (np.abs(after.commands[0].ddq) <= LIMITS.acceleration + 1e-9).all()

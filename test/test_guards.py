@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estop and protective stop: any publisher forbids, none takes another's word back."""
+
+import pytest
+
+from rl_control.guards import Flag
+
+PRESSED = 'the estop is pressed'
+
+
+@pytest.fixture
+def estop() -> Flag:
+    return Flag('estop', True, PRESSED)
+
+
+def test_nothing_heard_forbids_nothing(estop: Flag) -> None:
+    assert estop.fault(5.0) == '' and estop.awaited(5.0) == ''
+
+
+def test_one_button_is_enough_and_the_other_does_not_release_it(estop: Flag) -> None:
+    assert estop.receive(1.0, b'a', True) == PRESSED
+    assert estop.receive(1.1, b'b', False) == PRESSED
+    assert estop.receive(1.2, b'a', False) == ''
+
+
+def test_a_button_that_is_gone_does_not_forbid_for_ever(estop: Flag) -> None:
+    estop.receive(1.0, b'a', True)
+    estop.keep([b'a', b'b'])
+    assert estop.fault(1.0) == PRESSED
+    estop.keep([b'b'])
+    assert estop.fault(1.0) == ''
+
+
+def test_ready_forbids_by_false() -> None:
+    ready = Flag('robot_ready', False, 'not ready')
+    assert ready.receive(0.0, b'a', True) == ''
+    assert ready.receive(0.0, b'a', False) == 'not ready'
+
+
+def test_a_heartbeat_is_awaited_then_missed() -> None:
+    estop = Flag('estop', True, PRESSED, heartbeat=0.2)
+    assert estop.awaited(9.0) == 'waiting for a heartbeat on estop'
+    assert estop.fault(9.0) == ''
+    estop.receive(9.0, b'a', False)
+    assert estop.awaited(9.1) == '' and estop.fault(9.2) == ''
+    assert estop.fault(9.25) == 'no heartbeat on estop for 0.250 s'

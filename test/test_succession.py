@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which policy runs: newer ones of the same run, back to the one before, blended in."""
+
+from arms import acting, exported, iiwa
+import numpy as np
+import pytest
+
+from rl_control.errors import Refused
+from rl_control.succession import Blend, Succession
+
+
+def test_only_newer_versions_of_the_same_run_are_taken() -> None:
+    succession = Succession(iiwa().contract())
+    first, second = exported(1), exported(2)
+    assert succession.take(first, 'a') is first
+    assert succession.take(second, 'b') is second
+    for refused, text in (
+        (first, 'not greater than 2'), (second, 'not greater than 2'),
+        (exported(9, run='run-2'), 'is of run run-2'), (exported(9, robot='panda'), 'robot'),
+    ):
+        with pytest.raises(Refused, match=text):
+            succession.take(refused, 'c')
+        assert succession.current is second
+
+
+def test_rollback_goes_one_back_and_what_was_left_does_not_return() -> None:
+    succession = Succession(iiwa().contract())
+    with pytest.raises(Refused, match='no policy before'):
+        succession.rollback()
+    first, second, third = exported(1), exported(2), exported(3)
+    succession.take(first, 'a')
+    succession.take(second, 'b')
+    assert succession.rollback() is first and succession.current is first
+    with pytest.raises(Refused, match='not greater than 2'):
+        succession.take(second, 'b')
+    succession.take(third, 'c')
+    assert succession.rollback() is first
+
+
+def test_a_new_policy_takes_over_evenly() -> None:
+    one, two = acting(lambda _: np.ones(7)), acting(lambda _: -np.ones(7), version=2)
+    blend = Blend(0.5)
+    assert blend.act(one, np.zeros(3), 0.0)[0] == 1.0
+    found = [blend.act(two, np.zeros(3), 1.0 + t)[0] for t in (0.0, 0.125, 0.25, 0.5, 0.6)]
+    np.testing.assert_allclose(found, [1.0, 0.5, 0.0, -1.0, -1.0])
+    assert Blend(0.0).act(two, np.zeros(3), 0.0)[0] == -1.0
+    blend.reset()
+    assert blend.act(one, np.zeros(3), 1.7)[0] == 1.0
