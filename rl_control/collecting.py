@@ -10,17 +10,20 @@ import numpy as np
 
 from rl_control.config.nodes import CollectorSettings
 from rl_control.environments.environment import Environment
-from rl_control.episode import Episode
+from rl_control.episode import CONFIRMATION, EVALUATION, TRAINING, Episode
 from rl_control.policy import OnnxPolicy
 from rl_control.types import Outcome, Transition
 
-TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2
 NO_POLICY = -1  # the version of actions drawn evenly, before there is a policy
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeEnd:
-    """A finished episode: `version` is the policy's at its last step, `phase` one of three."""
+    """
+    A finished episode and its last outcome.
+
+    `phase` is TRAINING, EVALUATION or CONFIRMATION, `version` the policy's at the last step.
+    """
 
     episode: Episode
     phase: int
@@ -55,11 +58,11 @@ class Collecting:
         self._low = np.array(environment.contract.action_low)
         self._high = np.array(environment.contract.action_high)
         self._number = 0
-        self._evaluated = NO_POLICY
+        self._evaluated: tuple[str, int] | None = None  # run and version
         self._evaluation_due = 0.0
 
     def run(self) -> None:
-        """Collect until `stopped` is set; an episode that is cut short is truncated."""
+        """Collect until `stopped` is set; the episode that this cuts short has no end told."""
         while not self.stopped.is_set():
             policy = self.policy
             if policy is not None and self._due(policy):
@@ -68,14 +71,14 @@ class Collecting:
                 self._train()
 
     def _due(self, policy: OnnxPolicy) -> bool:
-        return (self._settings.evaluate and policy.version > self._evaluated
+        return (self._settings.evaluate and (policy.run, policy.version) != self._evaluated
                 and time.monotonic() >= self._evaluation_due)
 
     def _evaluate(self, policy: OnnxPolicy) -> None:
         """Evaluate one version, and confirm it on fresh goals if it reaches the target."""
         settings = self._settings
         self._evaluation_due = time.monotonic() + settings.evaluation_period
-        self._evaluated = policy.version
+        self._evaluated = policy.run, policy.version
         successes = sum(
             self._deterministic(policy, EVALUATION) for _ in range(settings.evaluation_episodes))
         if successes >= settings.success_target * settings.evaluation_episodes:

@@ -5,6 +5,8 @@ import numpy as np
 
 from rl_control.types import Outcome, Transition
 
+TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2  # the phases, as they stand in a row of `episodes`
+
 
 class Episode:
     """

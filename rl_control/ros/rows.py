@@ -6,6 +6,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 
 import numpy as np
 
+from rl_control.episode import CONFIRMATION, EVALUATION, TRAINING
 from rl_control.errors import Refused
 from rl_control.ros.table import Table, require_columns
 from rl_control.types import Contract, Transition
@@ -16,7 +17,6 @@ STEP_COLUMNS = (
 )
 NAME_LIMIT = 256
 ACKNOWLEDGE_COLUMNS = ('acknowledged', 'granted')
-TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2
 
 
 def transition_columns(contract: Contract) -> tuple[str, ...]:
@@ -179,9 +179,9 @@ class Origin:
         return origin
 
 
-def acknowledge_table(runs: Sequence[str], rows: np.ndarray) -> Table:
-    """Return the table that tells each run its (acknowledged, granted), `rows` (n, 2)."""
-    return Table(ACKNOWLEDGE_COLUMNS, rows, {'runs': list(runs)})
+def acknowledge_table(runs: Sequence[str], rows: np.ndarray, learner: str = '') -> Table:
+    """Return the table by which a learner run tells each run (acknowledged, granted) (n, 2)."""
+    return Table(ACKNOWLEDGE_COLUMNS, rows, {'learner': learner, 'runs': list(runs)})
 
 
 def read_acknowledge(table: Table) -> dict[str, tuple[int, int]]:
