@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rl_control import checkpoint
 from rl_control.algorithms import make_agent, settings_of
 from rl_control.errors import Refused
+from rl_control.onnx_check import checked_model
 from rl_control.policy import FORMAT, OnnxPolicy, TestVectors
 from rl_control.types import Contract
 
@@ -28,15 +29,24 @@ class Exporter:
     Tracing takes seconds and is done once; a version replaces the weights by name, in less than
     a millisecond. A copy of the policy is kept, so that `verify` may run on another thread
     than the one that trains and calls `export`, as long as only one of the two runs at a time.
+
+    `template`, a file that `export` made of a policy of this kind, spares the tracing; whether it
+    is of this kind, `verify` finds out.
     """
 
-    def __init__(self, policy: nn.Module, contract: Contract, algorithm: str, run: str) -> None:
+    def __init__(
+        self, policy: nn.Module, contract: Contract, algorithm: str, run: str,
+        template: bytes | None = None,
+    ) -> None:
         self.policy = policy
         self.contract = contract
         self.noise_size = policy.noise_size
         self._generator = np.random.default_rng(0)
         self._copy = deepcopy(policy).eval().requires_grad_(False)
-        self._model = _trace(self._copy, len(contract.observation), self.noise_size)
+        if template is None:
+            self._model = _trace(self._copy, len(contract.observation), self.noise_size)
+        else:
+            self._model = checked_model(template, 'template')
         self._tensors = self._copy.state_dict()
         self._weights = {
             tensor.name: tensor for tensor in self._model.graph.initializer
@@ -44,7 +54,7 @@ class Exporter:
         }
         for name, _ in self._copy.named_parameters():
             if name not in self._weights:
-                raise RuntimeError(f'the traced graph has lost the weights {name}')
+                raise Refused(f'the graph lacks the weights {name}; trace the policy anew')
         self._metadata = {
             'format': FORMAT,
             'contract': contract.to_json(),

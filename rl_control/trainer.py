@@ -18,6 +18,7 @@ from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.nodes import LearnerSettings
 from rl_control.errors import Refused
 from rl_control.export import Exporter
+from rl_control.files import write_aside
 from rl_control.replay import Ring, Steps
 from rl_control.saving import Saver
 from rl_control.types import Contract
@@ -29,6 +30,8 @@ PATIENCE = 0.02  # s to wait for transitions when no update is due
 FIRST_CHECKPOINT = 1.0
 # What a checkpoint's weights mean, so that it cannot change within a run.
 FIXED_SETTINGS = ('hidden_sizes', 'observation_normalisation')
+
+GRAPH = 'graph.onnx'
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +112,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train until `stopped` is set; then take in what still came, and save a checkpoint."""
-        # Tracing takes seconds, in which transitions already come in.
-        exporter = Exporter(self.agent.policy, self.contract, self.algorithm, self._run)
+        exporter = self._make_exporter()
         published = checkpointed = measured = time.monotonic()
         saved = published_version = measured_updates = self.updates
         checkpoint_wait = FIRST_CHECKPOINT
@@ -197,6 +199,22 @@ class Trainer:
             'transitions': float(self.transitions),
             'parity_max_abs_error': self.parity,
         }
+
+    def _make_exporter(self) -> Exporter:
+        """Return an exporter, by the graph of an earlier start: tracing anew lasts seconds."""
+        path = Path(self._learner.out) / GRAPH
+        policy = self.agent.policy, self.contract, self.algorithm, self._run
+        try:
+            exporter = Exporter(*policy, template=path.read_bytes())
+            exporter.verify(exporter.export(self.updates, self.transitions))
+            return exporter
+        except (OSError, Refused):
+            exporter = Exporter(*policy)
+        try:
+            write_aside(path, exporter.export(self.updates, self.transitions))
+        except OSError as error:
+            logger.warning('%s cannot be written (%s)', path, error.strerror)
+        return exporter
 
     def _export(self, exporter: Exporter) -> None:
         data = exporter.export(self.updates, self.transitions)

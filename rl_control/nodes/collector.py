@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The collector node: acts with the newest policy and publishes what happened."""
 
+from collections.abc import Iterator
 from pathlib import Path
 import threading
 import time
 import uuid
 
+import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 
@@ -14,15 +16,19 @@ from rl_control.config.nodes import CollectorSettings
 from rl_control.delivery import BATCH, Outbox
 from rl_control.errors import Refused
 from rl_control.files import write_json
+from rl_control.following import Following
 from rl_control.nodes.world import declare_environment
 from rl_control.policy import OnnxPolicy
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
+from rl_control.ros.peers import Peers, publisher_events
 from rl_control.ros.process import Worker, run
 from rl_control.types import Transition
 
 FAREWELL = 1.0  # s to wait for the last acknowledgements
 CREDIT_PERIOD = 0.05  # s between looks for credit
+SILENCE = 5.0  # s without a word after which a learner that is alive is not counted on
+SENTENCE, SENTENCES = 400, 100  # length and number of the refusals that are told
 
 
 class Collector(Node):
@@ -33,6 +39,7 @@ class Collector(Node):
         self.settings = declare(self, 'collector', CollectorSettings)
         self._environment = declare_environment(self, self.settings.environment)
         self._contract = self._environment.contract
+        self._contract_hash = self._contract.hash
         self._columns = codec.transition_columns(self._contract)
         self._run = f'{self.get_name()}-{uuid.uuid4().hex[:12]}'
         out = Path(self.settings.out) if self.settings.out else None
@@ -41,17 +48,23 @@ class Collector(Node):
         self._account = out and out / 'collectors' / f'{self._run}.json'
         self._collecting = Collecting(
             self._environment, self.settings, self._tell, self._tell_end)
+        self._following = Following(SILENCE)
+        self._learner = Peers(self, 'transitions/ack', 'the learner')
         self._acknowledgement: tuple[int, int] | None = None
         self._credit = threading.Event()
         self._flushed = 0.0
         self._fresh = 0
+        self._disk = ''  # why the spill file takes nothing
+        self._refusals: set[str] = set()
         self._transitions = self.create_publisher(
-            codec.Transitions, 'transitions', qos.TRANSITIONS)
+            codec.Transitions, 'transitions', qos.TRANSITIONS,
+            event_callbacks=publisher_events(self, 'transitions'))
         self._episodes = self.create_publisher(codec.Episodes, 'episodes', qos.EPISODES)
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
         self.create_subscription(
-            codec.Acknowledge, 'transitions/ack', self._on_acknowledge, qos.ACKNOWLEDGE)
+            codec.Acknowledge, 'transitions/ack', self._on_acknowledge, qos.ACKNOWLEDGE_HEARD,
+            event_callbacks=self._learner.events())
         self.create_subscription(codec.Policy, 'policy/latest', self._on_policy, qos.POLICY)
         self.create_timer(1.0, self._report)
         self._episode_count = 0
@@ -74,22 +87,39 @@ class Collector(Node):
             executor.spin_once(timeout_sec=0.02)
         self._exchange(at_once=True)
         if self._account is not None:
-            write_json(self._account, self._figures())
+            try:
+                write_json(self._account, self._figures())
+            except OSError as error:
+                self.get_logger().error(f'no account in {self._account}: {error.strerror}')
         self._outbox.close()
         self._environment.close()
 
     def _tell(self, transition: Transition) -> None:
         """Queue a transition; wait for the learner's credit first, since it sets the pace."""
-        while not self._outbox.credit and not self._collecting.stopped.is_set():
+        row = codec.transition_row(transition)
+        while not self._append(row):
+            if self._collecting.stopped.is_set():
+                return
             self._credit.clear()
             self._exchange(at_once=True)
-            if not self._outbox.credit:
+            if self._disk or not self._outbox.credit:
                 self._credit.wait(CREDIT_PERIOD)
-        if self._outbox.full:
-            return
-        self._outbox.append(codec.transition_row(transition))
         self._fresh += 1
         self._exchange()
+
+    def _append(self, row: np.ndarray) -> bool:
+        """Keep a row if there is room, and credit unless the end has come; say if it is kept."""
+        if self._outbox.full or not (self._outbox.credit or self._collecting.stopped.is_set()):
+            return False
+        try:
+            self._outbox.append(row)
+        except OSError as error:
+            if not self._disk:
+                self._disk = f'the spill file is not written ({error.strerror})'
+                self.get_logger().error(f'{self._disk}; waiting for the learner or for space')
+            return False
+        self._disk = ''
+        return True
 
     def _tell_end(self, end: EpisodeEnd) -> None:
         episode, outcome = end.episode, end.outcome
@@ -97,7 +127,7 @@ class Collector(Node):
             episode.number, episode.reward_sum, episode.steps, float(outcome.success),
             end.version, end.phase, outcome.stamp, *outcome.goal, outcome.error)
         origin = codec.Origin(
-            self.get_name(), self._run, self._contract.hash, self._episode_count)
+            self.get_name(), self._run, self._contract_hash, self._episode_count)
         self._episode_count += 1
         self._episodes.publish(codec.encode_table(codec.Table(
             codec.EPISODE_COLUMNS, row.to_row()[None], origin.to_header())))
@@ -108,7 +138,10 @@ class Collector(Node):
         now = time.monotonic()
         acknowledgement, self._acknowledgement = self._acknowledgement, None
         if acknowledgement is not None:
-            self._outbox.acknowledge(*acknowledgement, now)
+            try:
+                self._outbox.acknowledge(*acknowledgement, now)
+            except Refused as refused:
+                self._refuse('acknowledgement', refused)
         if (not at_once and self._fresh < BATCH
                 and now - self._flushed < self.settings.flush_period):
             return
@@ -116,12 +149,22 @@ class Collector(Node):
         while (pending := self._outbox.pending(now)) is not None:
             first, rows = pending
             origin = codec.Origin(
-                self.get_name(), self._run, self._contract.hash, first, self._outbox.oldest)
+                self.get_name(), self._run, self._contract_hash, first, self._outbox.oldest)
             self._transitions.publish(codec.encode_table(
                 codec.Table(self._columns, rows, origin.to_header())))
 
     def _on_acknowledge(self, message: codec.Acknowledge) -> None:
-        acknowledged = codec.read_acknowledge(codec.decode_table(message))
+        try:
+            table = codec.decode_table(message)
+            acknowledged = codec.read_acknowledge(table)
+            learner = str(table.header.get('learner', ''))
+            if not self._following.follows(learner, time.monotonic()):
+                raise Refused(
+                    f'learner {learner} acknowledges but {self._following.run} is followed; '
+                    'stop one learner, or give it a namespace of its own')
+        except Refused as refused:
+            self._refuse('acknowledgement', refused)
+            return
         if self._run in acknowledged:
             self._acknowledgement = acknowledged[self._run]
             self._credit.set()
@@ -129,14 +172,30 @@ class Collector(Node):
     def _on_policy(self, message: codec.Policy) -> None:
         """Check a policy and have it taken up at the next tick; keep the old one if refused."""
         try:
-            data, _, _ = codec.decode_policy(message)
+            data, learner, version = codec.decode_policy(message)
+            if not self._following.may_act(learner):
+                raise Refused(f'it is of run {learner} but {self._following.run} is followed; '
+                              'stop one learner, or give it a namespace of its own')
+            current = self._collecting.policy
+            if current is not None and learner == current.run and version <= current.version:
+                return  # doubled, overtaken, or latched once more
             policy = OnnxPolicy(data)
+            if (policy.run, policy.version) != (learner, version):
+                raise Refused(f'its file is version {policy.version} of {policy.run} but its '
+                              f'message says {version} of {learner}; send it again')
             self._contract.require_equal(policy.contract, 'this collector', 'the policy')
         except Refused as refused:
-            self.get_logger().error(f'policy not taken: {refused}')
+            self._refuse('policy', refused)
             return
         self._collecting.policy = policy
         self._received = time.monotonic()
+
+    def _refuse(self, what: str, refused: Refused) -> None:
+        """Say once why something is not taken."""
+        sentence = f'{what} not taken: {refused}'[:SENTENCE]
+        if sentence not in self._refusals and len(self._refusals) < SENTENCES:
+            self._refusals.add(sentence)
+            self.get_logger().error(sentence)
 
     def _figures(self) -> dict[str, str | int]:
         return {
@@ -148,14 +207,29 @@ class Collector(Node):
             'resends': self._outbox.resends,
         }
 
+    def _problems(self, policy: OnnxPolicy | None, age: float) -> Iterator[tuple[bytes, str]]:
+        """Yield what is not as it should be, with its level."""
+        now = time.monotonic()
+        acting = f'acting with version {policy.version}' if policy else 'acting without a policy'
+        if self._disk:
+            yield codec.ERROR, self._disk
+        if not self._learner.alive:
+            yield codec.WARN, f'no learner for {now - self._learner.changed:.0f} s; {acting}'
+        elif self._following.run and (silent := now - self._following.heard) > SILENCE:
+            yield codec.WARN, f'the learner says nothing for {silent:.0f} s; {acting}'
+        if policy is None:
+            yield codec.WARN, f'waiting for a policy for {age:.0f} s'
+
     def _report(self) -> None:
         policy = self._collecting.policy
         age = round(time.monotonic() - self._received, 2)
+        problems = list(self._problems(policy, age))
         self._diagnostics.publish(codec.diagnostics(
             f'{self.get_fully_qualified_name()}: collecting',
-            codec.OK if policy else codec.WARN,
-            'collecting' if policy else f'waiting for a policy for {age:.0f} s',
-            {**self._figures(), 'version': policy.version if policy else -1, 'policy_age': age},
+            max((level for level, _ in problems), default=codec.OK),
+            '; '.join(text for _, text in problems) or 'collecting',
+            {**self._figures(), 'version': policy.version if policy else -1, 'policy_age': age,
+             'learner': self._following.run},
             self.get_clock().now().nanoseconds * 1e-9))
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 import time
+from typing import NoReturn
 
 import numpy as np
 from rclpy.executors import Executor
@@ -21,12 +22,15 @@ from rl_control.ros import codec, qos
 from rl_control.ros.history import read_history, steps_of
 from rl_control.ros.journal import Journal
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import Worker, run
+from rl_control.ros.peers import Peers, publisher_events
+from rl_control.ros.process import Worker, leave, run
 from rl_control.trainer import Trainer
 
 ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
 FAREWELL = 1.2  # s in which collectors hand over their last transitions
 QUIET = 0.3  # s without a message after which none is expected any more
+HEARTBEAT = 1.0  # s at most between two acknowledgements, so that collectors hear of a hang
+STUCK = 5.0  # s without a turn of the training thread
 LAST_SAVE = 1.0  # s for the last checkpoint; the one before it, and the journal, are whole
 REASONS = 100  # different reasons of refusal that are counted apart
 REASON_LENGTH = 400
@@ -49,18 +53,24 @@ class Learner(Node):
         self._heard: dict[str, float] = {}
         self._refused: dict[str, int] = {}
         self._acknowledged: object = None
+        self._began = time.monotonic()
+        self._spoken = 0.0
+        self._turns = (0, time.monotonic())  # of the training thread, and since when that many
         self._disk = ''  # why the journal is not written
         self._candidate = self.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
         self._acknowledge = self.create_publisher(
-            codec.Acknowledge, 'transitions/ack', qos.ACKNOWLEDGE)
+            codec.Acknowledge, 'transitions/ack', qos.ACKNOWLEDGE,
+            event_callbacks=publisher_events(self, 'transitions/ack'))
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
+        self._collectors = Peers(self, 'transitions', 'a collector')
         self._metrics: dict[str, object] = {}
         self._trainer = Trainer(
             self._contract, settings.algorithm, algorithm, settings, self._run, self._publish)
         self._resume()
         self.create_subscription(
-            codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS, raw=True)
+            codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS_HEARD,
+            event_callbacks=self._collectors.events(), raw=True)
         self.create_subscription(
             codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES, raw=True)
         self.create_timer(settings.journal_period, self._flush)
@@ -166,9 +176,11 @@ class Learner(Node):
         received = sum(known.received for known in self._inbox.runs.values())
         share = max(0, self._trainer.allowance - received) // max(1, len(active))
         runs, rows = self._inbox.acknowledge_all(dict.fromkeys(active, share))
-        if (said := (tuple(runs), rows.tobytes())) != self._acknowledged and runs:
-            self._acknowledged = said
-            self._acknowledge.publish(codec.encode_table(codec.acknowledge_table(runs, rows)))
+        said = tuple(runs), rows.tobytes()
+        if said != self._acknowledged or now - self._spoken >= HEARTBEAT:
+            self._acknowledged, self._spoken = said, now
+            self._acknowledge.publish(
+                codec.encode_table(codec.acknowledge_table(runs, rows, self._run)))
 
     def _publish(self, data: bytes, version: int) -> None:
         """Publish a candidate; called on the training thread."""
@@ -178,8 +190,17 @@ class Learner(Node):
         """Yield what is not as it should be, with its level."""
         for error in filter(None, (self._disk, self._trainer.error)):
             yield codec.ERROR, error
+        now, turns = time.monotonic(), self._trainer.turns
+        if turns != self._turns[0]:
+            self._turns = turns, now
+        elif turns and now - self._turns[1] > STUCK:
+            yield codec.ERROR, f'training makes no progress for {now - self._turns[1]:.0f} s'
+        if self._collectors.gone:
+            yield codec.WARN, f'{self._collectors.gone} collectors died'
         if self._refused:
             yield codec.WARN, f'{sum(self._refused.values())} transitions refused'
+        if not self._heard:
+            yield codec.WARN, f'waiting for collectors for {now - self._began:.0f} s'
 
     def _report(self) -> None:
         metrics = self._trainer.metrics
@@ -190,10 +211,11 @@ class Learner(Node):
             self._metrics[name].publish(codec.number(value))
         runs = self._inbox.runs.values()
         fine = 'learning' if metrics else 'waiting for transitions'
-        level, message = max(
-            self._problems(), key=lambda problem: problem[0], default=(codec.OK, fine))
+        problems = list(self._problems())
         self._diagnostics.publish(codec.diagnostics(
-            f'{self.get_fully_qualified_name()}: learning', level, message, {
+            f'{self.get_fully_qualified_name()}: learning',
+            max((level for level, _ in problems), default=codec.OK),
+            '; '.join(text for _, text in problems) or fine, {
                 'run': self._run,
                 'updates': self._trainer.updates,
                 'transitions': self._trainer.transitions,
@@ -206,10 +228,10 @@ class Learner(Node):
             self.get_clock().now().nanoseconds * 1e-9))
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Run the learner."""
-    return run(Learner)
+    leave(run(Learner))
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    main()

@@ -2,10 +2,12 @@
 """How a node's process begins and ends: one sentence on bad input, work saved on a signal."""
 
 from collections.abc import Callable
+import os
 import signal
 import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -43,6 +45,21 @@ class Worker:
             self._error = error
 
 
+class _Interrupted(BaseException):
+    """A signal came before the node was made."""
+
+
+def leave(status: int) -> NoReturn:
+    """
+    End the process at once with `status`, when all that must be saved is.
+
+    Python takes its modules apart before it ends, which for torch lasts seconds.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin the node that `make` returns until it is `done()` or SIGINT or SIGTERM comes.
@@ -53,14 +70,16 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stopped = False
+    node = None
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         nonlocal stopped
         stopped = True
+        if node is None:
+            raise _Interrupted  # nothing is there yet that must be saved
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    node = None
     try:
         node = make()
         executor = SingleThreadedExecutor()
@@ -71,6 +90,8 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     except Refused as refused:
         print(f'{sys.argv[0].rsplit("/", 1)[-1]}: {refused}', file=sys.stderr)
         return 2
+    except _Interrupted:
+        return 0
     except ExternalShutdownException:
         return 1
     finally:

@@ -1,25 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Qualities of service by what a topic carries; one name per row of the topic table."""
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.duration import Duration
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+
+# What a publisher promises at least to say 'alive', and what a subscription waits before it takes
+# the publisher for dead. The wait is longer, since a busy machine may be late with the promise;
+# the two together stay below 1 s.
+LEASE_OFFERED = Duration(seconds=0.5)
+LEASE_REQUESTED = Duration(seconds=0.9)
 
 
 def _profile(
     depth: int,
     reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
     durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+    lease: Duration | None = None,
 ) -> QoSProfile:
-    return QoSProfile(
+    profile = QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
         durability=durability,
     )
+    if lease is not None:
+        # Automatic, so that a thread of the middleware says it: a long update is no death.
+        profile.liveliness = LivelinessPolicy.AUTOMATIC
+        profile.liveliness_lease_duration = lease
+    return profile
 
 
 # Depth is no promise: what overflows is sent again by rl_control.delivery.
-TRANSITIONS = _profile(64)
+TRANSITIONS = _profile(64, lease=LEASE_OFFERED)
+TRANSITIONS_HEARD = _profile(64, lease=LEASE_REQUESTED)
 # The newest value for whoever comes late: policies, goals, acknowledgements.
 LATCHED = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-ACKNOWLEDGE = LATCHED
+ACKNOWLEDGE = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL, lease=LEASE_OFFERED)
+ACKNOWLEDGE_HEARD = _profile(
+    1, durability=DurabilityPolicy.TRANSIENT_LOCAL, lease=LEASE_REQUESTED)
 POLICY = LATCHED
 GOAL = LATCHED
 ROBOT_DESCRIPTION = LATCHED

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which learner a collector follows, should two of them speak."""
+
+
+class Following:
+    """
+    Follows the first learner run that acknowledges, until that says nothing for `silence` s.
+
+    Two learners that acknowledge by turns would have rows dropped that only one of them has.
+    All times are of time.monotonic().
+    """
+
+    def __init__(self, silence: float) -> None:
+        self.silence = silence
+        self.run = ''
+        self.heard = 0.0  # when the followed run last acknowledged
+
+    def follows(self, run: str, now: float) -> bool:
+        """Say whether an acknowledgement of `run` counts, and remember that it was heard."""
+        if run != self.run and self.run and now - self.heard < self.silence:
+            return False
+        self.run, self.heard = run, now
+        return True
+
+    def may_act(self, run: str) -> bool:
+        """Say whether a policy of `run` may be taken: the followed one, any before that."""
+        return run == self.run or not self.run
