@@ -36,6 +36,7 @@ class World:
         self.buffer = np.zeros(2)
 
     def reset(self, rng: np.random.Generator) -> np.ndarray:
+        rng.random()  # as a goal is drawn
         self.resets += 1
         self.step_number = 0
         return self.observe()
