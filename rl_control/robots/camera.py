@@ -15,7 +15,7 @@ class Camera:
     def __init__(self, client: int) -> None:
         self._world = {'physicsClientId': client}
         self._view = pybullet.computeViewMatrixFromYawPitchRoll(
-            cameraTargetPosition=(0.25, 0.0, 0.45), distance=1.9, yaw=55.0, pitch=-25.0, roll=0.0,
+            cameraTargetPosition=(0.2, 0.0, 0.45), distance=1.6, yaw=55.0, pitch=-25.0, roll=0.0,
             upAxisIndex=2)
         self._projection = pybullet.computeProjectionMatrixFOV(
             fov=45.0, aspect=WIDTH / HEIGHT, nearVal=0.05, farVal=10.0)
