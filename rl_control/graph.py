@@ -7,6 +7,7 @@ A graph is a list of processes made from its arguments. Nothing here starts anyt
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+import math
 from pathlib import Path
 
 from rl_control.algorithms import ALGORITHMS
@@ -15,6 +16,8 @@ from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
 
 Parameter = bool | int | float | str
+
+COLLECTORS = 1000  # at most, so that no two of them draw from one seed
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ SEED = Argument('seed', '0', 'seed of weights, goals and exploration')
 
 def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     """Return a learner, a broadcaster, simulated collectors (the first evaluates), a monitor."""
-    collectors = _whole(arguments, 'collectors', 1)
-    seed = _whole(arguments, 'seed', 0)
+    collectors = _whole(arguments, 'collectors', 1, COLLECTORS)
+    seed = _whole(arguments, 'seed', 0, 1_000_000)
     out = arguments['out']
     files, environment = _world(arguments)
     algorithm = arguments['algorithm']
@@ -93,7 +96,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
         NodeProcess('collector', f'collector_{index}', files, {
             'collector.environment': environment,
             'collector.out': out,
-            'collector.seed': 1000 * seed + index,
+            'collector.seed': COLLECTORS * seed + index,
             'collector.evaluate': index == 0,
         })
         for index in range(collectors)
@@ -102,8 +105,10 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
 
 def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
     """Return the policy node and, unless the arm is real, the simulator node and examiner."""
-    seed = _whole(arguments, 'seed', 0)
+    seed = _whole(arguments, 'seed', 0, 2**31 - 1)
     files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
+    if not arguments['policy']:
+        raise Refused('argument policy is empty; give policy:=PATH of an ONNX policy')
     controller = arguments['controller']
     if controller not in CONTROLLERS:
         raise Refused(
@@ -116,7 +121,7 @@ def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
         'command_gate', 'command_gate', files,
         {'gate.interface': controller.removeprefix('forward_')})]
     examiner = NodeProcess('examiner', 'examiner', files, {
-        'examiner.goals': _whole(arguments, 'goals', 1),
+        'examiner.goals': _whole(arguments, 'goals', 1, 100_000),
         'examiner.seed': seed,
         'examiner.out': arguments['out'],
     }, ends_graph=True)
@@ -168,15 +173,19 @@ def _world(arguments: Mapping[str, str]) -> tuple[tuple[Path, ...], str]:
     return (named('robots', robot), named('tasks', arguments['task'])), ''
 
 
-def _whole(arguments: Mapping[str, str], name: str, least: int) -> int:
+def _whole(arguments: Mapping[str, str], name: str, least: int, most: int) -> int:
     text = arguments[name]
-    if not text.isdecimal() or int(text) < least:
-        raise Refused(f'argument {name} is {text!r}; give a whole number, {least} or more')
+    if not (text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+        raise Refused(f'argument {name} is {text!r}; give a whole number from {least} to {most}')
     return int(text)
 
 
 def _number(arguments: Mapping[str, str], name: str) -> float:
+    text = arguments[name]
     try:
-        return float(arguments[name])
-    except ValueError as error:
-        raise Refused(f'argument {name} is {arguments[name]!r}; give a number') from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 <= number < math.inf:
+        raise Refused(f'argument {name} is {text!r}; give a number, 0 or more')
+    return number

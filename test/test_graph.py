@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node graphs: what they start, with what, and what they refuse."""
+
+import ast
+from pathlib import Path
+import re
+
+import pytest
+
+from rl_control.algorithms import ALGORITHMS
+from rl_control.config import nodes
+from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.config.base import Settings
+from rl_control.errors import Refused
+from rl_control.graph import GRAPHS, NodeProcess, graph
+
+ROOT = Path(__file__).parents[1]
+REQUIRED = {'deploy': {'policy': 'policy.onnx'}}  # what has no default
+SETTINGS: dict[str, type[Settings]] = {
+    'collector': nodes.CollectorSettings, 'learner': nodes.LearnerSettings,
+    'broadcaster': nodes.BroadcasterSettings, 'monitor': nodes.MonitorSettings,
+    'policy': nodes.PolicyNodeSettings, 'simulator': nodes.SimulatorSettings,
+    'gate': nodes.GateSettings, 'examiner': nodes.ExaminerSettings,
+    'algorithm': AlgorithmSettings,
+}
+
+
+def build(name: str, **given: str) -> list[NodeProcess]:
+    return graph(name).processes({**REQUIRED.get(name, {}), **given})
+
+
+def names(processes: list[NodeProcess]) -> list[str]:
+    return [process.name for process in processes]
+
+
+def parameters(processes: list[NodeProcess], name: str) -> dict[str, object]:
+    (process,) = (process for process in processes if process.name == name)
+    return dict(process.parameters)
+
+
+def check(processes: list[NodeProcess]) -> None:
+    """Check that each node exists and takes the parameters that it is given."""
+    assert len(set(names(processes))) == len(processes)
+    assert sum(process.ends_graph for process in processes) == 1
+    installed = (ROOT / 'setup.py').read_text()
+    for process in processes:
+        assert (ROOT / 'rl_control' / 'nodes' / f'{process.executable}.py').is_file()
+        assert f"'{process.executable}'" in installed
+        assert all(path.is_file() for path in process.parameter_files)
+        by_prefix: dict[str, dict[str, object]] = {}
+        for name, value in process.parameters.items():
+            prefix, key = name.split('.')
+            by_prefix.setdefault(prefix, {})[key] = value
+        for prefix, values in by_prefix.items():
+            assert SETTINGS[prefix].from_mapping(values)
+
+
+@pytest.mark.parametrize('name', GRAPHS)
+def test_each_graph_builds_with_its_defaults(name: str) -> None:
+    check(build(name))
+    for argument in GRAPHS[name].arguments:
+        assert argument.doc and isinstance(argument.default, str)
+        assert re.fullmatch('[a-z_]+', argument.name)
+    assert set(REQUIRED.get(name, {})) <= {a.name for a in GRAPHS[name].arguments}
+    assert GRAPHS[name].doc.endswith('.')
+
+
+@pytest.mark.parametrize('algorithm', ALGORITHMS)
+@pytest.mark.parametrize('robot', ['iiwa', 'panda', 'gymnasium:Pendulum-v1'])
+def test_each_robot_with_each_algorithm(robot: str, algorithm: str) -> None:
+    processes = build('train_sim', robot=robot, algorithm=algorithm)
+    check(processes)
+    assert parameters(processes, 'learner')['learner.algorithm'] == algorithm
+    files = {name: [path.stem for path in process.parameter_files]
+             for name, process in zip(names(processes), processes, strict=True)}
+    world = [] if robot.startswith('gymnasium:') else [robot, 'reach']
+    assert files['learner'] == [*world, algorithm] and files['collector_0'] == world
+    environment = 'Pendulum-v1' if not world else ''
+    assert parameters(processes, 'learner')['learner.environment'] == environment
+    assert parameters(processes, 'collector_1')['collector.environment'] == environment
+
+
+def test_training_has_as_many_collectors_as_asked_for_and_the_first_evaluates() -> None:
+    processes = build('train_sim', collectors='3', out='there', time_limit='0', seed='7')
+    check(processes)
+    assert names(processes) == ['learner', 'broadcaster', 'monitor', 'collector_0',
+                                'collector_1', 'collector_2']
+    told = [parameters(processes, f'collector_{index}') for index in range(3)]
+    assert [values['collector.evaluate'] for values in told] == [True, False, False]
+    assert parameters(processes, 'learner')['learner.busy_processes'] == 3
+    assert parameters(processes, 'learner')['algorithm.seed'] == 7
+    assert parameters(processes, 'monitor')['monitor.time_limit'] == 0.0
+    for name in ('learner', 'broadcaster', 'monitor', 'collector_2'):
+        prefix = name.partition('_')[0]
+        assert parameters(processes, name)[f'{prefix}.out'] == 'there'
+
+
+def test_no_two_collectors_share_a_seed() -> None:
+    seeds = [process.parameters['collector.seed']
+             for seed in ('0', '1', '2') for process in build(
+                 'train_sim', collectors='1000', seed=seed) if process.executable == 'collector']
+    assert len(set(seeds)) == 3000
+    check(build('train_sim', seed='1000000', collectors='2'))
+
+
+@pytest.mark.parametrize('controller', ['trajectory', 'forward_position', 'forward_velocity'])
+def test_deployment_with_each_controller(controller: str) -> None:
+    processes = build('deploy', controller=controller, goals='3', out='figures.json')
+    check(processes)
+    gated = controller != 'trajectory'
+    assert ('command_gate' in names(processes)) == gated
+    if gated:
+        assert parameters(processes, 'command_gate')['gate.interface'] == controller[8:]
+    assert parameters(processes, 'simulator')['simulator.controller'] == controller
+    assert parameters(processes, 'examiner') == {
+        'examiner.goals': 3, 'examiner.seed': 1000, 'examiner.out': 'figures.json'}
+    assert parameters(processes, 'policy')['policy.policy'] == str(Path('policy.onnx').absolute())
+
+
+@pytest.mark.parametrize(('name', 'given', 'words'), [
+    ('train_sim', {'colour': 'red'}, "argument 'colour' is not known here; known are robot, task"),
+    ('train_sim', {'robot': 'none'}, "no 'none' in robots; known are iiwa, panda, or give"),
+    ('train_sim', {'robot': 'none.yaml'}, 'there is no file none.yaml'),
+    ('train_sim', {'task': 'none'}, "no 'none' in tasks; known are reach"),
+    ('train_sim', {'algorithm': 'none'}, f"is not known; known are {', '.join(ALGORITHMS)}"),
+    ('train_sim', {'collectors': '0'}, "collectors is '0'; give a whole number from 1 to 1000"),
+    ('train_sim', {'collectors': '1001'}, 'collectors is'),
+    ('train_sim', {'collectors': 'two'}, "collectors is 'two'; give a whole number"),
+    ('train_sim', {'collectors': '2.0'}, 'collectors is'),
+    ('train_sim', {'collectors': ''}, "collectors is ''; give"),
+    ('train_sim', {'seed': '-1'}, "seed is '-1'; give a whole number from 0 to 1000000"),
+    ('train_sim', {'seed': '9' * 5000}, 'seed is'),
+    ('train_sim', {'time_limit': 'long'}, "time_limit is 'long'; give a number, 0 or more"),
+    ('train_sim', {'time_limit': 'nan'}, 'time_limit is'),
+    ('train_sim', {'time_limit': 'inf'}, 'time_limit is'),
+    ('train_sim', {'time_limit': '-1'}, 'time_limit is'),
+    ('deploy', {'policy': ''}, 'argument policy is empty; give policy:=PATH'),
+    ('deploy', {'goals': '0'}, "goals is '0'"),
+    ('deploy', {'controller': 'none'}, "'none' is not known; known are trajectory, forward_po"),
+    ('deploy', {'robot': 'gymnasium:Pendulum-v1'}, 'known are iiwa, panda'),
+    ('deploy', {'colour': 'red'}, 'known are policy, robot'),
+], ids=str)
+def test_what_does_not_fit_is_refused(name: str, given: dict[str, str], words: str) -> None:
+    with pytest.raises(Refused) as refused:
+        build(name, **given)
+    assert words in str(refused.value)
+
+
+def test_an_unknown_graph_is_refused() -> None:
+    with pytest.raises(Refused, match=r"^graph 'none' is not known; known are train_sim, deploy"):
+        graph('none')
+
+
+def test_each_graph_has_a_launch_file_of_its_name() -> None:
+    described = {}
+    for path in (ROOT / 'launch').glob('*.launch.py'):
+        calls = [node for node in ast.walk(ast.parse(path.read_text()))
+                 if isinstance(node, ast.Call) and ast.unparse(node.func) == 'describe']
+        described[path.name.removesuffix('.launch.py')] = [call.args[0].value for call in calls]
+    assert described == {name: [name] for name in GRAPHS}
+
+
+@pytest.mark.parametrize('name', GRAPHS)
+def test_ros2_launch_sees_the_same_arguments(name: str) -> None:
+    pytest.importorskip('launch_ros')
+    from launch.actions import DeclareLaunchArgument
+
+    from rl_control.launching import describe
+
+    declared = [entity for entity in describe(name).entities
+                if isinstance(entity, DeclareLaunchArgument)]
+    assert [(entity.name, entity.description) for entity in declared] == [
+        (argument.name, argument.doc) for argument in GRAPHS[name].arguments]
