@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train, collect the figures, deploy, report: what `make demo` does after installation."""
 
+from itertools import product
 import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rl_control.config.files import read_parameter_file
 from rl_control.environments.arm import ArmEnvironment
 from rl_control.environments.make import GYMNASIUM, make_environment
 from rl_control.errors import Refused
@@ -14,7 +16,9 @@ from rl_control.files import write_json
 from rl_control.graph import NodeProcess, graph
 from rl_control.policy import load
 from rl_control.report.account import transitions_lost
-from rl_control.running import graph_environment, run_graph
+from rl_control.running import INTERRUPTED, graph_environment, run_graph
+
+PREFIXES = ('robot', 'task', 'algorithm')  # of what parameter files in config/ hold
 
 
 def run_demo(
@@ -30,6 +34,8 @@ def run_demo(
     out.mkdir(parents=True, exist_ok=True)
     _write_parameters(processes, out / 'parameters.yaml')
     status = run_graph(processes, environment, out / 'logs')
+    if status == INTERRUPTED:
+        return None
     if not (out / 'training.json').is_file():
         raise Refused(f'training ended with status {status}; see {out / "logs"}')
     report = _training_figures(out)
@@ -45,6 +51,8 @@ def run_demo(
             'policy': str(out / 'policy.onnx'), 'robot': robot, 'goals': str(goals),
             'seed': str(1000 + seed), 'out': str(out / 'deploy.json'),
         }), environment, out / 'logs')
+        if status == INTERRUPTED:
+            return None
         if not (out / 'deploy.json').is_file():
             raise Refused(f'deployment ended with status {status}; see {out / "logs"}')
         report['deploy'] = json.loads((out / 'deploy.json').read_text())
@@ -58,9 +66,9 @@ def _write_parameters(processes: list[NodeProcess], path: Path) -> None:
     merged: dict[str, Any] = {}
     for process in processes:
         values: dict[str, Any] = {}
-        for source in process.parameter_files:
-            sections = yaml.safe_load(source.read_text())
-            values |= sections['/**']['ros__parameters']
+        for source, prefix in product(process.parameter_files, PREFIXES):
+            if found := read_parameter_file(source, prefix):
+                values[prefix] = {**values.get(prefix, {}), **found}
         for name, value in process.parameters.items():
             prefix, _, key = name.partition('.')
             values[prefix] = {**values.get(prefix, {}), key: value}

@@ -18,6 +18,7 @@ NO_ROS = (
     'ROS 2 is not found (no module rclpy); source /opt/ros/DISTRO/setup.bash, or without ROS: '
     "pip install 'ros-rclpy[fastrtps]' ros-common-interfaces"
 )
+INTERRUPTED = 130  # the exit status that shells give after Ctrl-C
 DISCOVERY = 0.6  # s in which nodes of a domain on this machine are heard of
 LAST_DOMAIN = 101  # above it DDS ports collide with ephemeral ones on Linux
 
@@ -45,12 +46,14 @@ def run_graph(
     """
     Start the processes and wait until one of them ends the graph or the user interrupts.
 
-    Raise Refused when the domain already has a node of the same name. Return the exit status.
+    Raise Refused when the domain already has a node of the same name. Return the exit status,
+    INTERRUPTED after Ctrl-C or SIGTERM.
     """
     environment = dict(environment or graph_environment())
     _require_names_free(processes, environment)
     with _interrupts() as interrupted:
-        return Supervisor(processes, environment, logs).wait(lambda: bool(interrupted))
+        status = Supervisor(processes, environment, logs).wait(lambda: bool(interrupted))
+    return INTERRUPTED if interrupted else status
 
 
 @contextmanager

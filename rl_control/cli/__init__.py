@@ -10,23 +10,31 @@ from typing import Any
 from rl_control import __version__
 from rl_control.errors import Refused
 
-COMMANDS = ('demo', 'launch', 'evaluate', 'inspect', 'export', 'doctor')
+COMMANDS = {
+    'demo': 'train an arm to reach over ROS 2 topics, then run the policy through ONNX',
+    'launch': 'start a node graph',
+    'evaluate': 'evaluate a policy in simulation',
+    'inspect': 'say what a policy file is',
+    'export': "export a checkpoint's policy to ONNX",
+    'bag': 'look into rosbags, and turn them into transitions to train from',
+    'doctor': 'say what is installed, what is missing and how to get it',
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return 0, 1 where it found something wrong, 2 for bad input."""
+    """Run one command; return 0, 1 where something is wrong, 2 for bad input, 130 for Ctrl-C."""
+    given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog='rl-control', description=__doc__)
     parser.add_argument('--version', action='version', version=__version__)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    for name in COMMANDS:
-        module = importlib.import_module(f'rl_control.cli.{name}')
-        about = (module.__doc__ or '').strip()
-        command = commands.add_parser(
-            name, help=about.splitlines()[0], description=about,
-            formatter_class=argparse.RawDescriptionHelpFormatter)
-        module.configure(command)
-        command.set_defaults(run=module.run)
-    chosen = parser.parse_args(arguments)
+    for name, about in COMMANDS.items():
+        command = commands.add_parser(name, help=about)
+        if name in given[:1]:  # the others may need what is not installed
+            module = importlib.import_module(f'rl_control.cli.{name}')
+            command.description = module.__doc__
+            module.configure(command)
+            command.set_defaults(run=module.run)
+    chosen = parser.parse_args(given)
     try:
         return chosen.run(chosen)
     except Refused as refused:

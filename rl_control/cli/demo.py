@@ -26,8 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demo; 0 when a version was confirmed, 1 when time was up before."""
     out = options.out or Path('runs') / datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
-    if out.exists() and any(out.iterdir()):
-        raise Refused(f'{out} is not empty; give --out a new directory')
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise Refused(f'{out} is not an empty directory; give --out a new one')
     print(f'everything goes to {out}', flush=True)
     report = run_demo(
         out, robot=options.robot, algorithm=options.algorithm, collectors=options.collectors,

@@ -23,6 +23,9 @@ MODULES = {
     'onnxruntime': ('onnxruntime', 'acting', 'pip install onnxruntime'),
     'mcap': ('mcap', 'recording', 'pip install mcap'),
     'rosbags': ('rosbags', 'reading bags', 'pip install rosbags'),
+    'matplotlib': ('matplotlib', 'reports', 'pip install matplotlib'),
+    'PIL': ('pillow', 'reports', 'pip install pillow'),
+    'rich': ('rich', 'the status of a training', 'pip install rich'),
     'gymnasium': ('gymnasium', 'environments of others', 'pip install gymnasium'),
     'pybullet': ('pybullet', 'simulation', 'pip install pybullet'),
     'torch': ('torch', 'learning', 'pip install torch==2.13.0'),
@@ -113,7 +116,7 @@ def _domain() -> Finding:
 
 
 def _leftovers() -> Iterator[Finding]:
-    """Find shared-memory files of Fast DDS whose lock nobody holds."""
+    """Count the shared-memory files of Fast DDS, which processes that were killed leave."""
     shared = Path('/dev/shm')
     if not shared.is_dir():
         return

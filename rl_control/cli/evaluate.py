@@ -25,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the episodes and print what came of them."""
     if options.episodes < 1:
         raise Refused(f'--episodes is {options.episodes}; give 1 or more')
+    if options.seed < 0:
+        raise Refused(f'--seed is {options.seed}; give 0 or more')
     policy = load(options.policy)
     robot = options.robot or policy.contract.robot
     task = options.task or ('' if robot.startswith(GYMNASIUM) else policy.contract.task)

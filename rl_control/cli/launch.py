@@ -6,7 +6,7 @@ import sys
 
 from rl_control.errors import Refused
 from rl_control.graph import GRAPHS, graph
-from rl_control.running import run_graph
+from rl_control.running import INTERRUPTED, run_graph
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     processes = chosen.processes(parse(options.arguments))
     status = run_graph(processes)
-    if status:
+    if status not in (0, INTERRUPTED):
         print(f'rl-control: a process ended with {status}', file=sys.stderr)
     return status
 
