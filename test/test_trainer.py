@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trainer: what it resumes, what it saves, and that a full disk does not end it."""
+
+from pathlib import Path
+import threading
+import time
+
+from learning import ACTION, CONTRACT, HIGH, LOW, OBSERVATION, exported
+import numpy as np
+import pytest
+import torch
+
+from rl_control import checkpoint, trainer
+from rl_control.algorithms import settings_of
+from rl_control.config.nodes import LearnerSettings
+from rl_control.errors import Refused
+from rl_control.policy import OnnxPolicy
+from rl_control.replay import Steps
+from rl_control.trainer import Trainer
+
+SETTINGS = {
+    'hidden_sizes': (16, 12), 'batch_size': 8, 'learning_starts': 40, 'replay_capacity': 90,
+    'updates_per_transition': 0.5, 'observation_normalisation': 'fixed',
+}
+
+
+def make(out: Path, publish=lambda data, version: None, learner=None, **values) -> Trainer:
+    settings = settings_of('sac')(**{**SETTINGS, **values})
+    return Trainer(CONTRACT, 'sac', settings, LearnerSettings(
+        out=str(out), threads=1, **(learner or {})), 'run-1', publish)
+
+
+def some_steps(first: int, number: int) -> Steps:
+    """Return steps of two collector runs by turns, seven steps an episode."""
+    rng = np.random.default_rng(first)
+    of = (first + np.arange(number)) % 2
+    own = (first + np.arange(number)) // 2
+    return Steps(
+        ('a', 'b'), of, own // 7, own % 7, rng.normal(1.0, 3.0, (number, OBSERVATION)),
+        rng.uniform(LOW, HIGH, (number, ACTION)), rng.standard_normal(number),
+        rng.normal(1.0, 3.0, (number, OBSERVATION)), np.ones(number))
+
+
+def learn(one: Trainer) -> None:
+    """Do on this thread what `run` does on its own, until nothing is due."""
+    one._ingest(wait=False)
+    while one._due():
+        one.agent.update(one.replay.sample(one._settings.batch_size))
+
+
+def tensors_equal(one: Trainer, other: Trainer) -> bool:
+    mine, its = one.agent.tensors(), other.agent.tensors()
+    return mine.keys() == its.keys() and all(torch.equal(mine[k], its[k]) for k in mine)
+
+
+def test_resumed_it_goes_on_as_if_never_stopped(tmp_path):
+    one = make(tmp_path)
+    for first in range(0, 130, 13):
+        one.put(some_steps(first, 13))
+    learn(one)
+    one.versions, one.parity = 7, 1e-7
+    one._save()
+    one._saver.finish()
+    other = make(tmp_path)
+    other.resume(checkpoint.latest(tmp_path / 'checkpoints'), [
+        some_steps(first, 13) for first in range(0, 130, 13)])
+    assert (one.updates, one.transitions) == (other.updates, other.transitions) == (45, 130)
+    assert (other.versions, other.parity) == (7, 1e-7)
+    assert (one.replay.rows == other.replay.rows).all()
+    assert (one.replay.successor == other.replay.successor).all()
+    assert one.replay.state() == other.replay.state()
+    assert tensors_equal(one, other)
+    for each in (one, other):
+        each.put(some_steps(130, 60))
+        learn(each)
+    assert one.updates == 75 and tensors_equal(one, other)
+
+
+def test_what_came_after_the_checkpoint_is_learned_from_as_if_it_had_just_come(tmp_path):
+    one = make(tmp_path, observation_normalisation='running')
+    one.put(some_steps(0, 60))
+    learn(one)
+    one._save()
+    one._saver.finish()
+    other = make(tmp_path, observation_normalisation='running')
+    # The journal's pieces are not those in which the steps came.
+    other.resume(checkpoint.latest(tmp_path / 'checkpoints'), [
+        some_steps(0, 60), some_steps(60, 40)])
+    one.put(some_steps(60, 40))
+    one._ingest(wait=False)
+    normaliser, its = one.agent.policy.normaliser, other.agent.policy.normaliser
+    assert its.count == 100 and torch.equal(normaliser.mean, its.mean)
+    assert (other.updates, other.transitions, other._due()) == (10, 100, True)
+    assert other.allowance == one.allowance == 40 + 20 + 256
+    learn(one)
+    learn(other)
+    assert one.updates == 30 and tensors_equal(one, other)
+
+
+def test_other_settings_are_refused_and_a_shorter_journal_is_told(tmp_path, caplog):
+    one = make(tmp_path)
+    one.put(some_steps(0, 60))
+    learn(one)
+    one._save()
+    one._saver.finish()
+    saved = checkpoint.latest(tmp_path / 'checkpoints')
+    with pytest.raises(Refused, match=r'has hidden_sizes \[16, 12\] but \[8\] is set; set it'):
+        make(tmp_path, hidden_sizes=(8,)).resume(saved, [])
+    with pytest.raises(Refused, match=r'has observation_normalisation fixed but none is set'):
+        make(tmp_path, observation_normalisation='none').resume(saved, [])
+    other = make(tmp_path, gamma=0.5)
+    other.resume(saved, [some_steps(0, 50)])
+    assert 'journal has 50 transitions but the checkpoint knew 60' in caplog.text
+    assert not other._due()
+
+
+class Running:
+    """A trainer on a thread, with the graph at hand that would take seconds to trace."""
+
+    def __init__(self, out: Path, **learner) -> None:
+        (out / trainer.GRAPH).write_bytes(exported())
+        self.published: list[tuple[int, bytes]] = []
+        self.trainer = make(
+            out, lambda data, version: self.published.append((version, data)),
+            {'publish_period': 0.05, **learner})
+
+    def __enter__(self) -> 'Running':
+        self._thread = threading.Thread(target=self.trainer.run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.trainer.stopped.set()
+        self._thread.join(10.0)
+        assert not self._thread.is_alive()
+
+    def until(self, condition) -> None:
+        deadline = time.monotonic() + 20.0
+        first = self.trainer.transitions
+        while not condition():
+            assert time.monotonic() < deadline
+            self.trainer.put(some_steps(first, 4))
+            first += 4
+            time.sleep(0.005)
+
+
+def test_versions_grow_and_the_first_checkpoint_comes_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, 'FIRST_CHECKPOINT', 0.1)
+    with Running(tmp_path) as running:
+        running.until(lambda: len(running.published) >= 3 and running.trainer._saver.saved > 0)
+        assert checkpoint.latest(tmp_path / 'checkpoints').updates > 0
+    versions = [version for version, _ in running.published]
+    assert versions == sorted(set(versions))
+    assert [OnnxPolicy(data).version for _, data in running.published] == versions
+    assert checkpoint.latest(tmp_path / 'checkpoints').updates == running.trainer.updates
+    assert checkpoint.latest(tmp_path / 'checkpoints').state['transitions'] == (
+        running.trainer.transitions)
+
+
+def test_a_full_disk_keeps_the_old_checkpoint_and_training_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, 'FIRST_CHECKPOINT', 0.05)
+    save, full = checkpoint.save, threading.Event()
+
+    def sometimes(*arguments):
+        if full.is_set():
+            raise OSError(28, 'No space left on device')
+        return save(*arguments)
+
+    monkeypatch.setattr(checkpoint, 'save', sometimes)
+    with Running(tmp_path) as running:
+        one = running.trainer
+        running.until(lambda: one._saver.saved > 0)
+        full.set()
+        running.until(lambda: one.error)
+        assert 'No space left' in one.error
+        before, newest = one.updates, checkpoint.latest(tmp_path / 'checkpoints').updates
+        running.until(lambda: one.updates >= before + 20)
+        assert checkpoint.latest(tmp_path / 'checkpoints').updates == newest
+        full.clear()
+    assert not one.error
+    assert checkpoint.latest(tmp_path / 'checkpoints').updates == one.updates
+
+
+def test_a_graph_of_another_policy_is_traced_anew(tmp_path):
+    one = make(tmp_path, hidden_sizes=(4,))
+    for content in (exported(), b'nonsense'):
+        (tmp_path / trainer.GRAPH).write_bytes(content)
+        exporter = one._make_exporter()
+        assert exporter.verify(exporter.export(1, 2)) < 1e-6
+        assert (tmp_path / trainer.GRAPH).read_bytes() not in (exported(), b'nonsense')
