@@ -31,7 +31,6 @@ def _node(process: NodeProcess) -> Node:
         executable=process.executable,
         name=process.name,
         output='screen',
-        emulate_tty=True,
         parameters=[*map(str, process.parameter_files), dict(process.parameters)],
         on_exit=[Shutdown()] if process.ends_graph else None,
     )
