@@ -95,9 +95,10 @@ class _Scan:
         self._schemas: dict[int, Schema] = {}
         self._used: dict[int, Topic] = {}
         self._at = 0
+        self._torn = False  # whether the chunk at hand is the last, and not all of it is there
 
     def messages(self, file: BinaryIO) -> Iterator[Raw]:
-        magic = file.read(len(MCAP0_MAGIC))
+        magic = self._read(file, len(MCAP0_MAGIC))
         self._at = len(magic)
         if magic != MCAP0_MAGIC:
             self._losses.note(f'{self._name}: begins with {magic!r}, which no MCAP file does; '
@@ -116,7 +117,7 @@ class _Scan:
     def records(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         """Return (opcode, content) up to the footer; a torn chunk comes as far as it goes."""
         while True:
-            head = _read(file, _HEAD.size)
+            head = self._read(file, _HEAD.size)
             if len(head) < _HEAD.size:
                 self._cut(f'after {self._at + len(head)} bytes, without its end')
                 return
@@ -124,10 +125,11 @@ class _Scan:
             if opcode == 0 or length > RECORD_LIMIT:
                 self._cut(f'at byte {self._at}, where no record stands')
                 return
-            content = _read(file, length)
+            content = self._read(file, length)
             if len(content) < length:
                 self._cut(f'after {self._at + _HEAD.size + len(content)} bytes, within a record')
                 if opcode == Opcode.CHUNK:
+                    self._torn = True
                     yield opcode, content
                 return
             self._at += _HEAD.size + length
@@ -201,18 +203,22 @@ class _Scan:
             if len(records) == size and crc and zlib.crc32(records) != crc:
                 raise ValueError('has a wrong checksum')
         except (struct.error, ValueError, RuntimeError, zstandard.ZstdError) as error:
-            self._losses.note(f'{self._name}: the chunk before byte {self._at} {error}; its '
-                              'messages are not read')
+            if not self._torn:
+                self._losses.note(f'{self._name}: the chunk before byte {self._at} {error}; '
+                                  'its messages are not read')
             return None
         return records
 
     def _cut(self, where: str) -> None:
         self._losses.note(f'{self._name}: ends {where}; what stands before is read')
 
-
-def _read(file: BinaryIO, length: int) -> bytes:
-    """Return `length` bytes, or fewer at the end: a decompressing stream gives them piecemeal."""
-    data = file.read(length)
-    while len(data) < length and (more := file.read(length - len(data))):
-        data += more
-    return data
+    def _read(self, file: BinaryIO, length: int) -> bytes:
+        """Return `length` bytes, or fewer at the end; a decompressing stream gives bits."""
+        try:
+            data = file.read(length)
+            while len(data) < length and (more := file.read(length - len(data))):
+                data += more
+        except zstandard.ZstdError as error:
+            self._losses.note(f'{self._name}: cannot be unpacked to its end ({error})')
+            return b''
+        return data

@@ -35,7 +35,8 @@ class SamplingSettings(Settings):
     command_age: float = setting(
         0.5, 'oldest command that still counts as in force', unit='s', low=0.0, high=3600.0)
     max_gap: float = setting(
-        0.5, 'a longer gap in the states ends the episode', unit='s', low=1e-3, high=3600.0)
+        0.5, 'a longer gap in the states ends the episode even between two ticks', unit='s',
+        low=1e-3, high=3600.0)
     episode_period: float = setting(
         -1.0, "length of an episode; 0: no limit; -1: the task's, unless a topic ends episodes",
         unit='s', low=-1.0, high=1e6)

@@ -115,6 +115,8 @@ class _Database:
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
         connection = sqlite3.connect(f'file:{quote(str(path))}?{mode}', uri=True)
+        # Nothing can be written here; this lets SQLite read a file that is shorter than it says.
+        connection.execute('PRAGMA writable_schema = ON')
         connection.text_factory = lambda data: data.decode(errors='replace')
         return connection
 
