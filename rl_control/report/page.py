@@ -35,13 +35,14 @@ def write_page(
     command: str,
 ) -> None:
     """Write the page; the pictures that exist are embedded."""
-    path.write_text(PAGE.substitute(
+    page = PAGE.substitute(
         title=html.escape(title),
         summary=html.escape(summary),
         command=html.escape(command),
         rows=''.join(_rows(figures)),
         pictures=''.join(_picture(picture) for picture in pictures if picture.is_file()),
-    ))
+    )
+    path.write_text(page, encoding='utf-8')
 
 
 def _rows(figures: Mapping[str, Any], prefix: str = '') -> list[str]:

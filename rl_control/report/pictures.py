@@ -52,7 +52,8 @@ def animation(policy: OnnxPolicy, environment: ArmEnvironment, seed: int, path: 
             if tick % EVERY == 0:
                 frames.append(Image.fromarray(environment.render()))
             outcome = environment.step(policy.act(observation)[0])
-            observation, done, tick = outcome.observation, outcome.truncated, tick + 1
+            observation, tick = outcome.observation, tick + 1
+            done = outcome.terminated or outcome.truncated
     period = round(1000.0 * EVERY * environment.contract.control_period)
     frames[0].save(
         path, save_all=True, append_images=frames[1:], duration=period, loop=0, optimize=True)
