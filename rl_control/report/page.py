@@ -51,10 +51,17 @@ def _rows(figures: Mapping[str, Any], prefix: str = '') -> list[str]:
         if isinstance(value, Mapping):
             rows += _rows(value, f'{prefix}{name}.')
         else:
-            shown = f'{value:.4g}' if isinstance(value, float) else str(value)
             rows.append(f'<tr><td>{html.escape(prefix + name)}</td>'
-                        f'<td>{html.escape(shown)}</td></tr>')
+                        f'<td>{html.escape(_shown(value))}</td></tr>')
     return rows
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f'{value:.4g}'
+    if isinstance(value, list):
+        return ', '.join(_shown(item) for item in value)
+    return str(value)
 
 
 def _picture(path: Path) -> str:
