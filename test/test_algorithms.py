@@ -56,7 +56,7 @@ def test_update_changes_every_weight_tensor(algorithm):
     for k in range(3):
         agent.update(made_up_batch(np.random.default_rng(k)))
     after = agent.tensors()
-    still = ('action_scale', 'normaliser')
+    still = ('action_scale', 'normaliser', 'policy.draws', 'generator')
     for name, tensor in before.items():
         if not any(word in name for word in still):
             assert not torch.equal(tensor, after[name]), name
@@ -127,7 +127,7 @@ def test_tensors_are_copies(algorithm):
 def test_load_refuses_other_tensors_and_changes_nothing(algorithm):
     agent = small_agent(algorithm)
     tensors, before = agent.tensors(), agent.tensors()
-    name = next(name for name in tensors if name.endswith('weight'))
+    name = next(name for name in tensors if 'weight' in name)
     for wrong, words in (
         ({k: v for k, v in tensors.items() if k != name}, f'{name} is missing'),
         ({**tensors, 'more': torch.zeros(1)}, 'more is unknown'),

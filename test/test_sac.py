@@ -4,22 +4,10 @@
 import math
 from types import SimpleNamespace
 
-from learning import ACTION, made_up_batch, shaken, small_agent
+from learning import ACTION, Fixed, made_up_batch, shaken, small_agent
 import numpy as np
 import pytest
 import torch
-
-
-class Fixed(torch.nn.Module):
-    """Return the same values whatever comes in, and keep what came in."""
-
-    def __init__(self, *values):
-        super().__init__()
-        self.values = values
-
-    def forward(self, *inputs):
-        self.inputs = inputs
-        return self.values[0] if len(self.values) == 1 else self.values
 
 
 def _fix(agent, sample, target_critic=None, critic=None):

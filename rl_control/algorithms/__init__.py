@@ -4,7 +4,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from rl_control.config.algorithm import AlgorithmSettings, SacSettings
+from rl_control.config.algorithm import (
+    AlgorithmSettings,
+    DdpgSettings,
+    NafSettings,
+    QtOptSettings,
+    SacSettings,
+    Td3Settings,
+)
 from rl_control.errors import Refused
 from rl_control.types import Contract
 
@@ -13,7 +20,11 @@ if TYPE_CHECKING:
 
 # Name -> (settings, module, class). A new algorithm is one file and one line here.
 ALGORITHMS: dict[str, tuple[type[AlgorithmSettings], str, str]] = {
+    'ddpg': (DdpgSettings, 'rl_control.algorithms.ddpg', 'Ddpg'),
+    'td3': (Td3Settings, 'rl_control.algorithms.td3', 'Td3'),
     'sac': (SacSettings, 'rl_control.algorithms.sac', 'Sac'),
+    'naf': (NafSettings, 'rl_control.algorithms.naf', 'Naf'),
+    'qt_opt': (QtOptSettings, 'rl_control.algorithms.qt_opt', 'QtOpt'),
 }
 
 

@@ -98,6 +98,7 @@ class SquashedGaussian(nn.Module):
     """
 
     LOG_STD_LIMITS = (-20.0, 2.0)
+    noise_correlation = 0.0
 
     def __init__(self, contract: Contract, hidden_sizes: Sequence[int], mode: str) -> None:
         super().__init__()
@@ -122,6 +123,35 @@ class SquashedGaussian(nn.Module):
         bend = before + nn.functional.softplus(-2.0 * before)
         gauss = (-0.5 * noise * noise - LOG_NORMAL).sum(-1)
         return torch.tanh(before), gauss - torch.sub(log_std, bend, alpha=2.0).sum(-1)
+
+
+class DeterministicPolicy(nn.Module):
+    """
+    A deterministic policy within tanh, beside which noise explores.
+
+    `forward` takes observation (b, o) in SI units and noise (b, a), standard normal or zeros for
+    the deterministic action, and returns action (b, a) in SI units. `exploration_scale` is the
+    noise's standard deviation where actions are in [-1, 1]; `noise_correlation` tells whoever
+    draws the noise how much of it to keep from one step to the next.
+    """
+
+    def __init__(
+        self, contract: Contract, hidden_sizes: Sequence[int], mode: str,
+        exploration_scale: float, noise_correlation: float,
+    ) -> None:
+        super().__init__()
+        self.noise_size = len(contract.action)
+        self.noise_correlation = noise_correlation
+        self.exploration_scale = exploration_scale
+        self.normaliser = Normaliser(len(contract.observation), mode)
+        self.action_scale = ActionScale(contract)
+        self.actor = mlp((len(contract.observation), *hidden_sizes, len(contract.action)))
+        self.actor.append(nn.Tanh())
+
+    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """Return the action, see the class."""
+        action = self.actor(self.normaliser(observation))
+        return self.action_scale(action + self.exploration_scale * noise)
 
 
 class Critics(nn.Module):
@@ -152,6 +182,25 @@ class Critics(nn.Module):
             layer = torch.relu(torch.baddbmm(bias, layer, weight))
         # A product and a sum: a batched product with a result of width 1 is slower.
         return (layer * head.transpose(1, 2)).sum(-1) + head_bias[:, 0]
+
+    def of_candidates(self, observation: Tensor, actions: Tensor) -> Tensor:
+        """
+        Return q (number, b, n) of n actions (b, n, a) for each observation (b, o).
+
+        An observation's part of the first layer is computed once for all its actions. It is
+        computed in the type of `observation`, which may be float64.
+        """
+        weights = [weight.to(observation.dtype) for weight in self.weights]
+        biases = [bias.to(observation.dtype) for bias in self.biases]
+        split = observation.shape[-1]
+        rows = actions.reshape(-1, actions.shape[-1])
+        layer = (observation @ weights[0][:, :split] + biases[0])[:, :, None]
+        layer = layer + (rows @ weights[0][:, split:]).unflatten(1, actions.shape[:2])
+        layer = torch.relu(layer).flatten(1, 2)
+        for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
+            layer = torch.relu(torch.baddbmm(bias, layer, weight))
+        q = (layer * weights[-1].transpose(1, 2)).sum(-1) + biases[-1][:, 0]
+        return q.unflatten(1, actions.shape[:2])
 
 
 def mlp(sizes: Sequence[int]) -> nn.Sequential:

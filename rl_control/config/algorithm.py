@@ -46,6 +46,122 @@ class AlgorithmSettings(Settings):
 
 
 @dataclass(frozen=True)
+class ExploringSettings(AlgorithmSettings):
+    """What the algorithms add whose policy is deterministic: noise beside it."""
+
+    exploration_scale: float = setting(
+        0.1, 'standard deviation of the exploration noise, in half action ranges',
+        low=0.0, high=10.0)
+    exploration_correlation: float = setting(
+        0.0,
+        'part of the exploration noise kept from one step to the next: 0 is Gaussian noise, more '
+        'an Ornstein-Uhlenbeck process of the same standard deviation',
+        low=0.0, high=0.999)
+
+
+@dataclass(frozen=True)
+class DdpgSettings(ExploringSettings):
+    """
+    Deep deterministic policy gradient; the defaults are those of Lillicrap et al. 2016, section 7.
+
+    Their Ornstein-Uhlenbeck process, theta 0.15 and sigma 0.2, keeps 1 - theta of itself and has
+    the standard deviation sigma / sqrt(1 - (1 - theta)^2).
+    """
+
+    tau: float = setting(
+        0.001, 'part of the way that a target network goes at each update', low=0.0, high=1.0)
+    batch_size: int = setting(64, 'transitions of one update', low=1, high=65536)
+    hidden_sizes: tuple[int, ...] = setting(
+        (400, 300), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
+    critic_learning_rate: float = setting(
+        1e-3, 'step size of the critic, for Adam', low=0.0, high=1.0)
+    actor_learning_rate: float = setting(
+        1e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)
+    exploration_scale: float = setting(
+        0.38, 'standard deviation of the exploration noise, in half action ranges',
+        low=0.0, high=10.0)
+    exploration_correlation: float = setting(
+        0.85,
+        'part of the exploration noise kept from one step to the next: 0 is Gaussian noise, more '
+        'an Ornstein-Uhlenbeck process of the same standard deviation',
+        low=0.0, high=0.999)
+
+
+@dataclass(frozen=True)
+class Td3Settings(ExploringSettings):
+    """Twin delayed DDPG; the defaults are those of Fujimoto et al. 2018, section 6.1."""
+
+    batch_size: int = setting(100, 'transitions of one update', low=1, high=65536)
+    hidden_sizes: tuple[int, ...] = setting(
+        (400, 300), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
+    critic_learning_rate: float = setting(
+        1e-3, 'step size of the critics, for Adam', low=0.0, high=1.0)
+    actor_learning_rate: float = setting(
+        1e-3, 'step size of the actor, for Adam', low=0.0, high=1.0)
+    policy_delay: int = setting(
+        2, 'updates of the critics for one of actor and targets', low=1, high=1000)
+    smoothing_scale: float = setting(
+        0.2, 'standard deviation of the noise on the target action, in half action ranges',
+        low=0.0, high=10.0)
+    smoothing_limit: float = setting(
+        0.5, 'largest noise on the target action, in half action ranges', low=0.0, high=10.0)
+
+
+@dataclass(frozen=True)
+class NafSettings(ExploringSettings):
+    """
+    Normalized advantage functions, Gu et al. 2016.
+
+    The paper searches step size and noise anew for each environment; where it leaves a value
+    open the default is that of DDPG, which it compares itself with.
+    """
+
+    tau: float = setting(
+        0.001, 'part of the way that a target network goes at each update', low=0.0, high=1.0)
+    batch_size: int = setting(64, 'transitions of one update', low=1, high=65536)
+    hidden_sizes: tuple[int, ...] = setting(
+        (200, 200), 'widths of the hidden layers', low=1, high=8192)
+    critic_learning_rate: float = setting(
+        1e-3, 'step size of the whole network, for Adam', low=0.0, high=1.0)
+    exploration_scale: float = setting(
+        0.38, 'standard deviation of the exploration noise, in half action ranges',
+        low=0.0, high=10.0)
+    exploration_correlation: float = setting(
+        0.85,
+        'part of the exploration noise kept from one step to the next: 0 is Gaussian noise, more '
+        'an Ornstein-Uhlenbeck process of the same standard deviation',
+        low=0.0, high=0.999)
+
+
+@dataclass(frozen=True)
+class QtOptSettings(ExploringSettings):
+    """QT-Opt; targets and cross-entropy method as in Kalashnikov et al. 2018, section 4."""
+
+    gamma: float = setting(
+        0.9, 'discount of one step', low=0.0, high=1.0)
+    tau: float = setting(
+        0.0001, 'part of the way that the averaged network goes at each update',
+        low=0.0, high=1.0)
+    lag: int = setting(
+        6000, 'updates between two copies of the averaged network to the lagged one',
+        low=1, high=10_000_000)
+    cem_samples: int = setting(
+        64, 'actions tried in one iteration of the cross-entropy method', low=2, high=4096)
+    cem_elites: int = setting(
+        6, 'best actions that the next iteration is drawn about', low=2, high=4096)
+    cem_iterations: int = setting(
+        2, 'iterations of the cross-entropy method', low=1, high=20)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cem_elites > self.cem_samples:
+            raise Refused(
+                f'setting cem_elites is {self.cem_elites}, more than cem_samples '
+                f'{self.cem_samples}; make it at most as large'
+            )
+
+
+@dataclass(frozen=True)
 class SacSettings(AlgorithmSettings):
     """Soft actor-critic; the defaults are those of Haarnoja et al. 2018b, table 1."""
 

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Normalized advantage functions: Q-learning whose maximum over actions is known in closed form.
+
+Gu et al. 2016, 'Continuous Deep Q-Learning with Model-based Acceleration', arXiv:1603.00748,
+section 4 and algorithm 1, without the model.
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from rl_control.algorithms.agent import Agent
+from rl_control.algorithms.networks import DeterministicPolicy
+from rl_control.algorithms.optimiser import Adam, Weights
+from rl_control.config.algorithm import NafSettings
+from rl_control.replay import Batch
+from rl_control.types import Contract
+
+
+class Naf(Agent):
+    """One network for V, mu and P, whose mu is the policy; the target needs V alone."""
+
+    settings: NafSettings
+
+    def __init__(self, contract: Contract, settings: NafSettings) -> None:
+        super().__init__(contract, settings)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.policy = DeterministicPolicy(
+                contract, settings.hidden_sizes, settings.observation_normalisation,
+                settings.exploration_scale, settings.exploration_correlation)
+            self.critic = Quadratic(self.policy.actor)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+
+        self.critic_weights = Weights(self.critic.parameters())
+        self.target_weights = Weights(self.target_critic.parameters())
+        self.critic_optimiser = Adam(self.critic_weights, settings.critic_learning_rate)
+        self.networks = {
+            'policy': self.policy, 'critic': self.critic, 'target_critic': self.target_critic,
+        }
+        self.optimisers = {'critic': self.critic_optimiser}
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Make one step of the network and its target."""
+        self.policy.normaliser.freeze()
+        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
+        observation = self.policy.normaliser(observation)
+        next_observation = self.policy.normaliser(next_observation)
+        action = self.policy.action_scale.normalise(action)
+
+        with torch.no_grad():
+            target_q = self.target_q(reward, discount, next_observation)
+        critic_loss = self.critic_loss(observation, action, target_q)
+        self.critic_optimiser.step(critic_loss)
+
+        self.target_weights.approach(self.critic_weights, self.settings.tau)
+        self.updates += 1
+        return {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
+
+    def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
+        """Return target_q (b,): y of algorithm 1; the largest next_q is V by construction."""
+        next_q = self.target_critic.value(next_observation)
+        target_q = reward + self.settings.gamma * discount * next_q
+        return target_q
+
+    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+        """Return the mean squared error of algorithm 1."""
+        q = self.critic(observation, action)
+        return (q - target_q).square().mean()
+
+
+class Quadratic(nn.Module):
+    """
+    q(s, a) = V(s) - (a - mu(s))' P(s) (a - mu(s)) / 2, section 4, in normalised actions.
+
+    P = L L' with L lower triangular and its diagonal an exponential, hence P positive definite.
+    V, mu and L share all layers but the last; `actor` is that of the policy: what leads to mu.
+    """
+
+    def __init__(self, actor: nn.Sequential) -> None:
+        super().__init__()
+        self.hidden, self.mean = actor[:-2], actor[-2:]
+        width, action_size = actor[-2].in_features, actor[-2].out_features
+        self.rows, self.columns = torch.tril_indices(action_size, action_size).tolist()
+        self.value_head = nn.Linear(width, 1)
+        self.triangle_head = nn.Linear(width, len(self.rows))
+
+    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
+        """Return q (b,) of normalised observation (b, o) and action (b, a)."""
+        hidden = self.hidden(observation)
+        away = (action - self.mean(hidden)).unsqueeze(-1)
+        # (a - mu)' L L' (a - mu) is the square of L' (a - mu).
+        stretched = (self._triangle(hidden).mT @ away).squeeze(-1)
+        return self.value_head(hidden).squeeze(-1) - 0.5 * stretched.square().sum(-1)
+
+    def value(self, observation: Tensor) -> Tensor:
+        """Return V (b,), the largest q."""
+        return self.value_head(self.hidden(observation)).squeeze(-1)
+
+    def precision(self, observation: Tensor) -> Tensor:
+        """Return P (b, a, a)."""
+        triangle = self._triangle(self.hidden(observation))
+        return triangle @ triangle.mT
+
+    def _triangle(self, hidden: Tensor) -> Tensor:
+        """Return L (b, a, a)."""
+        entries = self.triangle_head(hidden)
+        size = self.mean[0].out_features
+        lower = entries.new_zeros(len(entries), size, size)
+        lower[:, self.rows, self.columns] = entries
+        diagonal = lower.diagonal(dim1=1, dim2=2)
+        return lower + torch.diag_embed(diagonal.exp() - diagonal)

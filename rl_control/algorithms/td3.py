@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Twin delayed deep deterministic policy gradient.
+
+Fujimoto et al. 2018, 'Addressing Function Approximation Error in Actor-Critic Methods',
+arXiv:1802.09477, algorithm 1.
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from rl_control.algorithms.agent import Agent
+from rl_control.algorithms.networks import Critics, DeterministicPolicy
+from rl_control.algorithms.optimiser import Adam, Weights
+from rl_control.config.algorithm import Td3Settings
+from rl_control.replay import Batch
+from rl_control.types import Contract
+
+
+class Td3(Agent):
+    """Twin critics, a deterministic actor that waits for them, and a slow target of each."""
+
+    settings: Td3Settings
+
+    def __init__(self, contract: Contract, settings: Td3Settings) -> None:
+        super().__init__(contract, settings)
+        observation_size, action_size = len(contract.observation), len(contract.action)
+        hidden_sizes = settings.hidden_sizes
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.policy = DeterministicPolicy(
+                contract, hidden_sizes, settings.observation_normalisation,
+                settings.exploration_scale, settings.exploration_correlation)
+            self.critic = Critics(observation_size, action_size, hidden_sizes, number=2)
+        self.target_actor = deepcopy(self.policy.actor).requires_grad_(False)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+
+        self.actor_weights = Weights(self.policy.actor.parameters())
+        self.critic_weights = Weights(self.critic.parameters())
+        self.target_actor_weights = Weights(self.target_actor.parameters())
+        self.target_critic_weights = Weights(self.target_critic.parameters())
+        self.critic_optimiser = Adam(self.critic_weights, settings.critic_learning_rate)
+        self.actor_optimiser = Adam(self.actor_weights, settings.actor_learning_rate)
+        self.networks = {
+            'policy': self.policy, 'critic': self.critic, 'target_actor': self.target_actor,
+            'target_critic': self.target_critic,
+        }
+        self.optimisers = {'critic': self.critic_optimiser, 'actor': self.actor_optimiser}
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Make one step of the critics; each `policy_delay`-th time of actor and targets too."""
+        self.policy.normaliser.freeze()
+        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
+        observation = self.policy.normaliser(observation)
+        next_observation = self.policy.normaliser(next_observation)
+        action = self.policy.action_scale.normalise(action)
+        noise = self._noise(*action.shape)
+
+        with torch.no_grad():
+            target_q = self.target_q(reward, discount, next_observation, noise)
+        critic_loss = self.critic_loss(observation, action, target_q)
+        self.critic_optimiser.step(critic_loss)
+        metrics = {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
+
+        self.updates += 1
+        if self.updates % self.settings.policy_delay == 0:
+            actor_loss = self.actor_loss(observation)
+            self.actor_optimiser.step(actor_loss)
+            metrics['actor_loss'] = actor_loss.detach()
+
+            self.target_critic_weights.approach(self.critic_weights, self.settings.tau)
+            self.target_actor_weights.approach(self.actor_weights, self.settings.tau)
+        return metrics
+
+    def target_q(
+        self, reward: Tensor, discount: Tensor, next_observation: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Return target_q (b,): y of algorithm 1, the smaller critic at a smoothed action."""
+        limit = self.settings.smoothing_limit
+        noise = torch.clamp(self.settings.smoothing_scale * noise, -limit, limit)
+        next_action = torch.clamp(self.target_actor(next_observation) + noise, -1.0, 1.0)
+        next_q = self.target_critic(next_observation, next_action).amin(0)
+        target_q = reward + self.settings.gamma * discount * next_q
+        return target_q
+
+    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+        """Return the mean squared errors of algorithm 1, summed over the two critics."""
+        q = self.critic(observation, action)
+        return (q - target_q).square().mean(1).sum()
+
+    def actor_loss(self, observation: Tensor) -> Tensor:
+        """Return the loss whose gradient is algorithm 1's, turned to descend: by critic 1."""
+        return -self.critic(observation, self.policy.actor(observation))[0].mean()
