@@ -15,7 +15,8 @@ import numpy as np
 
 SPIN = 150e-6  # s before the due time from which on the thread waits awake
 PRIORITY = 80  # of SCHED_FIFO: below the kernel's own threads at 99, above other work
-NICE = -15  # of the other threads of the process
+BELOW = 20  # by which the priority of the threads that bring messages in is lower
+NICE = -15  # of the main thread
 SLACK = 2e-3  # s left before the next tick in which rubbish may be collected
 SWITCH_INTERVAL = 5e-4  # s another thread of Python keeps the interpreter when this one is due
 HISTORY = 8192  # ticks that the statistics are of
@@ -163,15 +164,20 @@ def prefer() -> str:
     """
     Give this thread real-time priority and locked memory; return what was not allowed.
 
-    The process's other threads, which bring the messages in, go before those of other processes.
+    The other threads of the process follow: those that bring messages in just below it, the main
+    one, which also does what has time, before other processes.
     """
     refused = []
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0)
     try:
-        for thread in os.listdir('/proc/self/task'):
+        for thread in map(int, os.listdir('/proc/self/task')):
             with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.setpriority(os.PRIO_PROCESS, int(thread), NICE)
+                if thread == os.getpid():
+                    os.setpriority(os.PRIO_PROCESS, thread, NICE)
+                else:
+                    os.sched_setscheduler(
+                        thread, os.SCHED_FIFO, os.sched_param(PRIORITY - BELOW))
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except OSError:
         refused.append(f'real-time priority (rtprio {PRIORITY} and nice {NICE} in limits.conf)')

@@ -98,7 +98,8 @@ class FakeArm:
         """Wait until the arm is in motion; a busy machine may have stopped it."""
         count = len(self.sent)
         deadline = time.monotonic() + 20.0
-        while len(self.sent) < count + 3 or self.speed < 0.5:
+        while (len(self.sent) < count + 3 or self.speed < 0.5
+               or self.status['mode'] != 'driving'):
             assert time.monotonic() < deadline, f'no motion: {self.status}'
             if self.status['mode'] == 'stopped':
                 self.resume()
@@ -117,7 +118,7 @@ class FakeArm:
     def resumed(self) -> None:
         """Resume as soon as it is allowed."""
         self.until_mode('stopped')
-        self.until(lambda: self.resume()[0], 5.0, 'resume')
+        self.until(lambda: self.resume()[0] or self.status['mode'] == 'driving', 5.0, 'resume')
         self.until_mode('driving')
 
     def _spin(self) -> None:
@@ -154,11 +155,11 @@ class FakeArm:
 
 
 def policy_process(policy: Path, **parameters: object) -> NodeProcess:
-    """Return the policy node of the deployment graph with more parameters."""
+    """Return the policy node of the deployment graph, patient, with more parameters."""
     process = graph('deploy').processes({'policy': str(policy)})[1]
     assert process.executable == 'policy'
     return NodeProcess('policy', 'policy', process.parameter_files,
-                       {**process.parameters, **parameters})
+                       {**process.parameters, 'policy.stale_period': 0.3, **parameters})
 
 
 class Running:

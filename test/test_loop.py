@@ -46,7 +46,7 @@ def test_a_stall_is_skipped_without_a_burst_and_counted(stall: float, missed: in
     assert gap == pytest.approx(round(gap)) and gap >= missed + 0.999
     # The tick after may come up to half a period late, the one after that is on the grid.
     assert np.diff(starts).min() > 0.009
-    assert len(dues) + loop.statistics.overruns == round((dues[-1] - dues[0]) / 0.02) + 1
+    assert loop.statistics.overruns >= round((dues[-1] - dues[0]) / 0.02) + 1 - len(dues)
 
 
 def test_garbage_is_collected_only_in_the_slack() -> None:
