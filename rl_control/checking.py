@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything the policy node would refuse, and what to know before the arm moves."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+import resource
+import time
+
+import numpy as np
+
+from rl_control.arm import Arm
+from rl_control.driving import Driving, Margins
+from rl_control.environments.make import load_arm
+from rl_control.errors import Refused
+from rl_control.loop import PRIORITY
+from rl_control.policy import OnnxPolicy, load
+
+OK, WARNING, REFUSED = 'ok', 'warning', 'refused'
+TICKS = 200  # of the loop, timed without an arm
+SHARE = 0.5  # of the control period that a tick may take
+REST = 0.3  # s from the last command until the arm should stand still
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `level` is OK, WARNING or REFUSED."""
+
+    what: str
+    level: str
+    text: str
+
+
+def check(policy: Path | str, robot: str, task: str = 'reach') -> list[Finding]:
+    """
+    Return what was found about a policy file for a robot and a task (names or paths of files).
+
+    Nothing is raised for bad input: it is a finding. After a refusal what depends on it is left
+    out. Takes a second, needs no ROS and moves nothing.
+    """
+    findings: list[Finding] = []
+    loaded = _tried(findings, 'policy', lambda: load(policy), _about_policy)
+    arm = _tried(findings, 'robot', lambda: load_arm(robot, task), _about_arm)
+    if arm is not None:
+        findings.append(_rest(arm))
+    if loaded is None or arm is None:
+        return findings
+
+    def compare() -> OnnxPolicy:
+        arm.contract().require_equal(loaded.contract, f'robot {robot}', f'policy {policy}')
+        return loaded
+
+    if _tried(findings, 'contract', compare, lambda _: f'the same, {loaded.contract.hash[:12]}'):
+        findings.append(_timing(arm, loaded))
+    findings.append(_priority())
+    return findings
+
+
+def check_controller(
+    facts: Mapping[str, object], joint_names: Sequence[str], control_period: float
+) -> Iterator[Finding]:
+    """
+    Yield what is wrong, or right, with a running controller.
+
+    `facts` are `state`, `joints`, `command_interfaces`, `update_rate` Hz and
+    `interpolate_from_desired_state`, as `ros.live.controller_facts` returns them; one that could
+    not be had is None.
+    """
+    state = facts.get('state')
+    yield Finding('controller state', OK if state == 'active' else REFUSED,
+                  f'the controller is {state or "not there"}'
+                  + ('' if state == 'active' else '; load and activate it'))
+    joints = list(facts.get('joints') or [])
+    lacking = [name for name in joint_names if name not in joints]
+    extra = [name for name in joints if name not in joint_names]
+    if lacking or extra:
+        yield Finding('controller joints', REFUSED,
+                      f'the controller lacks [{", ".join(lacking)}] and has '
+                      f'[{", ".join(extra)}] more; give it the joints of the robot file')
+    elif joints != list(joint_names):
+        yield Finding('controller joints', WARNING, 'the same in another order: fine for '
+                      'trajectories, which go by name, not for forward commands')
+    else:
+        yield Finding('controller joints', OK, 'the same in the same order')
+    rate = facts.get('update_rate')
+    if not isinstance(rate, (int, float)) or rate <= 0:
+        yield Finding('update rate', WARNING, 'not known: no controller_manager answered')
+    else:
+        enough = rate * control_period >= 1.0
+        yield Finding('update rate', OK if enough else REFUSED, f'{rate} Hz for a policy of '
+                      f'{1.0 / control_period:g} Hz' + ('' if enough else '; it must be higher'))
+    if facts.get('interpolate_from_desired_state') is False:
+        yield Finding('interpolation', WARNING,
+                      'interpolate_from_desired_state is false: each trajectory begins at the '
+                      'measured state and the motion will be rough; set it to true')
+
+
+def _tried(findings: list[Finding], what: str, make: Callable, about: Callable):
+    """Return what `make` makes, with a finding about it, or None with the refusal."""
+    try:
+        made = make()
+    except Refused as refused:
+        findings.append(Finding(what, REFUSED, str(refused)))
+        return None
+    findings.append(Finding(what, OK, about(made)))
+    return made
+
+
+def _about_policy(policy: OnnxPolicy) -> str:
+    return (f'{policy.algorithm} version {policy.version}, digest and test vectors right, '
+            f'every {policy.contract.control_period:g} s')
+
+
+def _about_arm(arm: Arm) -> str:
+    settings = arm.settings
+    return f'{settings.name}: {len(settings.joint_names)} joints, {settings.end_effector}'
+
+
+def _rest(arm: Arm) -> Finding:
+    """Say how long the slowest joint takes to rest from full speed: v/a + a/j, in closed form."""
+    limits = arm.limits
+    peak = np.minimum(limits.acceleration, np.sqrt(limits.velocity * limits.jerk))
+    times = arm.control_period + limits.velocity / peak + peak / limits.jerk
+    slowest = int(np.argmax(times))
+    text = (f'{times[slowest]:.3f} s after its last command at full speed joint '
+            f'{arm.settings.joint_names[slowest]} stands still')
+    if times[slowest] <= REST:
+        return Finding('time to rest', OK, text)
+    return Finding('time to rest', WARNING, f'{text}, more than {REST} s; lower velocity_limit '
+                   'or raise acceleration_limit')
+
+
+def _timing(arm: Arm, policy: OnnxPolicy) -> Finding:
+    driving = Driving(arm, Margins(stale_period=10.0))
+    driving.policy, driving.goal = policy, arm.kinematics.position(arm.home)
+    taken, period = np.zeros(TICKS), arm.control_period
+    for tick in range(TICKS):
+        now = tick * period
+        driving.receive(now, now, arm.home, np.zeros_like(arm.home))
+        began = time.perf_counter()
+        driving.tick(now, now)
+        taken[tick] = time.perf_counter() - began
+    p99 = float(np.percentile(taken, 99.0))
+    text = f'a tick takes {1e3 * p99:.2f} ms (p99) of {1e3 * period:g} ms'
+    if p99 <= SHARE * period:
+        return Finding('timing', OK, text)
+    return Finding('timing', REFUSED, f'{text}, more than {SHARE:.0%}; use a faster machine, a '
+                   'smaller network or a lower control rate')
+
+
+def _priority() -> Finding:
+    soft, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    with open('/proc/self/status') as status:
+        capable = next(int(line.split()[1], 16) for line in status if line.startswith('CapEff'))
+    if soft >= PRIORITY or capable & 1 << 23:  # CAP_SYS_NICE, capability(7)
+        return Finding('real-time priority', OK, f'allowed up to {max(soft, PRIORITY)}')
+    return Finding('real-time priority', WARNING, f'not allowed; put rtprio {PRIORITY} and '
+                   'memlock unlimited for this user in /etc/security/limits.conf')

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a running controller of ros2_control says of itself, by standard services alone."""
+
+from typing import Any
+
+from lifecycle_msgs.srv import GetState
+import rclpy
+from rclpy.node import Node
+from rclpy.parameter_client import AsyncParameterClient
+
+PARAMETERS = ('joints', 'command_interfaces', 'interpolate_from_desired_state')
+
+
+def controller_facts(
+    node: Node, controller: str, manager: str = 'controller_manager', patience: float = 2.0
+) -> dict[str, Any]:
+    """
+    Return state, joints, command interfaces, update rate; None for what nobody answered.
+
+    Spins `node`, for at most `patience` s a question.
+    """
+    facts: dict[str, Any] = {'state': None, 'update_rate': None, **dict.fromkeys(PARAMETERS)}
+    client = node.create_client(GetState, f'{controller}/get_state')
+    if client.wait_for_service(timeout_sec=patience):
+        answer = _answer(node, client.call_async(GetState.Request()), patience)
+        facts['state'] = answer and answer.current_state.label
+    node.destroy_client(client)
+    facts.update(_parameters(node, controller, PARAMETERS, patience))
+    facts.update(_parameters(node, manager, ('update_rate',), patience))
+    return facts
+
+
+def _parameters(
+    node: Node, remote: str, names: tuple[str, ...], patience: float
+) -> dict[str, Any]:
+    client = AsyncParameterClient(node, remote)
+    if not client.wait_for_services(timeout_sec=patience):
+        return {}
+    answer = _answer(node, client.get_parameters(list(names)), patience)
+    if answer is None:
+        return {}
+    return {name: rclpy.parameter.parameter_value_to_python(value)
+            for name, value in zip(names, answer.values, strict=False)}
+
+
+def _answer(node: Node, future: rclpy.task.Future, patience: float) -> Any:
+    rclpy.spin_until_future_complete(node, future, timeout_sec=patience)
+    return future.result() if future.done() else None
