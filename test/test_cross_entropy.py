@@ -93,14 +93,17 @@ def test_with_fewer_finite_candidates_than_elites_only_these_count():
         value[:, 7] = 1.0
         return value
 
-    action, value = maximise(q, DRAWS[:1], 6)
+    # The second iteration has that one alone to go about, and no width.
+    action, value = maximise(q, DRAWS, 6)
     torch.testing.assert_close(action, DRAWS[0, :, 7].clamp(-1.0, 1.0))
     assert (value == 1.0).all()
 
 
 def test_with_none_finite_there_is_no_action():
-    action, _ = maximise(lambda actions: actions[..., 0] * torch.nan, DRAWS, 6)
-    assert torch.isnan(action).all()
+    for iterations in (1, 2):
+        action, _ = maximise(
+            lambda actions: actions[..., 0] * torch.nan, DRAWS[:iterations], 6)
+        assert torch.isnan(action).all()
     # One state whose values are lost does not touch the others.
     lost = torch.zeros(20, 1)
     lost[3] = torch.nan
