@@ -95,7 +95,11 @@ class Collector(Node):
         self._environment.close()
 
     def _tell(self, transition: Transition) -> None:
-        """Queue a transition; wait for the learner's credit first, since it sets the pace."""
+        """
+        Queue a transition; wait for the learner's credit first, since it sets the pace.
+
+        One that still waits at the end was never made: nobody has seen it.
+        """
         row = codec.transition_row(transition)
         while not self._append(row):
             if self._collecting.stopped.is_set():
@@ -108,8 +112,8 @@ class Collector(Node):
         self._exchange()
 
     def _append(self, row: np.ndarray) -> bool:
-        """Keep a row if there is room, and credit unless the end has come; say if it is kept."""
-        if self._outbox.full or not (self._outbox.credit or self._collecting.stopped.is_set()):
+        """Keep a row if there is credit for it, and room; say whether it is kept."""
+        if not self._outbox.credit:
             return False
         try:
             self._outbox.append(row)

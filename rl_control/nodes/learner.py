@@ -52,7 +52,7 @@ class Learner(Node):
         self._inbox = Inbox()
         self._heard: dict[str, float] = {}
         self._refused: dict[str, int] = {}
-        self._acknowledged: object = None
+        self._said: tuple[list[str], np.ndarray] = [], np.zeros((0, 2))  # as last acknowledged
         self._began = time.monotonic()
         self._spoken = 0.0
         self._turns = (0, time.monotonic())  # of the training thread, and since when that many
@@ -88,8 +88,8 @@ class Learner(Node):
     def close(self, executor: Executor) -> None:
         """Save a checkpoint while collectors hand over their last rows; close the journal."""
         self._trainer.stopped.set()
-        deadline = time.monotonic() + FAREWELL
-        while time.monotonic() < min(deadline, self._last_heard() + QUIET):
+        told = time.monotonic()
+        while time.monotonic() < min(told + FAREWELL, max([told, *self._heard.values()]) + QUIET):
             executor.spin_once(timeout_sec=0.02)
         self._worker.join(LAST_SAVE)
         self._flush()
@@ -113,9 +113,6 @@ class Learner(Node):
             self._out / 'journal', self.resolve_topic_name('transitions'), self._contract,
             self._inbox, lambda path, reason: self.get_logger().warning(
                 f'journal {path} is read up to where it was cut ({reason})')))
-
-    def _last_heard(self) -> float:
-        return max(self._heard.values(), default=0.0)
 
     def _on_transitions(self, raw: bytes) -> None:
         """Journal and pass on what is new in a message; count what is refused, and why."""
@@ -159,28 +156,29 @@ class Learner(Node):
 
     def _flush(self) -> None:
         """Bring the journal to the system, then acknowledge what is in it and grant more."""
+        now = time.monotonic()
+        said = self._said
         try:
             self._journal.flush()
         except OSError as error:
-            # Nothing is acknowledged, so that nothing is forgotten and collectors slow down.
+            # Nothing more is acknowledged, so nothing is forgotten and collectors slow down.
             if not self._disk:
                 self.get_logger().error(
                     f'journal is not written ({error.strerror}); training goes on, make space')
             self._disk = f'journal is not written ({error.strerror})'
-            return
-        if self._disk:
-            self.get_logger().info('journal is written again')
+        else:
+            if self._disk:
+                self.get_logger().info('journal is written again')
             self._disk = ''
-        now = time.monotonic()
-        active = [run for run, heard in self._heard.items() if now - heard < ACTIVE_PERIOD]
-        received = sum(known.received for known in self._inbox.runs.values())
-        share = max(0, self._trainer.allowance - received) // max(1, len(active))
-        runs, rows = self._inbox.acknowledge_all(dict.fromkeys(active, share))
-        said = tuple(runs), rows.tobytes()
-        if said != self._acknowledged or now - self._spoken >= HEARTBEAT:
-            self._acknowledged, self._spoken = said, now
+            active = [run for run, heard in self._heard.items() if now - heard < ACTIVE_PERIOD]
+            received = sum(known.received for known in self._inbox.runs.values())
+            share = max(0, self._trainer.allowance - received) // max(1, len(active))
+            said = self._inbox.acknowledge_all(dict.fromkeys(active, share))
+        if (now - self._spoken >= HEARTBEAT or said[0] != self._said[0]
+                or not np.array_equal(said[1], self._said[1])):
+            self._said, self._spoken = said, now
             self._acknowledge.publish(
-                codec.encode_table(codec.acknowledge_table(runs, rows, self._run)))
+                codec.encode_table(codec.acknowledge_table(*said, self._run)))
 
     def _publish(self, data: bytes, version: int) -> None:
         """Publish a candidate; called on the training thread."""

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing lost, nothing twice: full disks, overrun queues, wrong and foreign acknowledgements."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training import Nodes, parameters, prepare
+
+from rl_control.delivery import Outbox
+from rl_control.nodes import collector as collector_module
+from rl_control.nodes.collector import Collector
+from rl_control.nodes.learner import Learner
+from rl_control.report.account import journaled
+from rl_control.ros import codec, journal, qos
+
+Start = Callable[..., Nodes]
+
+
+@pytest.fixture
+def start(ros_domain: int, tmp_path: Path) -> Iterator[Start]:
+    """Return what makes the nodes' surroundings, with parameters."""
+    made: list[Nodes] = []
+
+    def begin(**more: object) -> Nodes:
+        made.append(Nodes(parameters(prepare(tmp_path), **more)))
+        return made[0]
+
+    yield begin
+    for nodes in made:
+        nodes.end()
+
+
+def counts(collector: Collector) -> tuple[int, int]:
+    return collector._outbox.produced, collector._outbox.oldest
+
+
+def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypatch):
+    nodes = start(learner__headroom=400, learner__journal_period=0.02)
+    learner, collector = nodes.add(Learner()), nodes.add(Collector())
+    nodes.until(lambda: learner._trainer.updates > 20)
+    write = journal._write_all
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, '_write_all', lambda *_: (_ for _ in ()).throw(
+            OSError(28, 'No space left on device')))
+        patch.setattr(journal, 'BUFFER_LIMIT', 0)
+        nodes.until(lambda: learner._journal.full)
+        _, acknowledged = counts(collector)
+        received = learner._inbox.runs[collector._run].received
+        nodes.until(lambda: nodes.levels.get('/learner: learning', (b'',))[0] == codec.ERROR)
+        assert 'No space left' in nodes.levels['/learner: learning'][1]
+        updates = learner._trainer.turns
+        nodes.spin(0.6)
+        assert learner._trainer.turns > updates
+        assert counts(collector)[1] == acknowledged
+        assert learner._inbox.runs[collector._run].received == received
+    assert journal._write_all is write
+    nodes.until(lambda: counts(collector)[1] > received + 200)
+    nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.OK)
+    run = collector._run
+    nodes.close(collector)
+    nodes.close(learner)
+    assert journaled(tmp_path) == {run: collector._outbox.produced}
+    known = learner._inbox.runs[run]
+    assert (known.lost, known.received) == (0, collector._outbox.produced)
+
+
+def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(collector_module, 'Outbox', partial(Outbox, capacity_rows=50))
+    full = [True]
+    write = Outbox._write
+
+    def sometimes(self, row):
+        if full[0]:
+            raise OSError(28, 'No space left on device')
+        write(self, row)
+
+    monkeypatch.setattr(Outbox, '_write', sometimes)
+    # A learner that acknowledges late, then not at all, though it granted a lot.
+    nodes = start(learner__headroom=1000, learner__journal_period=0.5)
+    learner, collector = nodes.add(Learner()), nodes.add(Collector())
+    nodes.until(lambda: bool(collector._disk))
+    nodes.until(lambda: nodes.levels.get('/collector: collecting', (b'',))[0] == codec.ERROR,
+                but=(learner,))
+    produced = collector._outbox.produced
+    assert collector._outbox.produced == produced == collector._outbox.oldest + 50
+    nodes.until(lambda: collector._outbox.produced > produced + 100)
+    full[0] = False
+    nodes.until(lambda: not collector._disk)
+    nodes.close(collector)
+    nodes.close(learner)
+    assert journaled(tmp_path) == {collector._run: collector._outbox.produced}
+
+
+def test_an_overrun_queue_is_seen_and_sent_again(start, tmp_path):
+    nodes = start(learner__headroom=5000, collector__flush_period=0.001)
+    learner, collector = nodes.add(Learner()), nodes.add(Collector())
+    nodes.until(lambda: collector._outbox.oldest > 0)
+    sent = collector._outbox.produced
+    nodes.until(lambda: collector._outbox.produced > sent + 1500, but=(learner,))
+    nodes.until(lambda: learner._inbox.runs[collector._run].gaps > 0)
+    nodes.until(lambda: collector._outbox.oldest > sent + 1500)
+    nodes.close(collector)
+    nodes.close(learner)
+    known = learner._inbox.runs[collector._run]
+    assert (known.received, known.lost) == (collector._outbox.produced, 0)
+    assert known.gaps + known.duplicates > 0
+    assert journaled(tmp_path) == {collector._run: collector._outbox.produced}
+
+
+def test_acknowledgements_that_cannot_be_are_told_and_ignored(start):
+    nodes = start()
+    learner, collector = nodes.add(Learner()), nodes.add(Collector())
+    nodes.until(lambda: collector._outbox.oldest > 50)
+    send = next(iter(nodes.executors)).create_publisher(
+        codec.Acknowledge, '/transitions/ack', qos.ACKNOWLEDGE).publish
+    mine = (collector._run,)
+    wrong = {
+        'acknowledges 1000000 rows': codec.acknowledge_table(
+            mine, np.array([[10.0**6, 10.0**6]]), learner._run),
+        'learner other acknowledges': codec.acknowledge_table(
+            mine, np.array([[9.0, 9.0]]), 'other'),
+        'table has columns': codec.Table(('x',), np.ones((1, 1))),
+    }
+    for reason, table in wrong.items():
+        def told(reason=reason, table=table):
+            send(codec.encode_table(table))  # again, since the learner's own may overtake it
+            return any(reason in sentence for sentence in collector._refusals)
+        nodes.until(told)
+    before = collector._outbox.oldest
+    nodes.until(lambda: collector._outbox.oldest > before + 50)
+    assert len(collector._refusals) == 3 and collector._outbox.lost == 0
