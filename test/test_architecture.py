@@ -84,6 +84,10 @@ def foreign(found: frozenset[str]) -> set[str]:
     return tops - {'rl_control'} - set(sys.stdlib_module_names)
 
 
+def is_ros(top: str) -> bool:
+    return top in ROS or MESSAGES.fullmatch(top) is not None
+
+
 def within(name: str, rooms: tuple[str, ...]) -> bool:
     return any(name == room or name.startswith(f'{room}.') for room in rooms)
 
@@ -107,12 +111,13 @@ def test_each_module_knows_what_its_room_may_know(name: str) -> None:
     if not within(name, TORCH_ROOMS):
         assert not named & TORCH
     if not within(name, ROS_ROOMS):
-        assert not named & ROS
+        assert not {top for top in named if is_ros(top)}
     run = {top for part in reached(name) for top in foreign(imports(part, at_start=True))}
     if not within(name, TORCH_ROOMS + BOTH):
         assert not run & TORCH, f'{name} imports torch by way of another module'
     if not within(name, ROS_ROOMS):
-        assert not run & ROS, f'{name} imports rclpy by way of another module'
+        found = {top for top in run if is_ros(top)}
+        assert not found, f'{name} imports {found} by way of another module'
 
 
 def test_messages_are_named_in_one_file() -> None:
@@ -189,8 +194,7 @@ def test_nothing_that_runs_what_it_reads() -> None:
 
 def test_package_xml_names_what_is_imported() -> None:
     imported = {top for name in FILES for top in foreign(imports(name))}
-    needed = {SYSTEM.get(top, top) for top in imported
-              if top in ROS or top in SYSTEM or MESSAGES.fullmatch(top)}
+    needed = {SYSTEM.get(top, top) for top in imported if is_ros(top) or top in SYSTEM}
     package = ElementTree.parse(ROOT / 'package.xml')
     assert {element.text for element in package.iter('exec_depend')} == needed
 
@@ -201,7 +205,7 @@ def test_the_requirements_name_what_else_is_imported(file: str) -> None:
     pinned = {name.lower(): version for name, version in lines}
     distributions = packages_distributions()
     for top in {top for name in FILES for top in foreign(imports(name))}:
-        if top in ROS or MESSAGES.fullmatch(top) or (top in SYSTEM and file.endswith('ros.txt')):
+        if is_ros(top) or (top in SYSTEM and file == 'requirements-ros.txt'):
             continue
         names = {name.lower() for name in distributions.get(top, [top])}
         if top in BROUGHT:

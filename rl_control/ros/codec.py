@@ -14,6 +14,7 @@ import json
 from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.srv import GetState
 import numpy as np
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
@@ -59,13 +60,13 @@ from rl_control.types import Command
 __all__ = [
     'ACKNOWLEDGE_COLUMNS', 'CONFIRMATION', 'EPISODE_COLUMNS', 'ERROR', 'EVALUATION', 'OK', 'STALE',
     'TRAINING', 'WARN', 'Acknowledge', 'Clock', 'Diagnostics', 'EpisodeRow', 'Episodes', 'Flag',
-    'ForwardCommand', 'Goal', 'JointReader', 'JointState', 'Number', 'Origin', 'Policy', 'SetFlag',
-    'Table', 'Text', 'Trajectory', 'TransitionRows', 'Transitions', 'Trigger', 'acknowledge_table',
-    'decode_policy', 'decode_table', 'decode_table_cdr', 'diagnostics', 'encode_policy',
-    'encode_table', 'flag', 'forward_command', 'goal_message', 'joint_state', 'joint_trajectory',
-    'number', 'read_acknowledge', 'read_diagnostics', 'read_flag', 'read_forward_command',
-    'read_goal', 'read_joint_trajectory', 'read_number', 'read_stamp', 'stamp_message',
-    'transition_columns', 'transition_row', 'type_name', 'validate_rows',
+    'ForwardCommand', 'GetState', 'Goal', 'JointReader', 'JointState', 'Number', 'Origin',
+    'Policy', 'SetFlag', 'Table', 'Text', 'Trajectory', 'TransitionRows', 'Transitions', 'Trigger',
+    'acknowledge_table', 'decode_policy', 'decode_table', 'decode_table_cdr', 'diagnostics',
+    'encode_policy', 'encode_table', 'flag', 'forward_command', 'goal_message', 'joint_state',
+    'joint_trajectory', 'number', 'read_acknowledge', 'read_diagnostics', 'read_flag',
+    'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number', 'read_stamp',
+    'stamp_message', 'transition_columns', 'transition_row', 'type_name', 'validate_rows',
 ]
 
 Transitions = Acknowledge = Episodes = ForwardCommand = Float64MultiArray

@@ -3,10 +3,11 @@
 
 from typing import Any
 
-from lifecycle_msgs.srv import GetState
 import rclpy
 from rclpy.node import Node
 from rclpy.parameter_client import AsyncParameterClient
+
+from rl_control.ros import codec
 
 PARAMETERS = ('joints', 'command_interfaces', 'interpolate_from_desired_state')
 
@@ -20,9 +21,9 @@ def controller_facts(
     Spins `node`, for at most `patience` s a question.
     """
     facts: dict[str, Any] = {'state': None, 'update_rate': None, **dict.fromkeys(PARAMETERS)}
-    client = node.create_client(GetState, f'{controller}/get_state')
+    client = node.create_client(codec.GetState, f'{controller}/get_state')
     if client.wait_for_service(timeout_sec=patience):
-        answer = _answer(node, client.call_async(GetState.Request()), patience)
+        answer = _answer(node, client.call_async(codec.GetState.Request()), patience)
         facts['state'] = answer and answer.current_state.label
     node.destroy_client(client)
     facts.update(_parameters(node, controller, PARAMETERS, patience))
