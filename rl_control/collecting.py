@@ -57,6 +57,7 @@ class Collecting:
             np.random.default_rng([settings.seed, stream]) for stream in range(2))
         self._low = np.array(environment.contract.action_low)
         self._high = np.array(environment.contract.action_high)
+        self._noise = np.empty(0)  # the last step's, within an episode
         self._number = 0
         self._evaluated: tuple[str, int] | None = None  # run and version
         self._evaluation_due = 0.0
@@ -112,6 +113,7 @@ class Collecting:
 
     def _begin(self, rng: np.random.Generator) -> Episode:
         self._number += 1
+        self._noise = np.empty(0)
         return Episode(self._number - 1, self._environment.reset(rng))
 
     def _explore(self, observation: np.ndarray) -> tuple[np.ndarray, float, int]:
@@ -121,5 +123,10 @@ class Collecting:
             action = self._rng.uniform(self._low, self._high)
             return action, -len(action) * np.log(2.0), NO_POLICY
         noise = self._rng.standard_normal(policy.noise_size)
+        if len(self._noise) == len(noise):
+            # An Ornstein-Uhlenbeck process of deviation 1: some of the last step's is kept.
+            kept = policy.noise_correlation
+            noise = kept * self._noise + np.sqrt(1.0 - kept * kept) * noise
+        self._noise = noise
         action, log_prob = policy.act(observation, noise)
         return action, log_prob, policy.version

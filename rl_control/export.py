@@ -62,6 +62,7 @@ class Exporter:
             'robot': contract.robot,
             'algorithm': algorithm,
             'run': run,
+            'noise_correlation': repr(float(policy.noise_correlation)),
         }
 
     def export(self, version: int, training_steps: int) -> bytes:

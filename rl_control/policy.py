@@ -29,7 +29,8 @@ class OnnxPolicy:
 
     Made of the bytes of an exported file, whose digest the caller has compared. `contract`,
     `algorithm`, `run`, `version` (updates), `training_steps` (transitions), `digest` and
-    `metadata` say what it is; the sizes say what `act` takes. One thread at a time may call
+    `metadata` say what it is; the sizes say what `act` takes, and `noise_correlation` how much of
+    its noise whoever explores keeps from one step to the next. One thread at a time may call
     `act`; another version is another object, so that a swap is one assignment.
     """
 
@@ -49,6 +50,9 @@ class OnnxPolicy:
             self.run = self.metadata['run']
             self.version = int(self.metadata['version'])
             self.training_steps = int(self.metadata['training_steps'])
+            self.noise_correlation = float(self.metadata['noise_correlation'])
+            if not 0.0 <= self.noise_correlation < 1.0:
+                raise Refused(f'has a noise_correlation of {self.noise_correlation}')
             self.observation_size = len(self.contract.observation)
             self.action_size = len(self.contract.action)
             self.noise_size = self._sizes(model)

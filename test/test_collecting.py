@@ -64,6 +64,7 @@ class StandIn:
     version: int
     run: str = 'run'
     noise_size: int = 3
+    noise_correlation: float = 0.0
     noises: list[np.ndarray | None] = field(default_factory=list)
 
     def act(
@@ -266,3 +267,16 @@ def test_it_stops_from_another_thread() -> None:
     rig.collecting.stopped.set()
     thread.join(10.0)
     assert not thread.is_alive() and rig.told
+
+
+def test_noise_is_an_autoregression_within_an_episode() -> None:
+    """Deviation 1, as correlated as the policy asks, and nothing left of the episode before."""
+    for kept in (0.0, 0.8):
+        policy = StandIn(0, noise_correlation=kept)
+        Rig(steps=20_000, seed=5).run(policy)
+        noise = np.array(policy.noises).reshape(-1, LENGTH, 3)
+        np.testing.assert_allclose(noise.std(axis=(0, 2)), 1.0, atol=0.03)
+        next_to, across = (
+            np.corrcoef(one.ravel(), other.ravel())[0, 1]
+            for one, other in ((noise[:, :-1], noise[:, 1:]), (noise[:-1, -1], noise[1:, 0])))
+        assert abs(next_to - kept) < 0.02 and abs(across) < 0.03

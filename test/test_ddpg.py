@@ -84,5 +84,6 @@ def test_the_defaults_are_the_papers_process():
         value += -0.15 * value + 0.2 * draw
         process[k] = value
     assert settings.exploration_scale == pytest.approx(process.std(), rel=0.02)
+    assert small_agent('ddpg').policy.noise_correlation == settings.exploration_correlation
     kept = np.corrcoef(process[:-1], process[1:])[0, 1]
     assert settings.exploration_correlation == pytest.approx(kept, abs=0.01)

@@ -55,7 +55,7 @@ def test_metadata(agent, exporter):
     assert (policy.algorithm, policy.run, policy.version, policy.training_steps) == (
         'sac', 'run-1', 7, 321)
     assert policy.metadata['robot'] == 'made_up'
-    assert policy.noise_size == ACTION
+    assert policy.noise_size == ACTION and policy.noise_correlation == 0.0
     model = onnx.ModelProto.FromString(policy.data)
     assert model.ir_version <= 10
     assert [opset.version for opset in model.opset_import] == [18]

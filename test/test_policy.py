@@ -167,6 +167,8 @@ def test_metadata_that_does_not_fit(model):
         ({'contract': '{'}, 'contract cannot be read'),
         ({'contract': other}, 'do not belong together'),
         ({'version': 'x'}, 'invalid literal'),
+        ({'noise_correlation': 'nan'}, 'noise_correlation of nan'),
+        ({'noise_correlation': '1.0'}, 'noise_correlation of 1.0'),
         ({'format': '0'}, "of format '0'"),
         ({'test_action': None}, 'test_action'),
         ({'test_action': 'AAAA'}, '3 bytes'),

@@ -19,11 +19,12 @@ class Agent(ABC):
     """
     An off-policy algorithm on one thread: `update` learns, `policy` acts.
 
-    `policy` is a module with `noise_size` and `normaliser` whose forward takes observation (b, o)
-    in SI units and noise (b, noise_size), zeros for the deterministic action, and returns action
-    (b, a) in SI units, and log_prob (b,) behind it where there is one. `updates` is the number
-    of updates made, hence the policy's version. A subclass fills `networks` and `optimisers`:
-    what stands there is what a checkpoint holds, beside the random generator.
+    `policy` is a module whose forward takes observation (b, o) in SI units and noise
+    (b, noise_size), zeros for the deterministic action, and returns action (b, a) in SI units,
+    and log_prob (b,) behind it where there is one. It has `noise_size`, `noise_correlation`, the
+    part of the last step's noise that whoever explores keeps, and `normaliser`. `updates` is the
+    number of updates made, hence the policy's version. A subclass fills `networks` and
+    `optimisers`: what stands there is what a checkpoint holds, beside the random generator.
     """
 
     policy: nn.Module
