@@ -124,6 +124,7 @@ class DatasetWriter:
         self._shard_rows = shard_rows
         self._streams: dict[str, int] = {}
         self._held: list[dict[str, np.ndarray]] = []
+        self._held_rows = 0
         self._shards: list[dict[str, Any]] = []
         self._aside = self.path.with_name(f'.{self.path.name}.partial')
         if self.path.exists():
@@ -152,7 +153,8 @@ class DatasetWriter:
         arrays['stream'] = np.full(len(rows), index, dtype=np.int64)
         self._held.append(arrays | dict(extra or {}))
         self.rows += len(rows)
-        if sum(len(part['stream']) for part in self._held) >= self._shard_rows:
+        self._held_rows += len(rows)
+        if self._held_rows >= self._shard_rows:
             self._store()
 
     def finish(self, source: Mapping[str, Any], report: Mapping[str, Any]) -> str:
@@ -182,6 +184,7 @@ class DatasetWriter:
         arrays = {name: np.ascontiguousarray(np.concatenate([part[name] for part in self._held]))
                   for name in self._held[0]}
         self._held.clear()
+        self._held_rows = 0
         data = save(arrays)
         name = f'transitions-{len(self._shards):05d}.safetensors'
         write_aside(self._aside / name, data)

@@ -24,6 +24,8 @@ from rl_control.ros.rows import (
 from rl_control.ros.table import Table, decode_table_cdr
 from rl_control.types import Contract
 
+BATCH = 2048  # rows that are checked at once
+
 
 def own_topics(bag: Bag, ending: str) -> list[str]:
     """Return the topics that hold this package's tables of that name, in any namespace."""
@@ -54,12 +56,18 @@ class Rows:
         self.inbox = Inbox()
         self.refused: dict[str, int] = {}
         self._contract = contract
+        self._hash = contract.hash  # it is worked out anew each time it is asked for
         self._columns = transition_columns(contract)
         self._waiting: dict[str, list[_Waiting]] = {}
+        self._held: dict[str, list[np.ndarray]] = {}
         self._tables = 0
 
     def take(self, raw: Raw, losses: Losses) -> Iterator[tuple[str, TransitionRows]]:
-        """Return (collector run, rows) that a message brings; Refused for another contract."""
+        """
+        Take one message; return (collector run, rows) as soon as there are many.
+
+        Raise Refused for another contract.
+        """
         try:
             table = decode_table_cdr(raw.data, None)
             origin = Origin.from_header(table.header)
@@ -79,10 +87,12 @@ class Rows:
         yield from self._ready(origin.collector, origin.run, given_up)
 
     def finish(self) -> Iterator[tuple[str, TransitionRows]]:
-        """Return what still waits for a gap that no bag fills."""
+        """Return what is left, also behind a gap that no bag fills; call it at the end."""
         for run, waiting in self._waiting.items():
             while waiting:
                 yield from self._ready(self.inbox.runs[run].collector, run, waiting[0].first)
+        for run in list(self._held):
+            yield from self._usable(run)
 
     def figures(self) -> dict[str, Any]:
         """Return the account of each collector run, in rows."""
@@ -106,9 +116,14 @@ class Rows:
                 return
             batch = heapq.heappop(waiting)
             oldest = first if first > expected else 0
-            yield from self._usable(run, inbox.accept(collector, run, first, batch.rows, oldest))
+            held = self._held.setdefault(run, [])
+            held.append(inbox.accept(collector, run, first, batch.rows, oldest))
+            if sum(len(rows) for rows in held) >= BATCH:
+                yield from self._usable(run)
 
-    def _usable(self, run: str, fresh: np.ndarray) -> Iterator[tuple[str, TransitionRows]]:
+    def _usable(self, run: str) -> Iterator[tuple[str, TransitionRows]]:
+        """Check and return what is held: many rows at once, since the checks are vectorised."""
+        fresh = np.concatenate(self._held.pop(run))
         good, reasons = validate_rows(fresh, self._contract)
         for reason, count in reasons.items():
             self.refused[reason] = self.refused.get(reason, 0) + count
@@ -117,11 +132,11 @@ class Rows:
             yield run, TransitionRows.read(fresh[good], self._contract)
 
     def _require_contract(self, table: Table, origin: Origin, raw: Raw) -> None:
-        if origin.contract_hash != self._contract.hash or table.columns != self._columns:
+        if origin.contract_hash != self._hash or table.columns != self._columns:
             raise Refused(
                 f'{raw.topic.name} was recorded with contract {origin.contract_hash[:12]} and '
                 f'columns [{", ".join(table.columns)}] but robot {self._contract.robot} and task '
-                f'{self._contract.task} have {self._contract.hash[:12]} and '
+                f'{self._contract.task} have {self._hash[:12]} and '
                 f'[{", ".join(self._columns)}]; give the robot and task of the recording')
 
 
