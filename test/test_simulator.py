@@ -110,7 +110,7 @@ def test_a_control_period_is_whole_substeps_of_240_hz_at_least(
 
 
 def test_the_picture_shows_arm_and_goal(simulator: Simulator) -> None:
-    goal = np.array([0.4, 0.3, 0.6])
+    goal = np.array([0.0, 0.7, 0.8])  # where the arm hides nothing
     picture = simulator.picture(goal)
     assert picture.shape == (320, 320, 3) and picture.dtype == np.uint8
     red = (picture[..., 0] > 100) & (picture[..., 1] < 60) & (picture[..., 2] < 60)
