@@ -63,6 +63,9 @@ class BroadcasterSettings(Settings):
     keep: int = setting(10, 'versions kept on disk, besides the best', low=1, high=100_000)
     evaluation_episodes: int = setting(
         50, 'evaluation episodes of one version that make it comparable', low=1, high=100_000)
+    confirmation_episodes: int = setting(
+        100, 'episodes of confirmation that end the evaluation of a version', low=0,
+        high=100_000)
 
 
 @dataclass(frozen=True)

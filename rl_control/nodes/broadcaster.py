@@ -2,17 +2,24 @@
 """The broadcaster node: keeps the versions, hands the newest on, and the best to arms."""
 
 from pathlib import Path
+import time
 
+import onnx
 from rclpy.executors import Executor
 from rclpy.node import Node
 
 from rl_control.config.nodes import BroadcasterSettings
 from rl_control.errors import Refused
+from rl_control.onnx_check import require_finite
 from rl_control.policy import OnnxPolicy
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
+from rl_control.ros.peers import publisher_events
 from rl_control.ros.process import run
 from rl_control.versions import Score, Versions
+
+REASONS = 100  # different refusals that are told
+SENTENCE = 400  # characters of one
 
 
 class Broadcaster(Node):
@@ -21,76 +28,162 @@ class Broadcaster(Node):
     def __init__(self) -> None:
         super().__init__('broadcaster')
         self._settings = declare(self, 'broadcaster', BroadcasterSettings)
-        self._versions = Versions(Path(self._settings.out), self._settings.keep)
+        try:
+            self._versions = Versions(
+                Path(self._settings.out), self._settings.keep, self.get_logger().warning)
+        except OSError as error:
+            raise Refused(f'broadcaster cannot use {self._settings.out} ({error.strerror}); '
+                          'choose a writable directory') from error
+        self._newest = self._versions.newest
         self._scores: dict[int, Score] = {}
-        self._newest: OnnxPolicy | None = None
-        self._refused = 0
-        self._latest = self.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
-        self._best = self.create_publisher(codec.Policy, 'policy/best', qos.POLICY)
+        self._evaluating: dict[str, int] = {}  # collector run: the version it has pinned
+        self._refused: set[str] = set()
+        self._refusals = self._stale = 0
+        self._disk = ''  # why versions are not kept
+        self._began = time.monotonic()
+        self._latest = self.create_publisher(
+            codec.Policy, 'policy/latest', qos.POLICY,
+            event_callbacks=publisher_events(self, 'policy/latest'))
+        self._best = self.create_publisher(
+            codec.Policy, 'policy/best', qos.POLICY,
+            event_callbacks=publisher_events(self, 'policy/best'))
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
         self.create_subscription(
             codec.Policy, 'policy/candidate', self._on_candidate, qos.POLICY)
         self.create_subscription(
             codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
+        self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
         self.create_timer(1.0, self._report)
+        for publisher, policy in (
+                (self._latest, self._newest), (self._best, self._versions.best)):
+            if policy is not None:
+                publisher.publish(_message(policy))
 
     def done(self) -> bool:
         """Never."""
         return False
 
     def close(self, executor: Executor) -> None:
-        """Nothing waits: every version is on the disk before it is published."""
+        """Decide what was still being evaluated; every version is on the disk already."""
+        for version in list(self._scores):
+            self._decide(version)
 
     def _on_candidate(self, message: codec.Policy) -> None:
+        """Take a newer version of the same run and contract; keep what is there otherwise."""
+        newest = self._newest
         try:
-            data, learner_run, version = codec.decode_policy(message)
-            if self._newest is not None and learner_run != self._newest.run:
+            data, learner, version = codec.decode_policy(message)
+            if newest is not None and learner != newest.run:
                 raise Refused(
-                    f'candidate is of run {learner_run} but run {self._newest.run} is '
-                    'broadcast; stop one learner, or give it a namespace of its own')
-            if self._newest is not None and version <= self._newest.version:
-                raise Refused(
-                    f'candidate has version {version}, not greater than '
-                    f'{self._newest.version}; nothing is to be done')
+                    f'candidate is of run {learner} but run {newest.run} is broadcast; stop one '
+                    'learner, or give it a namespace, or the broadcaster another out')
+            if newest is not None and version <= newest.version:
+                # Latched once more, or made again by a learner that came back from a checkpoint.
+                self._stale += 1
+                return
             policy = OnnxPolicy(data, f'candidate {version}')
+            if (policy.run, policy.version) != (learner, version):
+                raise Refused(f'candidate says {version} of {learner} but its file is version '
+                              f'{policy.version} of {policy.run}; send it again')
+            if newest is not None:
+                newest.contract.require_equal(
+                    policy.contract, 'what is broadcast', f'candidate {version}')
         except Refused as refused:
-            self._refused += 1
-            self.get_logger().error(str(refused))
+            self._refuse(refused)
             return
         self._newest = policy
-        self._versions.keep(policy)
-        self._latest.publish(codec.encode_policy(data, learner_run, version))
+        try:
+            self._versions.keep(policy)
+            self._disk = ''
+        except OSError as error:
+            self._disk = f'version {version} is not kept ({error.strerror}); make space'
+        self._latest.publish(message)
 
     def _on_episodes(self, message: codec.Episodes) -> None:
-        """Count the evaluation episodes of each version; promote one that is better."""
-        table = codec.decode_table(message, codec.EPISODE_COLUMNS)
-        for row in map(codec.EpisodeRow.from_row, table.rows):
-            if row.phase != codec.EVALUATION:
-                continue
+        """Count the episodes of pinned versions; decide on one when its evaluator is done."""
+        try:
+            table = codec.decode_table(message, codec.EPISODE_COLUMNS)
+            origin = codec.Origin.from_header(
+                table.header, self._newest.metadata['contract_hash'] if self._newest else None)
+            rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
+        except Refused as refused:
+            self._refuse(refused)
+            return
+        for row in rows:
+            pinned = self._evaluating.get(origin.run)
+            if row.phase == codec.TRAINING or row.version != pinned:
+                if pinned is not None:
+                    del self._evaluating[origin.run]
+                    self._decide(pinned)
+                if row.phase == codec.TRAINING:
+                    continue
+                self._evaluating[origin.run] = row.version
+                self._versions.pin(row.version)
             score = self._scores.setdefault(row.version, Score(row.version))
             score.add(bool(row.success), row.episode_return)
-            self._versions.pin(row.version)
-            if score.episodes == self._settings.evaluation_episodes:
-                self._promote(score)
+            if score.episodes == (
+                    self._settings.evaluation_episodes + self._settings.confirmation_episodes):
+                self._decide(row.version)
 
-    def _promote(self, score: Score) -> None:
-        policy = self._versions.promote(score)
-        if policy is not None:
-            self._best.publish(codec.encode_policy(policy.data, policy.run, policy.version))
+    def _decide(self, version: int) -> None:
+        """Promote a version that was evaluated, and confirmed if it was to be, if it is better."""
+        score = self._scores.pop(version, None)
+        if score is None or score.episodes < self._settings.evaluation_episodes:
+            return
+        try:
+            promoted = self._versions.promote(score)
+        except (Refused, OSError) as error:
+            self._refuse(Refused(f'version {version} is not promoted: {error}'))
+            return
+        if promoted:
+            self._best.publish(_message(self._versions.best))
             self.get_logger().info(
-                f'version {score.version} is the best: {score.successes} of {score.episodes}')
+                f'version {version} is the best: {score.successes} of {score.episodes}')
+
+    def _on_rollback(
+        self, request: codec.Trigger.Request, response: codec.Trigger.Response,
+    ) -> codec.Trigger.Response:
+        """Publish the former best; an arm takes it when it next configures, or rolls back too."""
+        try:
+            policy = self._versions.rollback()
+        except (Refused, OSError) as error:
+            response.message = str(error)
+            return response
+        self._best.publish(_message(policy))
+        response.success = True
+        response.message = f'version {policy.version} is the best again'
+        self.get_logger().warning(response.message)
+        return response
+
+    def _refuse(self, refused: Refused) -> None:
+        """Count a refusal, and say it once."""
+        self._refusals += 1
+        sentence = str(refused)[:SENTENCE]
+        if sentence not in self._refused and len(self._refused) < REASONS:
+            self._refused.add(sentence)
+            self.get_logger().error(sentence)
 
     def _report(self) -> None:
-        version = self._newest.version if self._newest else -1
         best = self._versions.best
+        level, message = codec.OK, 'broadcasting'
+        if self._disk:
+            level, message = codec.ERROR, self._disk
+        elif self._refusals:
+            level, message = codec.WARN, f'{self._refusals} messages refused'
+        elif self._newest is None:
+            level = codec.WARN
+            message = f'waiting for a candidate for {time.monotonic() - self._began:.0f} s'
         self._diagnostics.publish(codec.diagnostics(
-            f'{self.get_fully_qualified_name()}: broadcasting',
-            codec.OK if self._newest else codec.WARN,
-            'broadcasting' if self._newest else 'waiting for a candidate',
-            {'version': version, 'best': best.version if best else -1,
-             'versions': self._versions.count, 'refused': self._refused},
+            f'{self.get_fully_qualified_name()}: broadcasting', level, message,
+            {'version': self._newest.version if self._newest else -1,
+             'best': best.version if best else -1, 'versions': self._versions.count,
+             'stale': self._stale, 'refused': self._refusals},
             self.get_clock().now().nanoseconds * 1e-9))
+
+
+def _message(policy: OnnxPolicy) -> codec.Policy:
+    return codec.encode_policy(policy.data, policy.run, policy.version)
 
 
 def main() -> int:
