@@ -200,6 +200,27 @@ def test_learns_a_bandit(algorithm):
     assert action.item() == pytest.approx(0.3, abs=0.1)
 
 
+@every_algorithm
+def test_learns_what_lies_behind_the_next_step(algorithm):
+    """Two places in turn, reward 1 in one of them, gamma 0.5: worth 4/3 there, else 2/3."""
+    quiet = {'sac': {'initial_alpha': 1e-6, 'alpha_learning_rate': 0.0}, 'qt_opt': {'lag': 10}}
+    rates = {name: 3e-3 for name in settings_of(algorithm)().to_mapping()
+             if name in ('actor_learning_rate', 'critic_learning_rate')}
+    agent = small_agent(algorithm, gamma=0.5, tau=0.1, **rates, **quiet.get(algorithm, {}))
+    rng = np.random.default_rng(0)
+    for _ in range(800):
+        batch = made_up_batch(rng, 32)
+        here, there = np.zeros((2, 32, OBSERVATION), np.float32)
+        reward = rng.integers(0, 2, 32).astype(np.float32)
+        here[:, 0], there[:, 0] = reward, 1.0 - reward
+        agent.update(Batch(here, batch.action, reward, there, np.ones(32, np.float32)))
+    for reward, value in ((1.0, 4 / 3), (0.0, 2 / 3)):
+        there[:, 0] = 1.0 - reward
+        metrics = agent.update(Batch(
+            here, batch.action, np.full(32, reward, np.float32), there, np.ones(32, np.float32)))
+        assert metrics['target_q'].item() == pytest.approx(value, abs=0.15)
+
+
 def test_unknown_names_and_foreign_settings_are_refused():
     with pytest.raises(Refused, match=r"algorithm 'ppo' is not known; known are .*sac"):
         settings_of('ppo')
