@@ -86,6 +86,7 @@ class Broadcaster(Node):
             if (policy.run, policy.version) != (learner, version):
                 raise Refused(f'candidate says {version} of {learner} but its file is version '
                               f'{policy.version} of {policy.run}; send it again')
+            require_finite(onnx.ModelProto.FromString(data), f'candidate {version}')
             if newest is not None:
                 newest.contract.require_equal(
                     policy.contract, 'what is broadcast', f'candidate {version}')
