@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 
 import numpy as np
 
@@ -104,7 +105,11 @@ class Driving:
         return self.mode in (WAITING, STOPPED)
 
     def tick(self, now: float, due: float) -> Plan | None:
-        """Return what to send now so that the arm is at the new command one period after `due`."""
+        """
+        Return what to send now so that the arm is at the new command one period after `due`.
+
+        A tick that comes more than half a period late aims at a later instant of the same grid.
+        """
         if self._resume:
             self._resume, self._fault, self.command = False, '', None
             self._blend.reset()
@@ -117,6 +122,8 @@ class Driving:
                 self.mode = STOPPED if self._fault else WAITING
                 return None
             self.command, self._reached = Command.at_rest(self._joints[1]), now
+        elif self._reached - now > 0.5 * self._period:
+            return None  # the tick before was so late that it aimed beyond this one
         elif now - self._reached > STALL and self.mode == DRIVING:
             self.fault(f'the loop stood still for {now - self._reached:.3f} s')
         if now > self._reached:
@@ -126,7 +133,7 @@ class Driving:
         if self._fault and not (self.command.dq.any() or self.command.ddq.any()):
             self.mode, self.why = STOPPED, self._fault
             return None
-        dt = due + self._period - now
+        dt = self._ahead(now, due)
         command = None if self._fault else self._followed(now, dt)
         if command is None:
             self.mode, self.why = STOPPING, self._fault
@@ -135,6 +142,11 @@ class Driving:
             self.mode, self.why = DRIVING, ''
         self.command, self._reached = command, now + dt
         return Plan.of(command, dt, self._arm.limits)
+
+    def _ahead(self, now: float, due: float) -> float:
+        """Return the time in s, half a period at least, to the instant that is aimed at."""
+        periods = max(1, math.ceil((now - due) / self._period + 0.5))
+        return due + periods * self._period - now
 
     def _missing(self, now: float) -> str:
         """Return what is waited for before the first command, or ''."""

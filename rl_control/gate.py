@@ -59,7 +59,9 @@ class Gate:
         q, dq = self._controller.sample(now)
         if not self._velocity:
             return None if self._idle(now) else q
-        if self._idle(now) or self._watchdog.fault(now):
+        if not self.moving(now):
+            return dq  # rest is rest, also where the position is a little off
+        if self._watchdog.fault(now):
             self._watchdog.reset()
             return dq
         way = np.clip(self._gain * (q - self._q), -self._most, self._most)

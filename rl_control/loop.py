@@ -17,7 +17,7 @@ SPIN = 150e-6  # s before the due time from which on the thread waits awake
 PRIORITY = 80  # of SCHED_FIFO: below the kernel's own threads at 99, above other work
 BELOW = 20  # by which the priority of the threads that bring messages in is lower
 NICE = -15  # of the main thread
-SLACK = 2e-3  # s left before the next tick in which rubbish may be collected
+LONG, SHORT = 2e-3, 3e-4  # s left before the next tick: collect older rubbish, the newest
 SWITCH_INTERVAL = 5e-4  # s another thread of Python keeps the interpreter when this one is due
 HISTORY = 8192  # ticks that the statistics are of
 MCL_CURRENT_FUTURE_ONFAULT = 7  # mlockall(2)
@@ -147,8 +147,11 @@ class Loop:
             statistics.add(due, began, ended, missed)
             missed = 0
             due += period
-            if due - ended > SLACK:
+            slack = due - ended
+            if slack > LONG:
                 gc.collect(1 if statistics.ticks % 64 else 2)
+            elif slack > SHORT:
+                gc.collect(0)
 
 
 def wait_until(due: float) -> None:

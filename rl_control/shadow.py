@@ -31,7 +31,7 @@ class Shadow(Driving):
         if would is not None:
             self.difference = float(np.sqrt(np.mean((would.dq - dq) ** 2)))
         self.command = Command(q, dq, np.zeros_like(q))
-        dt = due + self._period - now
+        dt = self._ahead(now, due)
         self.command = self._followed(now, dt)
         if self.command is None:
             return None

@@ -183,6 +183,18 @@ def test_a_late_tick_goes_on_from_where_the_stop_has_led() -> None:
     assert rig.driving.mode == DRIVING
 
 
+@pytest.mark.parametrize(('late', 'ahead'), [(0.02, 0.03), (0.03, 0.07), (0.06, 0.04)])
+def test_a_tick_that_is_very_late_aims_beyond_the_next(late: float, ahead: float) -> None:
+    rig = Rig(lambda observation: WAVE)
+    for _ in range(10):
+        rig.tick()
+    plan = rig.tick(late=late)
+    np.testing.assert_allclose(plan.times[0], ahead, atol=1e-9)
+    skipped = round((late + ahead) / PERIOD) - 1
+    assert [rig.tick() is None for _ in range(3)] == [True] * skipped + [False] * (3 - skipped)
+    assert rig.driving.mode == DRIVING
+
+
 def test_a_long_stall_is_for_a_person_to_look_at() -> None:
     rig = Rig()
     for _ in range(10):

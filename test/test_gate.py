@@ -42,9 +42,7 @@ def test_velocity_comes_to_rest_when_the_sender_is_silent() -> None:
     ends = round((last + plan.times[-1] - 10.0) / STEP) + 2
     assert max(np.abs(dq).max() for dq in sent) > 0.7
     assert plan.times[-1] < 0.3
-    # What is left is the way back to the position that was meant.
-    assert max(np.abs(dq).max() for dq in sent[ends:]) < 0.02
-    assert not sent[-1].any()
+    assert not np.any(sent[ends:])
     assert (np.abs(np.diff(sent, axis=0)) <= iiwa().limits.acceleration * STEP * 1.3).all()
 
 
