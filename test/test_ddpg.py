@@ -22,7 +22,8 @@ def test_target_q():
 def test_losses():
     agent = small_agent('ddpg')
     agent.critic = Fixed(torch.tensor([[1.0, 2.0]]))
-    assert agent.critic_loss(None, None, torch.tensor([3.0, 5.0])).item() == 0.5 * (4.0 + 9.0)
+    assert agent.critic_loss(
+        agent.critic(), torch.tensor([3.0, 5.0]), 1.0).item() == 0.5 * (4.0 + 9.0)
     assert agent.actor_loss(torch.zeros(2, 5)).item() == -1.5
 
 

@@ -52,7 +52,8 @@ def test_critic_loss():
     agent = _constant(small_agent('naf'), 5.0, [0.0] * 3, [0.0] * 6)
     action = torch.tensor([[0.0] * 3, [1.0, 0.0, -1.0]])
     # P is the identity: q is 5 and 5 - 1.
-    loss = agent.critic_loss(_observations(2), action, torch.tensor([3.0, 5.0]))
+    loss = agent.critic_loss(
+        agent.critic(_observations(2), action), torch.tensor([3.0, 5.0]), 1.0)
     assert loss.item() == pytest.approx((4.0 + 1.0) / 2.0)
 
 

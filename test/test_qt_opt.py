@@ -62,7 +62,8 @@ def test_critic_loss():
     agent = small_agent('qt_opt')
     agent.critic = Hill([0.0] * 3, 5.0)
     action = torch.tensor([[0.0] * 3, [1.0, 0.0, -1.0]])
-    loss = agent.critic_loss(torch.zeros(2, OBSERVATION), action, torch.tensor([3.0, 5.0]))
+    q = agent.critic(torch.zeros(2, OBSERVATION), action)[0]
+    loss = agent.critic_loss(q, torch.tensor([3.0, 5.0]), 1.0)
     assert loss.item() == pytest.approx((4.0 + 4.0) / 2.0)
 
 

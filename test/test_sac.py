@@ -40,8 +40,8 @@ def test_target_q_of_two_steps():
 
 
 def test_critic_loss():
-    agent = _fix(small_agent('sac'), (), critic=[[1.0, 2.0], [0.0, 5.0]])
-    loss = agent.critic_loss(None, None, torch.tensor([3.0, 4.0]))
+    loss = small_agent('sac').critic_loss(
+        torch.tensor([[1.0, 2.0], [0.0, 5.0]]), torch.tensor([3.0, 4.0]), 1.0)
     # Means over the batch of squares 4, 4 and 9, 1; halved, summed over the critics.
     assert loss.item() == pytest.approx(0.5 * (4.0 + 5.0))
 
@@ -127,7 +127,8 @@ def test_update_is_the_three_losses_and_the_average():
     with torch.no_grad():
         target_q = oracle.target_q(reward, discount, next_observation, noise[:8])
     for name, loss in (
-        ('critic', lambda: oracle.critic_loss(observation, (action - centre) / half, target_q)),
+        ('critic', lambda: oracle.critic_loss(
+            oracle.critic(observation, (action - centre) / half), target_q, 1.0)),
         ('actor', lambda: oracle.actor_loss(observation, noise[8:])[0]),
     ):
         for adam in adams.values():

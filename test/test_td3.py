@@ -32,7 +32,8 @@ def test_losses():
     agent = small_agent('td3')
     agent.critic = Fixed(torch.tensor([[1.0, 2.0], [0.0, 9.0]]))
     # Means of 4, 9 and of 9, 16; the actor is judged by the first critic alone.
-    assert agent.critic_loss(None, None, torch.tensor([3.0, 5.0])).item() == 6.5 + 12.5
+    assert agent.critic_loss(
+        agent.critic(), torch.tensor([3.0, 5.0]), 1.0).item() == 6.5 + 12.5
     assert agent.actor_loss(torch.zeros(2, 5)).item() == -1.5
 
 

@@ -23,7 +23,8 @@ class Agent(ABC):
     (b, noise_size), zeros for the deterministic action, and returns action (b, a) in SI units,
     and log_prob (b,) behind it where there is one. It has `noise_size`, `noise_correlation`, the
     part of the last step's noise that whoever explores keeps, and `normaliser`. `updates` is the
-    number of updates made, hence the policy's version. A subclass fills `networks` and
+    number of updates made, hence the policy's version; `error` (b,) is |q - target_q| of each row
+    of the last batch, before it was learned from. A subclass fills `networks` and
     `optimisers`: what stands there is what a checkpoint holds, beside the random generator.
     """
 
@@ -33,15 +34,17 @@ class Agent(ABC):
         self.contract = contract
         self.settings = settings
         self.updates = 0
+        self.error = torch.empty(0)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.networks: dict[str, nn.Module] = {}
         self.optimisers: dict[str, Adam] = {}
 
     @abstractmethod
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """
         Learn once from `batch`, which is not kept; return what a plot would show.
 
+        `weight` (b,) float32 is what the squared error of each row counts, 1 without it.
         The values are scalars without gradient, left as tensors: reading one is the caller's
         choice, and cost.
         """
@@ -72,6 +75,21 @@ class Agent(ABC):
                 tensor.copy_(tensors[name])
         self.updates = int(tensors['updates'])
         self.generator.set_state(tensors['generator'])
+
+    @abstractmethod
+    def td_error(self, batch: Batch) -> Tensor:
+        """Return |q - target_q| (b,), the mean over the critics, without learning from it."""
+
+    def _prepared(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Return the fields of `batch` as tensors, observations and action normalised."""
+        self.policy.normaliser.freeze()
+        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
+        return (
+            self.policy.normaliser(observation), self.policy.action_scale.normalise(action),
+            reward, self.policy.normaliser(next_observation), discount)
+
+    def _weight(self, weight: np.ndarray | None) -> Tensor | float:
+        return 1.0 if weight is None else torch.from_numpy(weight)
 
     def _noise(self, rows: int, columns: int) -> Tensor:
         """Return standard normal noise (rows, columns) from the agent's own generator."""

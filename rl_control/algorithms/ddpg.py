@@ -8,6 +8,7 @@ algorithm 1. Equation numbers below are that paper's.
 
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,17 +50,15 @@ class Ddpg(Agent):
         }
         self.optimisers = {'critic': self.critic_optimiser, 'actor': self.actor_optimiser}
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of critic, actor and targets, in the paper's order."""
-        self.policy.normaliser.freeze()
-        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
-        observation = self.policy.normaliser(observation)
-        next_observation = self.policy.normaliser(next_observation)
-        action = self.policy.action_scale.normalise(action)
+        observation, action, reward, next_observation, discount = self._prepared(batch)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
-        critic_loss = self.critic_loss(observation, action, target_q)
+        q = self.critic(observation, action)
+        critic_loss = self.critic_loss(q, target_q, self._weight(weight))
+        self.error = (q.detach() - target_q).abs().mean(0)
         self.critic_optimiser.step(critic_loss)
 
         actor_loss = self.actor_loss(observation)
@@ -74,6 +73,13 @@ class Ddpg(Agent):
             'target_q': target_q.mean(),
         }
 
+    @torch.no_grad()
+    def td_error(self, batch: Batch) -> Tensor:
+        """Return |q - target_q| (b,), see Agent."""
+        observation, action, reward, next_observation, discount = self._prepared(batch)
+        target_q = self.target_q(reward, discount, next_observation)
+        return (self.critic(observation, action) - target_q).abs().mean(0)
+
     def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
         """Return target_q (b,): equation 5, with the target networks of algorithm 1."""
         next_action = self.target_actor(next_observation)
@@ -81,10 +87,9 @@ class Ddpg(Agent):
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
-    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+    def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
         """Return equation 4."""
-        q = self.critic(observation, action)
-        return (q - target_q).square().mean(1).sum()
+        return (weight * (q - target_q).square()).mean(1).sum()
 
     def actor_loss(self, observation: Tensor) -> Tensor:
         """Return the loss whose gradient is equation 6, turned to descend."""

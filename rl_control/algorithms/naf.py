@@ -8,6 +8,7 @@ section 4 and algorithm 1, without the model.
 
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -42,22 +43,27 @@ class Naf(Agent):
         }
         self.optimisers = {'critic': self.critic_optimiser}
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of the network and its target."""
-        self.policy.normaliser.freeze()
-        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
-        observation = self.policy.normaliser(observation)
-        next_observation = self.policy.normaliser(next_observation)
-        action = self.policy.action_scale.normalise(action)
+        observation, action, reward, next_observation, discount = self._prepared(batch)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
-        critic_loss = self.critic_loss(observation, action, target_q)
+        q = self.critic(observation, action)
+        critic_loss = self.critic_loss(q, target_q, self._weight(weight))
+        self.error = (q.detach() - target_q).abs()
         self.critic_optimiser.step(critic_loss)
 
         self.target_weights.approach(self.critic_weights, self.settings.tau)
         self.updates += 1
         return {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
+
+    @torch.no_grad()
+    def td_error(self, batch: Batch) -> Tensor:
+        """Return |q - target_q| (b,), see Agent."""
+        observation, action, reward, next_observation, discount = self._prepared(batch)
+        target_q = self.target_q(reward, discount, next_observation)
+        return (self.critic(observation, action) - target_q).abs()
 
     def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
         """Return target_q (b,): y of algorithm 1; the largest next_q is V by construction."""
@@ -65,10 +71,9 @@ class Naf(Agent):
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
-    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+    def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
         """Return the mean squared error of algorithm 1."""
-        q = self.critic(observation, action)
-        return (q - target_q).square().mean()
+        return (weight * (q - target_q).square()).mean()
 
 
 class Quadratic(nn.Module):

@@ -8,6 +8,7 @@ Manipulation', arXiv:1806.10293, section 4.
 
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,17 +49,15 @@ class QtOpt(Agent):
         }
         self.optimisers = {'critic': self.critic_optimiser}
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of the critic and its average; copy that to the lagged one when due."""
-        self.policy.normaliser.freeze()
-        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
-        observation = self.policy.normaliser(observation)
-        next_observation = self.policy.normaliser(next_observation)
-        action = self.policy.action_scale.normalise(action)
+        observation, action, reward, next_observation, discount = self._prepared(batch)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
-        critic_loss = self.critic_loss(observation, action, target_q)
+        q = self.critic(observation, action)[0]
+        critic_loss = self.critic_loss(q, target_q, self._weight(weight))
+        self.error = (q.detach() - target_q).abs()
         self.critic_optimiser.step(critic_loss)
 
         self.averaged_weights.approach(self.critic_weights, self.settings.tau)
@@ -66,6 +65,13 @@ class QtOpt(Agent):
         if self.updates % self.settings.lag == 0:
             self.lagged_weights.approach(self.averaged_weights, 1.0)
         return {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
+
+    @torch.no_grad()
+    def td_error(self, batch: Batch) -> Tensor:
+        """Return |q - target_q| (b,), see Agent."""
+        observation, action, reward, next_observation, discount = self._prepared(batch)
+        target_q = self.target_q(reward, discount, next_observation)
+        return (self.critic(observation, action)[0] - target_q).abs()
 
     def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
         """Return target_q (b,): the smaller of two critics where the averaged one is largest."""
@@ -83,10 +89,9 @@ class QtOpt(Agent):
             draws.view(-1, len(next_observation), samples, columns), self.settings.cem_elites)
         return torch.minimum(averaged_q, self.lagged_critic(next_observation, next_action)[0])
 
-    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+    def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
         """Return the Bellman error of section 4.1, with the square as its divergence."""
-        q = self.critic(observation, action)[0]
-        return (q - target_q).square().mean()
+        return (weight * (q - target_q).square()).mean()
 
 
 class SearchingPolicy(nn.Module):

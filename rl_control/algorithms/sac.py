@@ -9,6 +9,7 @@ algorithm 1. Equation numbers below are that paper's.
 from copy import deepcopy
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -54,18 +55,16 @@ class Sac(Agent):
             'alpha': self.alpha_optimiser,
         }
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of critics, actor, temperature and targets, in the paper's order."""
-        self.policy.normaliser.freeze()
-        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
-        observation = self.policy.normaliser(observation)
-        next_observation = self.policy.normaliser(next_observation)
-        action = self.policy.action_scale.normalise(action)
+        observation, action, reward, next_observation, discount = self._prepared(batch)
         next_noise, noise = self._noise(2 * len(action), action.shape[1]).chunk(2)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation, next_noise)
-        critic_loss = self.critic_loss(observation, action, target_q)
+        q = self.critic(observation, action)
+        critic_loss = self.critic_loss(q, target_q, self._weight(weight))
+        self.error = (q.detach() - target_q).abs().mean(0)
         self.critic_optimiser.step(critic_loss)
 
         actor_loss, log_prob = self.actor_loss(observation, noise)
@@ -83,6 +82,14 @@ class Sac(Agent):
             'target_q': target_q.mean(),
         }
 
+    @torch.no_grad()
+    def td_error(self, batch: Batch) -> Tensor:
+        """Return |q - target_q| (b,), see Agent."""
+        observation, action, reward, next_observation, discount = self._prepared(batch)
+        target_q = self.target_q(
+            reward, discount, next_observation, self._noise(*action.shape))
+        return (self.critic(observation, action) - target_q).abs().mean(0)
+
     def target_q(
         self, reward: Tensor, discount: Tensor, next_observation: Tensor, noise: Tensor
     ) -> Tensor:
@@ -93,10 +100,9 @@ class Sac(Agent):
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
-    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+    def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
         """Return equation 5, summed over the two critics."""
-        q = self.critic(observation, action)
-        return 0.5 * (q - target_q).square().mean(1).sum()
+        return 0.5 * (weight * (q - target_q).square()).mean(1).sum()
 
     def actor_loss(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return equation 9, and the log_prob (b,) that the temperature is judged by."""

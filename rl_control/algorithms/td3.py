@@ -8,6 +8,7 @@ arXiv:1802.09477, algorithm 1.
 
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,18 +50,16 @@ class Td3(Agent):
         }
         self.optimisers = {'critic': self.critic_optimiser, 'actor': self.actor_optimiser}
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of the critics; each `policy_delay`-th time of actor and targets too."""
-        self.policy.normaliser.freeze()
-        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
-        observation = self.policy.normaliser(observation)
-        next_observation = self.policy.normaliser(next_observation)
-        action = self.policy.action_scale.normalise(action)
+        observation, action, reward, next_observation, discount = self._prepared(batch)
         noise = self._noise(*action.shape)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation, noise)
-        critic_loss = self.critic_loss(observation, action, target_q)
+        q = self.critic(observation, action)
+        critic_loss = self.critic_loss(q, target_q, self._weight(weight))
+        self.error = (q.detach() - target_q).abs().mean(0)
         self.critic_optimiser.step(critic_loss)
         metrics = {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
 
@@ -74,6 +73,14 @@ class Td3(Agent):
             self.target_actor_weights.approach(self.actor_weights, self.settings.tau)
         return metrics
 
+    @torch.no_grad()
+    def td_error(self, batch: Batch) -> Tensor:
+        """Return |q - target_q| (b,), see Agent."""
+        observation, action, reward, next_observation, discount = self._prepared(batch)
+        target_q = self.target_q(
+            reward, discount, next_observation, self._noise(*action.shape))
+        return (self.critic(observation, action) - target_q).abs().mean(0)
+
     def target_q(
         self, reward: Tensor, discount: Tensor, next_observation: Tensor, noise: Tensor
     ) -> Tensor:
@@ -85,10 +92,9 @@ class Td3(Agent):
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
-    def critic_loss(self, observation: Tensor, action: Tensor, target_q: Tensor) -> Tensor:
+    def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
         """Return the mean squared errors of algorithm 1, summed over the two critics."""
-        q = self.critic(observation, action)
-        return (q - target_q).square().mean(1).sum()
+        return (weight * (q - target_q).square()).mean(1).sum()
 
     def actor_loss(self, observation: Tensor) -> Tensor:
         """Return the loss whose gradient is algorithm 1's, turned to descend: by critic 1."""

@@ -142,17 +142,24 @@ class Ring:
             self._newest[steps.streams[stream[row]]] = (
                 first + row, int(episode[row]), int(step[row]))
 
-    def sample(self, batch_size: int) -> Batch:
-        """Return a batch that the next call overwrites; raise Refused when there is no row."""
+    def draw(self, number: int) -> np.ndarray:
+        """Return slots (number,) drawn uniformly; raise Refused when there is no row."""
         if not self.total:
             raise Refused('replay is empty; append transitions before sampling')
-        if len(self._sampled) != batch_size:
-            self._sampled = np.empty((batch_size, self.rows.shape[1]), np.float32)
+        return self.generator.integers(len(self), size=number)
+
+    def take(self, slots: np.ndarray) -> Batch:
+        """Return the rows in `slots` (b,) as a batch that the next call overwrites."""
+        if len(self._sampled) != len(slots):
+            self._sampled = np.empty((len(slots), self.rows.shape[1]), np.float32)
             self._batch = Batch.views(self._sampled, *self.sizes)
-        chosen = self.generator.integers(len(self), size=batch_size)
         # mode 'clip' spares a second buffer; every index is in range.
-        np.take(self.rows, chosen, axis=0, out=self._sampled, mode='clip')
+        np.take(self.rows, slots, axis=0, out=self._sampled, mode='clip')
         return self._batch
+
+    def sample(self, batch_size: int) -> Batch:
+        """Return a batch that the next call overwrites; raise Refused when there is no row."""
+        return self.take(self.draw(batch_size))
 
     def state(self) -> dict[str, Any]:
         """Return what JSON can hold: counters and the random generator."""
