@@ -35,7 +35,7 @@ class NodeProcess:
     One process with one node.
 
     `parameter_files` come before `parameters`; when a process that `ends_graph` exits, the others
-    are stopped.
+    are stopped. One that may `respawn` is started again when it dies.
     """
 
     executable: str
@@ -43,6 +43,7 @@ class NodeProcess:
     parameter_files: tuple[Path, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     ends_graph: bool = False
+    respawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
             'learner.out': out,
             'learner.busy_processes': collectors,
             'algorithm.seed': seed,
-        })
-    broadcaster = NodeProcess('broadcaster', 'broadcaster', (), {'broadcaster.out': out})
+        }, respawn=True)
+    broadcaster = NodeProcess(
+        'broadcaster', 'broadcaster', (), {'broadcaster.out': out}, respawn=True)
     monitor = NodeProcess('monitor', 'monitor', (), {
         'monitor.out': out,
         'monitor.time_limit': _number(arguments, 'time_limit'),
@@ -98,7 +100,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
             'collector.out': out,
             'collector.seed': COLLECTORS * seed + index,
             'collector.evaluate': index == 0,
-        })
+        }, respawn=True)
         for index in range(collectors)
     )]
 

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a graph into a launch description; needs ROS 2's `launch` and `launch_ros`."""
 
+from functools import partial
+
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from rl_control.graph import Graph, NodeProcess, graph
+from rl_control.supervisor import REFUSED
+
+RESPAWN_DELAY = 2.0  # s; `launch` does not let it grow
 
 
 def describe(name: str) -> LaunchDescription:
@@ -32,5 +38,16 @@ def _node(process: NodeProcess) -> Node:
         name=process.name,
         output='screen',
         parameters=[*map(str, process.parameter_files), dict(process.parameters)],
-        on_exit=[Shutdown()] if process.ends_graph else None,
+        respawn=process.respawn,
+        respawn_delay=RESPAWN_DELAY,
+        on_exit=partial(_on_exit, process),
     )
+
+
+def _on_exit(
+    process: NodeProcess, event: ProcessExited, context: LaunchContext,
+) -> list[Shutdown]:
+    """End the graph where it must end; whatever else died is started again by `launch`."""
+    if process.ends_graph or event.returncode == REFUSED:
+        return [Shutdown(reason=f'{process.name} ended')]
+    return []

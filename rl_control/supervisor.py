@@ -11,8 +11,11 @@ import sys
 import time
 
 from rl_control.graph import NodeProcess, Parameter
+from rl_control.restarts import LIMIT, STABLE, Restarts
 
-PATIENCE = 3.0  # s from the first signal until what still runs is killed
+PATIENCE = 2.7  # s from the first signal until what still runs is killed: 3 s with all the rest
+LOOK = 0.05  # s between looks
+REFUSED = 2  # the exit status of bad input: starting again changes nothing
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -32,69 +35,123 @@ class Supervisor:
     The running processes of one graph.
 
     Each is a session of its own, so that Ctrl-C reaches them once, through here; and each is
-    ended by the kernel should this process be killed.
+    ended by the kernel should this process be killed. One that is to `respawn` and dies is
+    started again, after waits that grow; `deaths_limit` of them in a row end the graph.
     """
 
     def __init__(
         self, processes: Iterable[NodeProcess], environment: Mapping[str, str] | None = None,
-        logs: Path | None = None,
+        logs: Path | None = None, deaths_limit: int = LIMIT,
     ) -> None:
-        self._running: list[tuple[NodeProcess, subprocess.Popen[bytes]]] = []
+        self._children = [_Child(process, Restarts(deaths_limit)) for process in processes]
+        self._environment = environment
+        self._logs = logs
         if logs is not None:
             logs.mkdir(parents=True, exist_ok=True)
         try:
-            for process in processes:
-                output = None
-                if logs is not None and not process.ends_graph:
-                    output = (logs / f'{process.name}.log').open('ab')
-                self._running.append((process, subprocess.Popen(
-                    command_line(process), env=environment, start_new_session=True,
-                    preexec_fn=_end_with_parent, stdin=subprocess.DEVNULL, stdout=output,
-                    stderr=subprocess.STDOUT if output else None)))
+            for child in self._children:
+                self._start(child)
         except BaseException:
             self.stop()
             raise
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each node that runs."""
+        return {child.process.name: child.popen.pid for child in self._children
+                if child.popen is not None and child.popen.poll() is None}
+
     def wait(self, stopped: Callable[[], bool]) -> int:
         """
-        Wait until a process that ends the graph exits, any fails, or `stopped` says so.
+        Wait until a process that ends the graph exits, one fails for good, or `stopped` says so.
 
         Then stop the rest and return the exit status of the one that decided, 0 when told.
         """
-        status = 0
-        while not stopped():
-            ended = [(process, child) for process, child in self._running
-                     if child.poll() is not None]
-            deciding = [child.returncode for process, child in ended
-                        if process.ends_graph or child.returncode != 0]
-            if deciding:
-                status = deciding[0]
-                break
-            time.sleep(0.05)
+        status = None
+        while status is None and not stopped():
+            status = self.look()
+            time.sleep(LOOK)
         self.stop()
-        return status
+        return status or 0
+
+    def look(self) -> int | None:
+        """Start again what died and is due; return the exit status that ends the graph, if any."""
+        for child in self._children:
+            if child.popen is None:
+                if time.monotonic() >= child.due:
+                    self._start(child)
+                continue
+            status = child.popen.poll()
+            if status is None or (status == 0 and not child.process.ends_graph):
+                continue
+            if not child.process.respawn or status in (0, REFUSED):
+                return _shell_status(status)
+            if (wait := child.restarts.wait(time.monotonic() - child.began)) is None:
+                print(f'{child.process.name} died {child.restarts.deaths} times in a row within '
+                      f'{STABLE:.0f} s of its start, at last {_cause(status)}; it is given up, '
+                      'see what it said last', file=sys.stderr, flush=True)
+                return _shell_status(status)
+            print(f'{child.process.name} died {_cause(status)} and is started again in {wait} s',
+                  file=sys.stderr, flush=True)
+            child.popen, child.due = None, time.monotonic() + wait
+        return None
 
     def stop(self) -> None:
         """Interrupt every process, and after PATIENCE kill what still runs."""
-        for _, child in self._running:
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
+        running = [child for child in self._children
+                   if child.popen is not None and child.popen.poll() is None]
+        for child in running:
+            child.popen.send_signal(signal.SIGINT)
         deadline = time.monotonic() + PATIENCE
-        for process, child in self._running:
+        for child in running:
             try:
-                child.wait(max(0.0, deadline - time.monotonic()))
+                child.popen.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                print(f'{process.name} did not end within {PATIENCE} s and is killed',
-                      file=sys.stderr)
-                child.kill()
-                child.wait()
+                print(f'{child.process.name} did not end within {PATIENCE} s and is killed',
+                      file=sys.stderr, flush=True)
+                child.popen.kill()
+                child.popen.wait()
+
+    def _start(self, child: '_Child') -> None:
+        output = None
+        if self._logs is not None and not child.process.ends_graph:
+            output = (self._logs / f'{child.process.name}.log').open('ab')
+        try:
+            child.popen = subprocess.Popen(
+                command_line(child.process), env=self._environment, start_new_session=True,
+                preexec_fn=_end_with_parent, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT if output else None)
+        finally:
+            if output is not None:
+                output.close()
+        child.began = time.monotonic()
+
+
+class _Child:
+    """One process, or the wait for its next start."""
+
+    def __init__(self, process: NodeProcess, restarts: Restarts) -> None:
+        self.process = process
+        self.restarts = restarts
+        self.popen: subprocess.Popen[bytes] | None = None
+        self.began = self.due = 0.0
 
 
 def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _cause(status: int) -> str:
+    if status < 0:
+        return f'by {signal.Signals(-status).name}'
+    return f'with exit status {status}'
+
+
+def _shell_status(status: int) -> int:
+    """Return what a shell would say: 128 and more for a signal."""
+    return 128 - status if status < 0 else status
+
+
 def _yaml(value: Parameter) -> str:
     """Return `value` as the YAML that rcl's parameter parser reads with the same type."""
     return json.dumps(value)
-
