@@ -24,8 +24,10 @@ from recordings import (
 from rl_control.arm import Arm
 from rl_control.bags import sampling
 from rl_control.bags.building import from_robot
+from rl_control.bags.commanded import HeldVelocity
 from rl_control.bags.dataset import Dataset, DatasetWriter
-from rl_control.bags.events import RobotTopics
+from rl_control.bags.events import COMMAND, STATE, Event, RobotTopics
+from rl_control.bags.joints import Setpoint
 from rl_control.bags.reading import Bag
 from rl_control.bags.settings import SamplingSettings
 from rl_control.config.robot import RobotSettings
@@ -217,6 +219,44 @@ def test_a_changed_goal_and_a_flag_end_an_episode(tmp_path, arm):
     next_goal_x = rows.next_observation[:, tip] + rows.next_observation[:, way]
     assert goal_x == pytest.approx(next_goal_x)  # within a transition there is one goal
     assert goal_x == pytest.approx(np.where(rows.observation[:, 0] < 2.04, 0.4, 0.1))
+
+
+def test_in_header_time_a_goal_counts_from_the_state_it_came_after(tmp_path, arm):
+    times = START + np.arange(400) * 20 * MS
+    stamps = 5 * 10**9 + (times - START) // 2  # a simulation at half pace: 4 s of it
+    states = [(int(time), '/joint_states', JOINT_STATE,
+               joint_state(('a', 'b'), (stamp * 1e-9, 0.0), (0.0, 0.0), int(stamp)))
+              for time, stamp in zip(times, stamps, strict=True)]
+    commands = [(int(time) + 1, '/leader', JOINT_STATE,
+                 joint_state(('a', 'b'), (0.5 * stamp * 1e-9, 0.0), stamp=int(stamp)))
+                for time, stamp in zip(times, stamps, strict=True)]
+    # The goals carry the wall's time, and the first comes before any state.
+    goals = [(START - 5 * MS, '/goal', POSE, pose(0.4, 0.1, 0.0, stamp=START)),
+             (START + 4010 * MS, '/goal', POSE, pose(0.1, 0.3, 0.0, stamp=START))]
+    found = dataset(tmp_path, arm, states + commands + goals, command='/leader',
+                    joint_states='/joint_states')
+    (bag,) = found.report['bags']
+    assert bag['clock'] == 'header' and bag['ticks'] == 80  # 3.99 s of the simulation
+    rows = found.rows
+    assert rows.action[:, 0] == pytest.approx(0.5, abs=1e-6)  # in the simulation's seconds
+    columns = [column.name for column in arm.contract().observation]
+    tip, way = columns.index('end_effector.x'), columns.index('to_goal.x')
+    goal_x = rows.observation[:, tip] + rows.observation[:, way]
+    assert goal_x == pytest.approx(np.where(rows.observation[:, 0] < 7.001, 0.4, 0.1))
+    assert rows.truncated.sum() == 2
+
+
+def test_a_velocity_is_in_force_until_it_is_too_old(arm):
+    held = HeldVelocity(age_limit=0.12)
+    assert held.tick(0.0) == 'no command yet'
+    held.take(0.02, Setpoint(velocity=np.array([2.0])))
+    assert held.tick(0.05) == 'no command since the gap'
+    assert [held.tick(time)[0][0] for time in (0.1, 0.139)] == [2.0, 2.0]
+    assert held.tick(0.15) == held.tick(0.2) == 'the newest command is too old'
+    held.take(0.21, Setpoint(velocity=np.array([4.0])))
+    assert held.tick(0.25) == 'no command since the gap'
+    held.take(0.26, Setpoint(velocity=np.array([-1.0])))
+    assert held.tick(0.30)[0] == pytest.approx([(0.01 * 4.0 - 0.04 * 1.0) / 0.05])
 
 
 def test_a_hole_ends_the_episode_and_is_accounted_for(tmp_path, arm):
@@ -435,9 +475,6 @@ def test_settings_that_contradict_are_refused():
 
 def test_the_sampler_needs_no_more_memory_for_a_longer_hole(arm):
     # A clock that jumps by a year must not make a year of ticks one by one.
-    from rl_control.bags.events import COMMAND, STATE, Event
-    from rl_control.bags.joints import Setpoint
-
     zero = np.zeros(2)
     year = 365 * 24 * 3600 * 10**9
     events = [event for base in (START, START + year) for n in range(100) for event in (

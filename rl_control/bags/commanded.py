@@ -141,9 +141,9 @@ class Followed:
         if time - self._began > self._times[-1] + self._age_limit:
             self.restart()
             return STALE
-        if last is None:
-            return OUTSIDE
-        return ((q - last[1]) / (time - last[0]) if self._straight else dq), q
+        if not self._straight:
+            return dq, q
+        return OUTSIDE if last is None else ((q - last[1]) / (time - last[0]), q)
 
     def restart(self) -> None:
         """Forget the tick before."""

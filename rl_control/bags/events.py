@@ -100,29 +100,26 @@ class RobotTopics:
         used = {topic.name: topic for topic in (
             self.states, self.command, self.goal, self.episode_end) if topic is not None}
         self.times = {name: TopicTime() for name in used}
-        now: int | None = None  # of the states; what has no clock of its own happens then
-        waiting: list[Event] = []
+        header = self.clock.kind == HEADER
+        waiting: list[Event] = []  # of topics without that clock: they count from the next state
         for raw in self.bag.messages(used):
             stamp = self.decoder.stamp(raw)
             self.times[raw.topic.name].add(raw.receipt, stamp)
-            timed = raw.topic.name in (self.states.name, self.command and self.command.name)
-            time = raw.receipt
-            if self.clock.kind == HEADER:
-                time = stamp if timed else now
+            state = raw.topic.name == self.states.name
+            timed = state or (self.command is not None and raw.topic.name == self.command.name)
+            time = stamp if header else raw.receipt
             try:
                 if timed and not time:
-                    raise Unusable('has no stamp' if self.clock.kind == HEADER
-                                   else 'has receive time 0')
-                event = Event(time if time is not None else 0, *self._read(raw))
+                    raise Unusable('has no stamp' if header else 'has receive time 0')
+                event = Event(time or 0, *self._read(raw))
             except Unusable as error:
                 self.bag.losses.count(raw.topic.name, str(error))
                 continue
-            if time is None:
-                waiting.append(event)  # a goal of before the first state
+            if header and not timed:
+                waiting.append(event)
                 continue
-            if raw.topic.name == self.states.name:
-                now = time if now is None else max(now, time)
-                yield from (early._replace(time=time) for early in waiting)
+            if state and waiting:
+                yield from (early._replace(time=event.time) for early in waiting)
                 waiting.clear()
             yield event
 

@@ -41,7 +41,7 @@ def layout(path: Path, losses: Losses) -> Layout:
     found = Layout([])
     for name in described.get('relative_file_paths') or []:
         name = Path(str(name)).name  # bags of before ROS 2 Foxy name their own directory too
-        file = present.pop(name, None) or present.pop(f'{name}.zstd', None)
+        file = present.pop(name, None)
         if file is None:
             losses.note(f'{name}: is named by metadata.yaml but is not there')
         else:

@@ -82,9 +82,8 @@ class Rows:
         waiting = self._waiting.setdefault(origin.run, [])
         self._tables += 1
         heapq.heappush(waiting, _Waiting(origin.first_sequence, self._tables, table.rows))
-        # What is older than `oldest` was acknowledged, so it was sent and will not come again.
-        given_up = origin.oldest if known is not None else min(origin.oldest, waiting[0].first)
-        yield from self._ready(origin.collector, origin.run, given_up)
+        # What is older than `oldest` was acknowledged: it was sent, and will not come again.
+        yield from self._ready(origin.collector, origin.run, origin.oldest)
 
     def finish(self) -> Iterator[tuple[str, TransitionRows]]:
         """Return what is left, also behind a gap that no bag fills; call it at the end."""
@@ -110,9 +109,6 @@ class Rows:
             first = waiting[0].first
             held = sum(len(batch.rows) for batch in waiting) if first > expected else 0
             if first > expected and first > given_up and held <= 2 * WINDOW:
-                # Row `oldest` - 1 is the newest of which it is known that it will not come.
-                if given_up > expected:
-                    inbox.accept(collector, run, given_up, waiting[0].rows[:0], given_up)
                 return
             batch = heapq.heappop(waiting)
             oldest = first if first > expected else 0
