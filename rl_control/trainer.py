@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 
+import numpy as np
 import torch
 
 from rl_control.algorithms import make_agent
@@ -19,7 +20,7 @@ from rl_control.config.nodes import LearnerSettings
 from rl_control.errors import Refused
 from rl_control.export import Exporter
 from rl_control.files import write_aside
-from rl_control.replay import Ring, Steps
+from rl_control.replay import Ring, Sampler, Steps
 from rl_control.saving import Saver
 from rl_control.types import Contract
 
@@ -61,6 +62,9 @@ class Trainer:
         self.replay = Ring(
             len(contract.observation), len(contract.action), settings.replay_capacity,
             settings.seed)
+        self.sampler = Sampler(
+            self.replay, settings, np.subtract(contract.action_high, contract.action_low) / 2,
+            lambda batch: self.agent.td_error(batch).numpy(), self.agent.act)
         self.transitions = 0
         self.versions = 0  # candidates published
         self.parity = 0.0  # the largest difference of torch and ONNX so far, of the action range
@@ -122,7 +126,8 @@ class Trainer:
             due = self._due()
             self._ingest(wait=not due)
             if due:
-                losses = self.agent.update(self.replay.sample(self._settings.batch_size))
+                losses = self.agent.update(*self.sampler.sample(self._settings.batch_size))
+                self.sampler.learned(self.agent.error.numpy())
             now = time.monotonic()
             if now - measured >= METRICS_PERIOD:
                 rate = (self.updates - measured_updates) / (now - measured)

@@ -53,6 +53,13 @@ class Agent(ABC):
         """Take observations (n, o) that came in into the normaliser's statistics."""
         self.policy.normaliser.observe(torch.from_numpy(np.asarray(observation)))
 
+    @torch.no_grad()
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """Return the actions (b, a) without noise at observations (b, o), in SI units."""
+        result = self.policy(
+            torch.from_numpy(observation), torch.zeros(len(observation), self.policy.noise_size))
+        return (result[0] if isinstance(result, tuple) else result).numpy()
+
     def tensors(self) -> dict[str, Tensor]:
         """Return copies of everything that `load` needs to go on as if never stopped."""
         return {name: tensor.detach().clone() for name, tensor in self._named().items()}

@@ -31,6 +31,21 @@ class AlgorithmSettings(Settings):
         'where mean and scale of the observations come from: nowhere, the data before the first '
         'update, or all data so far',
         choices=('none', 'fixed', 'running'))
+    n_step: int = setting(
+        1, 'rewards summed before the target takes over', low=1, high=1000)
+    trace: str = setting(
+        'ignore',
+        'what a longer return does about actions of older policies: nothing, or end in front of '
+        'one that differs by more than trace_tolerance', choices=('ignore', 'cut'))
+    trace_tolerance: float = setting(
+        0.3, 'largest difference of a stored action from the current one that does not cut the '
+        'trace, in half action ranges', low=0.0, high=2.0)
+    priority_exponent: float = setting(
+        0.0, 'power of the error that a transition is drawn in proportion to; 0 draws evenly',
+        low=0.0, high=1.0)
+    importance_exponent: float = setting(
+        0.4, 'part of the bias of drawing by priority that weights take back',
+        low=0.0, high=1.0)
     seed: int = setting(
         0, 'seed of the weights, of the replay and of the noise in updates',
         low=0, high=2**31 - 1)

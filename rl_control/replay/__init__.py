@@ -2,6 +2,7 @@
 """The memory of transitions; numpy only."""
 
 from rl_control.replay.ring import Batch, Ring
+from rl_control.replay.sampler import Sampler
 from rl_control.replay.steps import Steps
 
-__all__ = ['Batch', 'Ring', 'Steps']
+__all__ = ['Batch', 'Ring', 'Sampler', 'Steps']
