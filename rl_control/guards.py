@@ -58,3 +58,19 @@ class Flag:
         if self._heartbeat and now - self._heard > self._heartbeat:
             return f'waiting for a heartbeat on {self.name}'
         return ''
+
+
+class Taker:
+    """Somebody who takes the commands; its owner keeps `present` up to date."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.present = False
+
+    def fault(self, now: float) -> str:
+        """Return '': that it is gone is noticed late, that the arm does not follow at once."""
+        return ''
+
+    def awaited(self, now: float) -> str:
+        """Return that nobody takes the commands yet, or ''."""
+        return '' if self.present else f'waiting for a controller that takes {self.topic}'

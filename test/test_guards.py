@@ -3,7 +3,7 @@
 
 import pytest
 
-from rl_control.guards import Flag
+from rl_control.guards import Flag, Taker
 
 PRESSED = 'the estop is pressed'
 
@@ -44,3 +44,10 @@ def test_a_heartbeat_is_awaited_then_missed() -> None:
     estop.receive(9.0, b'a', False)
     assert estop.awaited(9.1) == '' and estop.fault(9.2) == ''
     assert estop.fault(9.25) == 'no heartbeat on estop for 0.250 s'
+
+
+def test_a_controller_is_waited_for_by_name() -> None:
+    taker = Taker('joint_trajectory')
+    assert taker.awaited(0.0) == 'waiting for a controller that takes joint_trajectory'
+    taker.present = True
+    assert taker.awaited(0.0) == '' and taker.fault(0.0) == ''

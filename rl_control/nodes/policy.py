@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rl_control.config.nodes import PolicyNodeSettings
 from rl_control.driving import Driving, Margins
 from rl_control.errors import Refused
-from rl_control.guards import Flag
+from rl_control.guards import Flag, Taker
 from rl_control.loop import Loop, Samples
 from rl_control.nodes.driving_report import DrivingReport
 from rl_control.nodes.world import declare_arm
@@ -47,6 +47,7 @@ class Policy(LifecycleNode):
         self._flags = (
             Flag('estop', True, 'the estop is pressed', self._settings.estop_heartbeat),
             Flag('robot_ready', False, 'the robot is not ready (protective stop)'))
+        self._taker = Taker('joint_trajectory')
         self._driving = self._fresh_driving()
         self._estop, self._ready = (
             FlagTopic(self, guard, self._on_fault) for guard in self._flags)
@@ -142,9 +143,12 @@ class Policy(LifecycleNode):
 
     def _fresh_driving(self) -> Driving:
         settings = self._settings
-        return (Shadow if settings.shadow else Driving)(self._arm, Margins(
+        margins = Margins(
             settings.stale_period, settings.tracking_limit, settings.blend_period,
-            settings.workspace_low, settings.workspace_high), self._flags)
+            settings.workspace_low, settings.workspace_high)
+        if settings.shadow:
+            return Shadow(self._arm, margins)
+        return Driving(self._arm, margins, (*self._flags, self._taker))
 
     def _rest(self, why: str) -> None:
         if self._loop is None:
@@ -218,6 +222,7 @@ class Policy(LifecycleNode):
     def _look(self) -> None:
         """See that the estop is there, activate when it can be, and let the report look."""
         present, _ = self._estop.look(), self._ready.look()
+        self._taker.present = self._trajectory.get_subscription_count() > 0
         required = self._settings.estop_required
         if self._loop is None:
             if self._autostart and (present or not required):
