@@ -48,6 +48,7 @@ class Collecting:
         tell_end: Callable[[EpisodeEnd], None],
     ) -> None:
         self.policy: OnnxPolicy | None = None
+        self.steps = 0  # grows as long as the loop is not stuck
         self.stopped = threading.Event()
         self._environment = environment
         self._settings = settings
@@ -93,7 +94,7 @@ class Collecting:
         episode = self._begin(self._evaluation_rng)
         while not self.stopped.is_set():
             action, log_prob = policy.act(episode.observation)
-            outcome = self._environment.step(action)
+            outcome = self._step(action)
             episode.add(action, log_prob, policy.version, outcome)
             if outcome.terminated or outcome.truncated:
                 self._tell_end(EpisodeEnd(episode, phase, policy.version, outcome))
@@ -105,11 +106,15 @@ class Collecting:
         episode = self._begin(self._rng)
         while not self.stopped.is_set():
             action, log_prob, version = self._explore(episode.observation)
-            outcome = self._environment.step(action)
+            outcome = self._step(action)
             self._tell(episode.add(action, log_prob, version, outcome))
             if outcome.terminated or outcome.truncated:
                 self._tell_end(EpisodeEnd(episode, TRAINING, version, outcome))
                 return
+
+    def _step(self, action: np.ndarray) -> Outcome:
+        self.steps += 1
+        return self._environment.step(action)
 
     def _begin(self, rng: np.random.Generator) -> Episode:
         self._number += 1

@@ -147,7 +147,8 @@ class Rig:
             codec.EPISODE_COLUMNS, rows, origin.to_header())))
 
     def said(self, sentence: str) -> None:
-        self.nodes.until(lambda: any(sentence in told for told in self.broadcaster._refused))
+        counts = self.broadcaster._refused.counts
+        self.nodes.until(lambda: any(sentence in told for told in counts))
 
 
 @pytest.fixture

@@ -12,14 +12,12 @@ from rl_control.config.nodes import BroadcasterSettings
 from rl_control.errors import Refused
 from rl_control.onnx_check import require_finite
 from rl_control.policy import OnnxPolicy
+from rl_control.refusals import Refusals
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.peers import publisher_events
 from rl_control.ros.process import run
 from rl_control.versions import Score, Versions
-
-REASONS = 100  # different refusals that are told
-SENTENCE = 400  # characters of one
 
 
 class Broadcaster(Node):
@@ -37,8 +35,8 @@ class Broadcaster(Node):
         self._newest = self._versions.newest
         self._scores: dict[int, Score] = {}
         self._evaluating: dict[str, int] = {}  # collector run: the version it has pinned
-        self._refused: set[str] = set()
-        self._refusals = self._stale = 0
+        self._refused = Refusals(self.get_logger().error)
+        self._stale = 0
         self._disk = ''  # why versions are not kept
         self._began = time.monotonic()
         self._latest = self.create_publisher(
@@ -91,7 +89,7 @@ class Broadcaster(Node):
                 newest.contract.require_equal(
                     policy.contract, 'what is broadcast', f'candidate {version}')
         except Refused as refused:
-            self._refuse(refused)
+            self._refused.add(refused)
             return
         self._newest = policy
         try:
@@ -109,7 +107,7 @@ class Broadcaster(Node):
                 table.header, self._newest.metadata['contract_hash'] if self._newest else None)
             rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
         except Refused as refused:
-            self._refuse(refused)
+            self._refused.add(refused)
             return
         for row in rows:
             pinned = self._evaluating.get(origin.run)
@@ -135,7 +133,7 @@ class Broadcaster(Node):
         try:
             promoted = self._versions.promote(score)
         except (Refused, OSError) as error:
-            self._refuse(Refused(f'version {version} is not promoted: {error}'))
+            self._refused.add(f'version {version} is not promoted: {error}')
             return
         if promoted:
             self._best.publish(_message(self._versions.best))
@@ -157,21 +155,13 @@ class Broadcaster(Node):
         self.get_logger().warning(response.message)
         return response
 
-    def _refuse(self, refused: Refused) -> None:
-        """Count a refusal, and say it once."""
-        self._refusals += 1
-        sentence = str(refused)[:SENTENCE]
-        if sentence not in self._refused and len(self._refused) < REASONS:
-            self._refused.add(sentence)
-            self.get_logger().error(sentence)
-
     def _report(self) -> None:
         best = self._versions.best
         level, message = codec.OK, 'broadcasting'
         if self._disk:
             level, message = codec.ERROR, self._disk
-        elif self._refusals:
-            level, message = codec.WARN, f'{self._refusals} messages refused'
+        elif self._refused.total:
+            level, message = codec.WARN, f'{self._refused.total} messages refused'
         elif self._newest is None:
             level = codec.WARN
             message = f'waiting for a candidate for {time.monotonic() - self._began:.0f} s'
@@ -179,7 +169,7 @@ class Broadcaster(Node):
             f'{self.get_fully_qualified_name()}: broadcasting', level, message,
             {'version': self._newest.version if self._newest else -1,
              'best': best.version if best else -1, 'versions': self._versions.count,
-             'stale': self._stale, 'refused': self._refusals},
+             'stale': self._stale, 'refused': self._refused.total},
             self.get_clock().now().nanoseconds * 1e-9))
 
 

@@ -19,6 +19,8 @@ from rl_control.files import write_json
 from rl_control.following import Following
 from rl_control.nodes.world import declare_environment
 from rl_control.policy import OnnxPolicy
+from rl_control.progress import Progress
+from rl_control.refusals import Refusals
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.peers import Peers, publisher_events
@@ -27,8 +29,7 @@ from rl_control.types import Transition
 
 FAREWELL = 1.0  # s to wait for the last acknowledgements
 CREDIT_PERIOD = 0.05  # s between looks for credit
-SILENCE = 5.0  # s without a word after which a learner that is alive is not counted on
-SENTENCE, SENTENCES = 400, 100  # length and number of the refusals that are told
+SILENCE = 5.0  # s without a word of a learner that is alive, or without a step, until it is told
 
 
 class Collector(Node):
@@ -49,13 +50,15 @@ class Collector(Node):
         self._collecting = Collecting(
             self._environment, self.settings, self._tell, self._tell_end)
         self._following = Following(SILENCE)
-        self._learner = Peers(self, 'transitions/ack', 'the learner')
+        self._learner = Peers(self, 'transitions/ack', 'the learner', self._report)
         self._acknowledgement: tuple[int, int] | None = None
         self._credit = threading.Event()
         self._flushed = 0.0
         self._fresh = 0
         self._disk = ''  # why the spill file takes nothing
-        self._refusals: set[str] = set()
+        self._waiting = False  # for credit
+        self._progress = Progress()
+        self._refused = Refusals(self.get_logger().error)
         self._transitions = self.create_publisher(
             codec.Transitions, 'transitions', qos.TRANSITIONS,
             event_callbacks=publisher_events(self, 'transitions'))
@@ -102,12 +105,14 @@ class Collector(Node):
         """
         row = codec.transition_row(transition)
         while not self._append(row):
+            self._waiting = True
             if self._collecting.stopped.is_set():
                 return
             self._credit.clear()
             self._exchange(at_once=True)
             if self._disk or not self._outbox.credit:
                 self._credit.wait(CREDIT_PERIOD)
+        self._waiting = False
         self._fresh += 1
         self._exchange()
 
@@ -145,7 +150,7 @@ class Collector(Node):
             try:
                 self._outbox.acknowledge(*acknowledgement, now)
             except Refused as refused:
-                self._refuse('acknowledgement', refused)
+                self._refused.add(f'acknowledgement not taken: {refused}')
         if (not at_once and self._fresh < BATCH
                 and now - self._flushed < self.settings.flush_period):
             return
@@ -167,7 +172,7 @@ class Collector(Node):
                     f'learner {learner} acknowledges but {self._following.run} is followed; '
                     'stop one learner, or give it a namespace of its own')
         except Refused as refused:
-            self._refuse('acknowledgement', refused)
+            self._refused.add(f'acknowledgement not taken: {refused}')
             return
         if self._run in acknowledged:
             self._acknowledgement = acknowledged[self._run]
@@ -189,17 +194,10 @@ class Collector(Node):
                               f'message says {version} of {learner}; send it again')
             self._contract.require_equal(policy.contract, 'this collector', 'the policy')
         except Refused as refused:
-            self._refuse('policy', refused)
+            self._refused.add(f'policy not taken: {refused}')
             return
         self._collecting.policy = policy
         self._received = time.monotonic()
-
-    def _refuse(self, what: str, refused: Refused) -> None:
-        """Say once why something is not taken."""
-        sentence = f'{what} not taken: {refused}'[:SENTENCE]
-        if sentence not in self._refusals and len(self._refusals) < SENTENCES:
-            self._refusals.add(sentence)
-            self.get_logger().error(sentence)
 
     def _figures(self) -> dict[str, str | int]:
         return {
@@ -217,12 +215,17 @@ class Collector(Node):
         acting = f'acting with version {policy.version}' if policy else 'acting without a policy'
         if self._disk:
             yield codec.ERROR, self._disk
+        still = self._progress.still(self._collecting.steps, now)
+        if still > SILENCE and not self._waiting:
+            yield codec.ERROR, f'no step for {still:.0f} s'
         if not self._learner.alive:
             yield codec.WARN, f'no learner for {now - self._learner.changed:.0f} s; {acting}'
         elif self._following.run and (silent := now - self._following.heard) > SILENCE:
             yield codec.WARN, f'the learner says nothing for {silent:.0f} s; {acting}'
         if policy is None:
             yield codec.WARN, f'waiting for a policy for {age:.0f} s'
+        if self._refused.total:
+            yield codec.WARN, f'{self._refused.total} messages refused'
 
     def _report(self) -> None:
         policy = self._collecting.policy

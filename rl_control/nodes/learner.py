@@ -17,6 +17,8 @@ from rl_control.delivery import Inbox
 from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.nodes.world import declare_contract
+from rl_control.progress import Progress
+from rl_control.refusals import Refusals
 from rl_control.resume import run_of
 from rl_control.ros import codec, qos
 from rl_control.ros.history import read_history, steps_of
@@ -32,8 +34,6 @@ QUIET = 0.3  # s without a message after which none is expected any more
 HEARTBEAT = 1.0  # s at most between two acknowledgements, so that collectors hear of a hang
 STUCK = 5.0  # s without a turn of the training thread
 LAST_SAVE = 1.0  # s for the last checkpoint; the one before it, and the journal, are whole
-REASONS = 100  # different reasons of refusal that are counted apart
-REASON_LENGTH = 400
 
 
 class Learner(Node):
@@ -51,11 +51,12 @@ class Learner(Node):
         self._run = run_of(self._out, self.get_name(), settings.algorithm, self._contract)
         self._inbox = Inbox()
         self._heard: dict[str, float] = {}
-        self._refused: dict[str, int] = {}
+        self._refused = Refusals(
+            lambda reason: self.get_logger().error(f'transitions not taken: {reason}'))
         self._said: tuple[list[str], np.ndarray] = [], np.zeros((0, 2))  # as last acknowledged
         self._began = time.monotonic()
         self._spoken = 0.0
-        self._turns = (0, time.monotonic())  # of the training thread, and since when that many
+        self._progress = Progress()
         self._disk = ''  # why the journal is not written
         self._candidate = self.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
         self._acknowledge = self.create_publisher(
@@ -63,7 +64,7 @@ class Learner(Node):
             event_callbacks=publisher_events(self, 'transitions/ack'))
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
-        self._collectors = Peers(self, 'transitions', 'a collector')
+        self._collectors = Peers(self, 'transitions', 'a collector', self._report)
         self._metrics: dict[str, object] = {}
         self._trainer = Trainer(
             self._contract, settings.algorithm, algorithm, settings, self._run, self._publish)
@@ -102,7 +103,7 @@ class Learner(Node):
                 'policy_versions': self._trainer.versions,
                 'parity_max_abs_error': self._trainer.parity,
                 'collectors': self._inbox.to_state(),
-                'refused': self._refused,
+                'refused': self._refused.counts,
             })
         except OSError as error:
             self.get_logger().error(f'journal not finished: {error.strerror}')
@@ -124,7 +125,7 @@ class Learner(Node):
             fresh = self._inbox.accept(
                 origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
         except Refused as refused:
-            self._count(str(refused))
+            self._refused.add(refused)
             return
         self._heard[origin.run] = time.monotonic()
         if not len(fresh):
@@ -133,7 +134,7 @@ class Learner(Node):
         steps, good, reasons = steps_of(
             fresh, self._contract, (origin.run,), np.zeros(len(fresh), np.int32))
         for reason, count in reasons.items():
-            self._count(reason, count)
+            self._refused.add(reason, count)
         self._inbox.refuse(origin.run, int((~good).sum()))
         self._trainer.put(steps)
 
@@ -144,15 +145,6 @@ class Learner(Node):
     def _write(self, topic: str, message: type, raw: bytes) -> None:
         resolved = self.resolve_topic_name(topic)
         self._journal.write(resolved, codec.type_name(message), raw, time.time_ns())
-
-    def _count(self, reason: str, count: int = 1) -> None:
-        reason = reason[:REASON_LENGTH]
-        if reason not in self._refused:
-            if len(self._refused) >= REASONS:
-                reason = 'other reasons'
-            else:
-                self.get_logger().error(f'transitions not taken: {reason}')
-        self._refused[reason] = self._refused.get(reason, 0) + count
 
     def _flush(self) -> None:
         """Bring the journal to the system, then acknowledge what is in it and grant more."""
@@ -189,14 +181,12 @@ class Learner(Node):
         for error in filter(None, (self._disk, self._trainer.error)):
             yield codec.ERROR, error
         now, turns = time.monotonic(), self._trainer.turns
-        if turns != self._turns[0]:
-            self._turns = turns, now
-        elif turns and now - self._turns[1] > STUCK:
-            yield codec.ERROR, f'training makes no progress for {now - self._turns[1]:.0f} s'
+        if (stuck := self._progress.still(turns, now)) > STUCK and turns:
+            yield codec.ERROR, f'training makes no progress for {stuck:.0f} s'
         if self._collectors.gone:
-            yield codec.WARN, f'{self._collectors.gone} collectors died'
-        if self._refused:
-            yield codec.WARN, f'{sum(self._refused.values())} transitions refused'
+            yield codec.WARN, f'collectors that died: {self._collectors.gone}'
+        if self._refused.total:
+            yield codec.WARN, f'{self._refused.total} transitions refused'
         if not self._heard:
             yield codec.WARN, f'waiting for collectors for {now - self._began:.0f} s'
 
@@ -221,7 +211,7 @@ class Learner(Node):
                 'gaps': sum(known.gaps for known in runs),
                 'duplicates': sum(known.duplicates for known in runs),
                 'lost': sum(known.lost for known in runs),
-                'refused': sum(self._refused.values()),
+                'refused': self._refused.total,
             },
             self.get_clock().now().nanoseconds * 1e-9))
 

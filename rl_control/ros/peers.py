@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is on the other side of a topic, as the middleware tells: alive, gone, or not compatible."""
 
+from collections.abc import Callable
 import time
 from typing import Any
 
@@ -14,14 +15,18 @@ class Peers:
     The publishers of one topic with a liveliness lease, called `what` in the log.
 
     A publisher whose process died is noticed when its lease ends; one that ended well just
-    leaves. A process that hangs looks alive: its progress must be watched beside this.
+    leaves. A process that hangs looks alive: its progress must be watched beside this. `on_death`
+    is called when a lease ended.
     """
 
-    def __init__(self, node: Node, topic: str, what: str) -> None:
+    def __init__(
+        self, node: Node, topic: str, what: str, on_death: Callable[[], None],
+    ) -> None:
         self.alive = 0
         self.gone = 0  # leases that ended; the middleware forgets them after its own time
         self.changed = time.monotonic()  # when `alive` last changed
         self._node, self._topic, self._what = node, topic, what
+        self._on_death = on_death
 
     def events(self) -> SubscriptionEventCallbacks:
         """Return what the subscription takes as its event callbacks."""
@@ -37,6 +42,7 @@ class Peers:
         if event.not_alive_count_change > 0:
             self._node.get_logger().warning(
                 f'{self._what} on {self._topic} is gone; {self.alive} are alive')
+            self._on_death()
 
 
 def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:

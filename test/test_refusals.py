@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+from rl_control.errors import Refused
+from rl_control.progress import Progress
+from rl_control.refusals import LENGTH, OTHER, REASONS, Refusals
+
+
+def test_each_reason_is_told_once_and_memory_is_bounded():
+    told: list[str] = []
+    one = Refusals(told.append)
+    one.add('a')
+    one.add(Refused('b'), 3)
+    one.add('a')
+    assert (told, one.counts, one.total) == (['a', 'b'], {'a': 2, 'b': 3}, 5)
+    for number in range(10_000):
+        one.add(f'{number} ' * 1000)
+    assert one.total == 10_005 and len(one.counts) == REASONS + 1 == len(told) + 1
+    assert one.counts[OTHER] == 10_000 - (REASONS - 2)
+    assert max(map(len, told)) == LENGTH
+
+
+def test_a_counter_that_stands_still():
+    one = Progress()
+    assert one.still(3, 100.0) == 0.0
+    assert one.still(3, 104.0) == 4.0
+    assert one.still(4, 105.0) == 0.0
+    assert one.still(4, 105.5) == 0.5
