@@ -153,14 +153,18 @@ class Driving:
         for guard in self._guards:
             if why := guard.awaited(now):
                 return why
-        if self.policy is None:
-            return 'waiting for a policy'
+        if why := self._absent():
+            return why
         if self._joints is None or self.watchdog.fault(now):
             self.watchdog.reset()
             return 'waiting for joint_states'
         if self.goal is None:
             return 'waiting for a goal'
         return self._rested()
+
+    def _absent(self) -> str:
+        """Return what is not there yet to be followed, or ''."""
+        return 'waiting for a policy' if self.policy is None else ''
 
     def _rested(self) -> str:
         """Return which joint still moves before the first command, or ''."""
@@ -184,12 +188,10 @@ class Driving:
         return self._arm.settings.joint_names[int(np.flatnonzero(which)[0])]
 
     def _followed(self, now: float, dt: float) -> Command | None:
-        """Return the policy's command within limits, or None with the fault noted."""
+        """Return the requested command within limits, or None with the fault noted."""
         arm = self._arm
         try:
-            state = arm.state(*self._joints, self.command, self.goal)
-            action = self._blend.act(self.policy, arm.task.observe(state), now)
-            command = limits.limit(action, self.command, dt, arm.limits)
+            command = limits.limit(self._requested(now), self.command, dt, arm.limits)
         except (NonFinite, limits.NonFinite, Refused) as error:
             self.fault(str(error))
             return None
@@ -197,3 +199,8 @@ class Driving:
             self.held_back += 1
             return limits.stop(self.command, dt, arm.limits)
         return command
+
+    def _requested(self, now: float) -> np.ndarray:
+        """Return the velocities (n,) rad/s that the policy asks for."""
+        state = self._arm.state(*self._joints, self.command, self.goal)
+        return self._blend.act(self.policy, self._arm.task.observe(state), now)

@@ -24,9 +24,15 @@ class Episode:
 
     def add(
         self, action: np.ndarray, log_prob: float, version: int, outcome: Outcome,
-        *, intervention: bool = False,
     ) -> Transition:
-        """Return the transition of the requested `action` (a,) that led to `outcome`."""
+        """
+        Return the transition of the requested `action` (a,) that led to `outcome`.
+
+        What a person did in the policy's place is learned as it was applied, and no density of the
+        policy's belongs to it.
+        """
+        if outcome.intervention:
+            action, log_prob = outcome.applied, float('nan')
         next_observation = np.array(outcome.observation, dtype=float)
         transition = Transition(
             episode=self.number,
@@ -41,7 +47,7 @@ class Episode:
             next_observation=next_observation,
             terminated=outcome.terminated,
             truncated=outcome.truncated,
-            intervention=intervention,
+            intervention=outcome.intervention,
         )
         self.observation = next_observation
         self.steps += 1

@@ -161,7 +161,8 @@ class Outcome:
     What one step led to.
 
     `observation` (o,) is the next one; `applied` (a,) what was done after the limits, in the
-    action's unit; `stamp` in s; `error` the distance from success (NaN where a task has none).
+    action's unit; `stamp` in s; `error` the distance from success (NaN where a task has none);
+    `intervention` says that a person moved the arm in the policy's place.
     """
 
     observation: np.ndarray
@@ -173,6 +174,7 @@ class Outcome:
     success: bool = False
     error: float = float('nan')
     goal: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
+    intervention: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ class Transition:
     One step of one episode, as it is learned from.
 
     `observation` and `next_observation` (o,), `action` (a,) the requested action, `applied` (a,)
-    what was sent after the limits, in the same unit. `discount` is 1 - terminated: a time-out is
+    what was sent after the limits, in the same unit; in an `intervention` the policy requested
+    nothing, and `action` is the applied one, too. `discount` is 1 - terminated: a time-out is
     truncated and keeps its future. `log_prob` is the behaviour's log density of `action` per
     its normalised range (NaN where there is none), `version` the policy's, -1 for no policy.
     """

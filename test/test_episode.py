@@ -11,7 +11,8 @@ from rl_control.types import Outcome
 def outcome(value: float, reward: float = 0.0, **more: bool) -> Outcome:
     return Outcome(
         np.full(2, value), reward, more.get('terminated', False), more.get('truncated', False),
-        applied=np.array([0.5]), stamp=value / 10)
+        applied=np.array([0.5]), stamp=value / 10,
+        intervention=more.get('intervention', False))
 
 
 def test_each_transition_begins_where_the_last_one_ended() -> None:
@@ -36,11 +37,17 @@ def test_each_transition_begins_where_the_last_one_ended() -> None:
     (False, False), (False, True), (True, False), (True, True)])
 def test_terminated_is_not_truncated(terminated: bool, truncated: bool) -> None:
     transition = Episode(0, np.zeros(2)).add(
-        np.zeros(1), 0.0, 0, outcome(1.0, terminated=terminated, truncated=truncated),
-        intervention=True)
+        np.zeros(1), 0.0, 0, outcome(1.0, terminated=terminated, truncated=truncated))
     assert (transition.terminated, transition.truncated) == (terminated, truncated)
     assert transition.discount == (0.0 if terminated else 1.0)
+
+
+def test_an_intervention_is_learned_as_it_was_applied() -> None:
+    transition = Episode(0, np.zeros(2)).add(
+        np.ones(1), -1.5, 8, outcome(1.0, intervention=True))
     assert transition.intervention is True
+    assert transition.action.tolist() == transition.applied.tolist() == [0.5]
+    assert np.isnan(transition.log_prob) and transition.version == 8
 
 
 def test_arrays_are_copied_on_entry() -> None:

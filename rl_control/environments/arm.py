@@ -49,11 +49,15 @@ class ArmEnvironment:
     def step(self, action: np.ndarray) -> Outcome:
         """Request the joint velocities `action` (n,) rad/s for one control period."""
         assert self._state is not None, 'reset comes first'
-        arm, before = self.arm, self._state
-        command = limit(action, before.command, arm.control_period, arm.limits)
+        arm = self.arm
+        command = limit(action, self._state.command, arm.control_period, arm.limits)
         self._robot.send(command)
-        state = self._read(command, before.goal)
-        self._state = state
+        return self._arrived(action, command)
+
+    def _arrived(self, action: np.ndarray, command: Command) -> Outcome:
+        """Return what the requested `action` (n,) rad/s, applied as `command`, has led to."""
+        arm = self.arm
+        self._state = state = self._read(command, self._state.goal)
         self._steps += 1
         error = arm.task.error(state)
         terminated = arm.task.terminated(state)

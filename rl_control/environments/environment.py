@@ -8,6 +8,10 @@ import numpy as np
 from rl_control.types import Contract, Outcome
 
 
+class Interrupted(Exception):
+    """Somebody or something stopped the world: what happened at this step tells nothing."""
+
+
 class Environment(Protocol):
     """One world, used from one thread; arrays that come out are copies."""
 
