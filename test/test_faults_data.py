@@ -3,14 +3,20 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import permutations
 from pathlib import Path
+import threading
 
 import numpy as np
 import pytest
+import rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from training import Nodes, parameters, prepare
 
 from rl_control.delivery import Outbox
 from rl_control.nodes import collector as collector_module
+from rl_control.nodes import learner as learner_module
+from rl_control.nodes.broadcaster import Broadcaster
 from rl_control.nodes.collector import Collector
 from rl_control.nodes.learner import Learner
 from rl_control.report.account import journaled
@@ -49,7 +55,7 @@ def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypat
         nodes.until(lambda: learner._journal.full)
         _, acknowledged = counts(collector)
         received = learner._inbox.runs[collector._run].received
-        nodes.until(lambda: nodes.levels.get('/learner: learning', (b'',))[0] == codec.ERROR)
+        nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.ERROR)
         assert 'No space left' in nodes.levels['/learner: learning'][1]
         updates = learner._trainer.turns
         nodes.spin(0.6)
@@ -82,7 +88,7 @@ def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
     nodes = start(learner__headroom=1000, learner__journal_period=0.5)
     learner, collector = nodes.add(Learner()), nodes.add(Collector())
     nodes.until(lambda: bool(collector._disk))
-    nodes.until(lambda: nodes.levels.get('/collector: collecting', (b'',))[0] == codec.ERROR,
+    nodes.until(lambda: nodes.levels['/collector: collecting'][0] == codec.ERROR,
                 but=(learner,))
     produced = collector._outbox.produced
     assert collector._outbox.produced == produced == collector._outbox.oldest + 50
@@ -132,3 +138,72 @@ def test_acknowledgements_that_cannot_be_are_told_and_ignored(start):
     before = collector._outbox.oldest
     nodes.until(lambda: collector._outbox.oldest > before + 50)
     assert collector._outbox.lost == 0
+
+
+def test_a_hang_is_told(start, monkeypatch):
+    monkeypatch.setattr(learner_module, 'STUCK', 1.0)
+    monkeypatch.setattr(collector_module, 'SILENCE', 1.0)
+    nodes = start()
+    learner, collector = nodes.add(Learner()), nodes.add(Collector())
+    nodes.until(lambda: learner._trainer.updates > 5)
+    go_on = threading.Event()
+    update, step = learner._trainer.agent.update, collector._environment.step
+    monkeypatch.setattr(
+        learner._trainer.agent, 'update', lambda *given: go_on.wait() and update(*given))
+    nodes.until(lambda: 'training makes no progress' in nodes.levels['/learner: learning'][1])
+    assert nodes.levels['/learner: learning'][0] == codec.ERROR
+    # Without updates there is no credit: a collector that waits for it does not hang.
+    assert 'no step' not in nodes.levels['/collector: collecting'][1]
+    monkeypatch.setattr(
+        collector._environment, 'step', lambda action: go_on.wait() and step(action))
+    monkeypatch.setattr(learner._trainer.agent, 'update', update)
+    go_on.set()
+    go_on.clear()
+    nodes.until(lambda: 'no step for' in nodes.levels['/collector: collecting'][1])
+    assert nodes.levels['/collector: collecting'][0] == codec.ERROR
+    go_on.set()
+    nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.OK)
+    # The learner's executor is stuck: alive, but it says nothing.
+    nodes.until(lambda: 'the learner says nothing' in nodes.levels['/collector: collecting'][1],
+                but=(learner,))
+    nodes.until(lambda: 'the learner says' not in nodes.levels['/collector: collecting'][1])
+
+
+KINDS = {'learner': Learner, 'broadcaster': Broadcaster, 'collector': Collector}
+
+
+@pytest.mark.parametrize('order', list(permutations(KINDS)), ids=lambda order: '-'.join(order))
+def test_every_order_of_starts_comes_to_work(start, order):
+    nodes = start(learner__publish_period=0.05)
+    made = {}
+    for name in order:
+        made[name] = nodes.add(KINDS[name]())
+        nodes.spin(0.3)
+    collector = made['collector']
+    nodes.until(lambda: collector._collecting.policy is not None, patience=10.0)
+    first = collector._collecting.policy.version
+    nodes.until(lambda: collector._collecting.policy.version > first, patience=10.0)
+    # Who comes late is given what was said before.
+    late = nodes.add(rclpy.create_node('late'))
+    seen = []
+    late.create_subscription(codec.Policy, 'policy/latest', seen.append, qos.POLICY)
+    nodes.until(lambda: seen, but=(made['learner'], made['broadcaster']))
+
+
+def test_what_does_not_match_is_named(start, capfd):
+    nodes = start()
+    nodes.add(Learner())
+    stranger = nodes.add(rclpy.create_node('stranger'))
+    other = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    stranger.create_publisher(codec.Transitions, 'transitions', other)
+    told = ''
+
+    def named() -> bool:
+        nonlocal told
+        told += capfd.readouterr().err
+        return 'a publisher on transitions has an incompatible' in told
+
+    nodes.until(named)
+    assert '[ERROR]' in told
+    nodes.until(lambda: 'waiting for collectors for' in nodes.levels[
+        '/learner: learning'][1])

@@ -235,7 +235,7 @@ def test_a_full_disk_keeps_no_version_but_hands_it_on(rig: Rig, monkeypatch):
             OSError(28, 'No space left on device')))
         rig.offered(6)
         name = '/broadcaster: broadcasting'
-        rig.nodes.until(lambda: rig.nodes.levels.get(name, (b'',))[0] == codec.ERROR)
+        rig.nodes.until(lambda: rig.nodes.levels[name][0] == codec.ERROR)
         assert 'version 6 is not kept (No space left on device)' in rig.nodes.levels[name][1]
     rig.offered(7)
     rig.nodes.until(lambda: rig.nodes.levels[name][0] == codec.OK)

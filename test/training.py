@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of a training share: a small world, its nodes in this process, its processes."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -75,7 +76,7 @@ class Nodes:
             arguments += ['-p', f'{name}:={str(value).lower() if value is True else value}']
         rclpy.init(args=arguments)
         self.executors: dict[Node, SingleThreadedExecutor] = {}
-        self.levels: dict[str, tuple[bytes, str]] = {}
+        self.levels: dict[str, tuple[bytes, str]] = defaultdict(lambda: (b'', ''))
         listener = self.add(rclpy.create_node('listener'))
         listener.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
