@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy node's lifecycle, hot swap, rollback and shadow mode, over topics and services."""
+
+from collections.abc import Iterator
+from pathlib import Path
+import time
+
+from arms import exported
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+import numpy as np
+import pytest
+from rig import FakeArm, Running, policy_process
+
+from rl_control.policy import OnnxPolicy
+from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
+
+
+@pytest.fixture
+def arm(ros: int) -> Iterator[FakeArm]:
+    arm = FakeArm()
+    yield arm
+    arm.close()
+
+
+def call(arm: FakeArm, kind: type, name: str, request: object) -> object:
+    client = arm.node.create_client(kind, name)
+    arm.until(client.service_is_ready, 20.0, name)
+    future = client.call_async(request)
+    arm.until(future.done, 10.0, name)
+    return future.result()
+
+
+def change(arm: FakeArm, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return call(arm, ChangeState, 'policy/change_state', request).success
+
+
+def send(arm: FakeArm, policy: OnnxPolicy) -> None:
+    arm.best.publish(codec.encode_policy(policy.data, policy.run, policy.version))
+
+
+def test_lifecycle_swap_and_rollback(arm: FakeArm) -> None:
+    arm.best = arm.node.create_publisher(codec.Policy, 'policy/best', qos.POLICY)
+    process = policy_process(Path('unused'), **{'policy.autostart': False, 'policy.policy': ''})
+    with Running(process):
+        arm.until(lambda: arm.status.get('mode') == 'inactive', 20.0, 'inactive')
+        assert not change(arm, Transition.TRANSITION_ACTIVATE)  # not configured yet
+        assert change(arm, Transition.TRANSITION_CONFIGURE)
+        assert change(arm, Transition.TRANSITION_ACTIVATE)
+        arm.until(lambda: 'for a policy' in arm.status['why'], 5.0, 'waiting')
+        assert not arm.sent
+        send(arm, exported(3))
+        arm.until_driving()
+        for refused in (exported(2), exported(9, run='run-2'), exported(9, robot='panda')):
+            send(arm, refused)
+        send(arm, exported(4))
+        arm.until(lambda: arm.status['version'] == '4', 5.0, 'version 4')
+        answer = call(arm, codec.Trigger, 'policy/rollback', codec.Trigger.Request())
+        assert answer.success and 'version 3' in answer.message
+        arm.until(lambda: arm.status['version'] == '3', 5.0, 'version 3')
+        arm.until_moving()
+        assert change(arm, Transition.TRANSITION_DEACTIVATE)
+        assert arm.speed == 0.0
+        count = len(arm.sent)
+        time.sleep(0.2)
+        assert len(arm.sent) == count
+        assert change(arm, Transition.TRANSITION_ACTIVATE)
+        arm.until_driving()
+
+
+def test_a_refused_policy_fails_to_configure_and_the_node_stays(
+    arm: FakeArm, tmp_path: Path
+) -> None:
+    path = tmp_path / 'panda.onnx'
+    exported(robot='panda').save(path)
+    with Running(policy_process(path, **{'policy.autostart': False})) as running:
+        assert not change(arm, Transition.TRANSITION_CONFIGURE)
+        assert not change(arm, Transition.TRANSITION_ACTIVATE)
+        assert running.child.poll() is None
+
+
+def test_shadow_mode_commands_nothing_and_tells_the_difference(
+    arm: FakeArm, tmp_path: Path
+) -> None:
+    path = tmp_path / 'policy.onnx'
+    exported().save(path)
+    would = Intake(arm.node, codec.Trajectory, 'policy/joint_trajectory', qos.COMMAND)
+    difference = Intake(
+        arm.node, codec.Number, 'metrics/shadow_difference', qos.METRICS)
+    with Running(policy_process(path, **{'policy.shadow': True})):
+        arm.until_mode('shadowing', 20.0)
+        time.sleep(0.5)
+        assert would.take() and not arm.sent
+        told = [message.data for message, _ in difference.take()]
+        assert np.nanmax(told) > 0.1  # it would move, the arm does not
