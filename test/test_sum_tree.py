@@ -8,7 +8,7 @@ from rl_control.errors import Refused
 from rl_control.replay.sum_tree import SumTree
 
 
-@pytest.mark.parametrize('capacity', [1, 2, 5, 64, 100])
+@pytest.mark.parametrize('capacity', [1, 2, 16, 17, 100, 300])
 def test_against_running_sums(capacity):
     rng = np.random.default_rng(capacity)
     tree, values = SumTree(capacity), np.zeros(capacity)
