@@ -10,12 +10,12 @@ from rl_control.config.nodes import PolicyNodeSettings
 from rl_control.driving import Driving, Margins
 from rl_control.errors import Refused
 from rl_control.guards import Flag, Taker
-from rl_control.loop import Loop, Samples
+from rl_control.loop import Loop
 from rl_control.nodes.driving_report import DrivingReport
 from rl_control.nodes.world import declare_arm
 from rl_control.policy import OnnxPolicy, load
 from rl_control.ros import codec, qos
-from rl_control.ros.intake import Intake
+from rl_control.ros.arm import ArmTopics
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
 from rl_control.ros.safety import FlagTopic
@@ -40,9 +40,6 @@ class Policy(LifecycleNode):
         super().__init__('policy')
         self._settings = declare(self, 'policy', PolicyNodeSettings)
         self._arm = declare_arm(self)
-        self._names = self._arm.settings.joint_names
-        self._own = frozenset(self._names)
-        self._reader = codec.JointReader(self._names)
         self._succession = Succession(self._arm.contract())
         self._flags = (
             Flag('estop', True, 'the estop is pressed', self._settings.estop_heartbeat),
@@ -52,12 +49,10 @@ class Policy(LifecycleNode):
         self._estop, self._ready = (
             FlagTopic(self, guard, self._on_fault) for guard in self._flags)
         self._loop: Loop | None = None
-        self._latency = Samples()
         self._refusal: Refused | None = None
-        self._intake = Intake(self, codec.JointState, 'joint_states', qos.SENSOR)
-        self._trajectory = self.create_publisher(
-            codec.Trajectory,
-            '~/joint_trajectory' if self._settings.shadow else 'joint_trajectory', qos.COMMAND)
+        self._topics = ArmTopics(
+            self, self._arm.settings.joint_names,
+            '~/joint_trajectory' if self._settings.shadow else 'joint_trajectory')
         self._difference = None
         if self._settings.shadow:
             self._difference = self.create_publisher(
@@ -139,7 +134,7 @@ class Policy(LifecycleNode):
     def close(self, executor: Executor) -> None:
         """Bring the arm to rest; a second signal changes nothing, the way is the shortest."""
         self._rest('told to end')
-        self._report.publish(self._driving, self._loop, self._latency)
+        self._report.publish(self._driving, self._loop, self._topics.latency)
 
     def _fresh_driving(self) -> Driving:
         settings = self._settings
@@ -163,21 +158,11 @@ class Policy(LifecycleNode):
     def _tick(self, due: float) -> None:
         """Take what the arm says, and answer it; on the loop's thread."""
         driving = self._driving
-        receipt = None
-        for message, receipt in self._intake.take():
-            if self._own.isdisjoint(message.name):
-                continue  # a gripper's or another arm's driver on the same topic
-            try:
-                driving.receive(receipt, *self._reader.read(message))
-            except Refused as refused:
-                driving.fault(str(refused))
+        self._topics.take(driving)
         plan = driving.tick(time.monotonic(), due)
         if plan is None:
             return
-        self._trajectory.publish(
-            codec.joint_trajectory(self._names, plan.times, plan.commands))
-        if receipt is not None:
-            self._latency.add(time.monotonic() - receipt)
+        self._topics.send(plan)
         if self._difference is not None:
             self._difference.publish(codec.number(driving.difference))
 
@@ -222,14 +207,14 @@ class Policy(LifecycleNode):
     def _look(self) -> None:
         """See that the estop is there, activate when it can be, and let the report look."""
         present, _ = self._estop.look(), self._ready.look()
-        self._taker.present = self._trajectory.get_subscription_count() > 0
+        self._taker.present = self._topics.taken
         required = self._settings.estop_required
         if self._loop is None:
             if self._autostart and (present or not required):
                 self.trigger_activate()
         elif required and not present:
             self._driving.fault('nobody publishes the topic estop any more')
-        self._report.look(self._driving, self._loop, self._latency)
+        self._report.look(self._driving, self._loop, self._topics.latency)
 
 
 def main() -> int:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics of an arm under ros2_control, for the thread that drives it."""
+
+import time
+
+from rclpy.node import Node
+
+from rl_control.driving import Driving
+from rl_control.errors import Refused
+from rl_control.loop import Samples
+from rl_control.plan import Plan
+from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
+
+
+class ArmTopics:
+    """`joint_states` in, trajectories out; `latency` is from the one to the other in s."""
+
+    def __init__(
+        self, node: Node, joint_names: tuple[str, ...], trajectory: str = 'joint_trajectory',
+    ) -> None:
+        self.latency = Samples()
+        self._names = joint_names
+        self._own = frozenset(joint_names)
+        self._reader = codec.JointReader(joint_names)
+        self._intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR)
+        self._trajectory = node.create_publisher(codec.Trajectory, trajectory, qos.COMMAND)
+        self._receipt: float | None = None  # of the newest state that is not answered yet
+
+    @property
+    def taken(self) -> bool:
+        """Say whether anybody takes the trajectories."""
+        return self._trajectory.get_subscription_count() > 0
+
+    def take(self, driving: Driving) -> None:
+        """Hand over the joint states that came since the last call; a bad one is a fault."""
+        self._receipt = None
+        for message, receipt in self._intake.take():
+            if self._own.isdisjoint(message.name):
+                continue  # a gripper's or another arm's driver on the same topic
+            self._receipt = receipt
+            try:
+                driving.receive(receipt, *self._reader.read(message))
+            except Refused as refused:
+                driving.fault(str(refused))
+
+    def send(self, plan: Plan) -> None:
+        """Let the arm follow `plan` from now on."""
+        self._trajectory.publish(
+            codec.joint_trajectory(self._names, plan.times, plan.commands))
+        if self._receipt is not None:
+            self.latency.add(time.monotonic() - self._receipt)
