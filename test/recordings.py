@@ -2,7 +2,6 @@
 """What the tests of the bags share: messages as bytes, and bags written by other people's code."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
@@ -120,7 +119,3 @@ def states(count: int, period_ms: int = 10, topic: str = '/joint_states'):
     """Return messages whose position is their own number."""
     return [(START + n * period_ms * MS, topic, JOINT_STATE, joint_state(('a', 'b'), (n, -n)))
             for n in range(count)]
-
-
-def namespace(**values) -> SimpleNamespace:
-    return SimpleNamespace(**values)
