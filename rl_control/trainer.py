@@ -30,7 +30,7 @@ PATIENCE = 0.02  # s to wait for transitions when no update is due
 # `checkpoint_period`: a learner that is killed again and again still gets on.
 FIRST_CHECKPOINT = 1.0
 # What a checkpoint's weights mean, so that it cannot change within a run.
-FIXED_SETTINGS = ('hidden_sizes', 'observation_normalisation')
+FIXED_SETTINGS = ('hidden_sizes', 'observation_normalisation', 'layer_norm')
 
 GRAPH = 'graph.onnx'
 

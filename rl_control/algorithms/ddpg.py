@@ -34,7 +34,8 @@ class Ddpg(Agent):
             self.policy = DeterministicPolicy(
                 contract, hidden_sizes, settings.observation_normalisation,
                 settings.exploration_scale, settings.exploration_correlation)
-            self.critic = Critics(observation_size, action_size, hidden_sizes, number=1)
+            self.critic = Critics(
+                observation_size, action_size, hidden_sizes, 1, settings.layer_norm)
         self.target_actor = deepcopy(self.policy.actor).requires_grad_(False)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
 

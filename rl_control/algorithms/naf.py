@@ -31,7 +31,8 @@ class Naf(Agent):
             torch.manual_seed(settings.seed)
             self.policy = DeterministicPolicy(
                 contract, settings.hidden_sizes, settings.observation_normalisation,
-                settings.exploration_scale, settings.exploration_correlation)
+                settings.exploration_scale, settings.exploration_correlation,
+                settings.layer_norm)
             self.critic = Quadratic(self.policy.actor)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
 

@@ -137,7 +137,7 @@ class DeterministicPolicy(nn.Module):
 
     def __init__(
         self, contract: Contract, hidden_sizes: Sequence[int], mode: str,
-        exploration_scale: float, noise_correlation: float,
+        exploration_scale: float, noise_correlation: float, layer_norm: bool = False,
     ) -> None:
         super().__init__()
         self.noise_size = len(contract.action)
@@ -145,7 +145,8 @@ class DeterministicPolicy(nn.Module):
         self.exploration_scale = exploration_scale
         self.normaliser = Normaliser(len(contract.observation), mode)
         self.action_scale = ActionScale(contract)
-        self.actor = mlp((len(contract.observation), *hidden_sizes, len(contract.action)))
+        self.actor = mlp(
+            (len(contract.observation), *hidden_sizes, len(contract.action)), layer_norm)
         self.actor.append(nn.Tanh())
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
@@ -160,12 +161,16 @@ class Critics(nn.Module):
 
     `forward` takes normalised observation (b, o) and normalised action (b, a) and returns q
     (number, b). Stacking halves the count of small operations, which is what small networks pay.
+    With `layer_norm` each hidden layer is normalised in front of its ReLU (Ba et al. 2016,
+    without gain and bias, as the next layer has both): q stays bounded far from the data.
     """
 
     def __init__(
-        self, observation_size: int, action_size: int, hidden_sizes: Sequence[int], number: int
+        self, observation_size: int, action_size: int, hidden_sizes: Sequence[int], number: int,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.layer_norm = layer_norm
         sizes = (observation_size + action_size, *hidden_sizes, 1)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for fan_in, fan_out in pairwise(sizes):
@@ -179,7 +184,7 @@ class Critics(nn.Module):
         layer = torch.cat((observation, action), dim=-1).expand(len(self.weights[0]), -1, -1)
         *hidden, (head, head_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in hidden:
-            layer = torch.relu(torch.baddbmm(bias, layer, weight))
+            layer = self._bent(torch.baddbmm(bias, layer, weight))
         # A product and a sum: a batched product with a result of width 1 is slower.
         return (layer * head.transpose(1, 2)).sum(-1) + head_bias[:, 0]
 
@@ -196,16 +201,36 @@ class Critics(nn.Module):
         rows = actions.reshape(-1, actions.shape[-1])
         layer = (observation @ weights[0][:, :split] + biases[0])[:, :, None]
         layer = layer + (rows @ weights[0][:, split:]).unflatten(1, actions.shape[:2])
-        layer = torch.relu(layer).flatten(1, 2)
+        layer = self._bent(layer).flatten(1, 2)
         for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
-            layer = torch.relu(torch.baddbmm(bias, layer, weight))
+            layer = self._bent(torch.baddbmm(bias, layer, weight))
         q = (layer * weights[-1].transpose(1, 2)).sum(-1) + biases[-1][:, 0]
         return q.unflatten(1, actions.shape[:2])
 
+    def _bent(self, layer: Tensor) -> Tensor:
+        if self.layer_norm:
+            layer = nn.functional.layer_norm(layer, layer.shape[-1:])
+        return torch.relu(layer)
 
-def mlp(sizes: Sequence[int]) -> nn.Sequential:
-    """Return linear layers of these sizes, the last without ReLU."""
+
+def smallest(q: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """
+    Return the smallest (b,) of `number` of the critics' q (critics, b).
+
+    Where there are more critics, which ones count is drawn anew at each call (REDQ, Chen et al.
+    2021, algorithm 1).
+    """
+    if number < len(q):
+        q = q[torch.randperm(len(q), generator=generator)[:number]]
+    return q.amin(0)
+
+
+def mlp(sizes: Sequence[int], layer_norm: bool = False) -> nn.Sequential:
+    """Return linear layers of these sizes, all but the last normalised if told, and with ReLU."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(sizes):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    for fan_in, fan_out in pairwise(sizes[:-1]):
+        layers.append(nn.Linear(fan_in, fan_out))
+        if layer_norm:
+            layers.append(nn.LayerNorm(fan_out, elementwise_affine=False))
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))

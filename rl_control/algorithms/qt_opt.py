@@ -34,7 +34,8 @@ class QtOpt(Agent):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.critic = Critics(
-                observation_size, action_size, settings.hidden_sizes, number=1)
+                observation_size, action_size, settings.hidden_sizes, number=1,
+                layer_norm=settings.layer_norm)
             self.policy = SearchingPolicy(contract, self.critic, settings)
         self.averaged_critic = deepcopy(self.critic).requires_grad_(False)
         self.lagged_critic = deepcopy(self.critic).requires_grad_(False)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_control.algorithms.agent import Agent
-from rl_control.algorithms.networks import Critics, SquashedGaussian
+from rl_control.algorithms.networks import Critics, SquashedGaussian, smallest
 from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import SacSettings
 from rl_control.replay import Batch
@@ -22,7 +22,7 @@ from rl_control.types import Contract
 
 
 class Sac(Agent):
-    """Twin critics, a squashed Gaussian actor and a temperature alpha held to an entropy."""
+    """Two critics or more, a squashed Gaussian actor, a temperature held to an entropy."""
 
     settings: SacSettings
 
@@ -34,7 +34,9 @@ class Sac(Agent):
             torch.manual_seed(settings.seed)
             self.policy = SquashedGaussian(
                 contract, hidden_sizes, settings.observation_normalisation)
-            self.critic = Critics(observation_size, action_size, hidden_sizes, number=2)
+            self.critic = Critics(
+                observation_size, action_size, hidden_sizes, settings.critics,
+                settings.layer_norm)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.temperature = Temperature(settings.initial_alpha)
         self.target_entropy = settings.target_entropy * action_size  # appendix D: -dim(A)
@@ -95,19 +97,22 @@ class Sac(Agent):
     ) -> Tensor:
         """Return target_q (b,): equations 2 and 3, with the smaller of the target critics."""
         next_action, next_log_prob = self.policy.sample(next_observation, noise)
-        next_q = self.target_critic(next_observation, next_action).amin(0)
+        next_q = self.target_critic(next_observation, next_action)
+        next_q = smallest(next_q, self.settings.target_critics, self.generator)
         next_q = next_q - self.temperature() * next_log_prob
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
     def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
-        """Return equation 5, summed over the two critics."""
+        """Return equation 5, summed over the critics."""
         return 0.5 * (weight * (q - target_q).square()).mean(1).sum()
 
     def actor_loss(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return equation 9, and the log_prob (b,) that the temperature is judged by."""
         action, log_prob = self.policy.sample(observation, noise)
-        q = self.critic(observation, action).amin(0)
+        q = self.critic(observation, action)
+        # With a random subset in the target the actor climbs the mean of all (REDQ).
+        q = q.amin(0) if len(q) == self.settings.target_critics else q.mean(0)
         return (self.temperature().detach() * log_prob - q).mean(), log_prob
 
     def alpha_loss(self, log_prob: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rl_control.algorithms.agent import Agent
-from rl_control.algorithms.networks import Critics, DeterministicPolicy
+from rl_control.algorithms.networks import Critics, DeterministicPolicy, smallest
 from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import Td3Settings
 from rl_control.replay import Batch
@@ -21,7 +21,7 @@ from rl_control.types import Contract
 
 
 class Td3(Agent):
-    """Twin critics, a deterministic actor that waits for them, and a slow target of each."""
+    """Two critics or more, a deterministic actor that waits for them, slow targets of all."""
 
     settings: Td3Settings
 
@@ -34,7 +34,9 @@ class Td3(Agent):
             self.policy = DeterministicPolicy(
                 contract, hidden_sizes, settings.observation_normalisation,
                 settings.exploration_scale, settings.exploration_correlation)
-            self.critic = Critics(observation_size, action_size, hidden_sizes, number=2)
+            self.critic = Critics(
+                observation_size, action_size, hidden_sizes, settings.critics,
+                settings.layer_norm)
         self.target_actor = deepcopy(self.policy.actor).requires_grad_(False)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
 
@@ -88,12 +90,13 @@ class Td3(Agent):
         limit = self.settings.smoothing_limit
         noise = torch.clamp(self.settings.smoothing_scale * noise, -limit, limit)
         next_action = torch.clamp(self.target_actor(next_observation) + noise, -1.0, 1.0)
-        next_q = self.target_critic(next_observation, next_action).amin(0)
+        next_q = self.target_critic(next_observation, next_action)
+        next_q = smallest(next_q, self.settings.target_critics, self.generator)
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
     def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
-        """Return the mean squared errors of algorithm 1, summed over the two critics."""
+        """Return the mean squared errors of algorithm 1, summed over the critics."""
         return (weight * (q - target_q).square()).mean(1).sum()
 
     def actor_loss(self, observation: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ class AlgorithmSettings(Settings):
         (256, 256), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
     critic_learning_rate: float = setting(
         3e-4, 'step size of the critic, for Adam', low=0.0, high=1.0)
+    layer_norm: bool = setting(
+        False, 'normalise each hidden layer of the critics')
     replay_capacity: int = setting(
         1_000_000, 'transitions kept; the oldest goes first', low=1, high=100_000_000)
     learning_starts: int = setting(
@@ -75,6 +77,24 @@ class ExploringSettings(AlgorithmSettings):
 
 
 @dataclass(frozen=True)
+class EnsembleSettings(AlgorithmSettings):
+    """What the algorithms add whose target is the smallest of several critics."""
+
+    critics: int = setting(2, 'critics', low=1, high=100)
+    target_critics: int = setting(
+        2, 'critics of which the target takes the smallest; of more, they are drawn each time',
+        low=1, high=100)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.target_critics > self.critics:
+            raise Refused(
+                f'setting target_critics is {self.target_critics}, more than critics '
+                f'{self.critics}; make it at most as large'
+            )
+
+
+@dataclass(frozen=True)
 class DdpgSettings(ExploringSettings):
     """
     Deep deterministic policy gradient; the defaults are those of Lillicrap et al. 2016, section 7.
@@ -103,7 +123,7 @@ class DdpgSettings(ExploringSettings):
 
 
 @dataclass(frozen=True)
-class Td3Settings(ExploringSettings):
+class Td3Settings(EnsembleSettings, ExploringSettings):
     """Twin delayed DDPG; the defaults are those of Fujimoto et al. 2018, section 6.1."""
 
     batch_size: int = setting(100, 'transitions of one update', low=1, high=65536)
@@ -177,7 +197,7 @@ class QtOptSettings(ExploringSettings):
 
 
 @dataclass(frozen=True)
-class SacSettings(AlgorithmSettings):
+class SacSettings(EnsembleSettings):
     """Soft actor-critic; the defaults are those of Haarnoja et al. 2018b, table 1."""
 
     actor_learning_rate: float = setting(
