@@ -161,7 +161,7 @@ def test_file_without_ros_reads_as_with_ros(make_node, tmp_path):
     ('/**: 5', 'no mapping'),
     ('!!python/object/apply:os.system ["touch gone"]', 'is no YAML'),
     ('a: &x [1]\nb: *x', 'alias'),
-    ('a: ' + '[' * 5000, 'is no YAML'),
+    ('a: ' + '[' * 5000, 'nests deeper'),
     ('#' * (files.SIZE_LIMIT + 1), 'at most'),
 ])
 def test_unusable_files_are_refused(tmp_path, monkeypatch, text, sentence):

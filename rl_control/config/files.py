@@ -12,6 +12,7 @@ import yaml
 from rl_control.errors import Refused
 
 SIZE_LIMIT = 256 * 1024
+DEPTH_LIMIT = 20
 
 
 def config_directory() -> Path:
@@ -68,14 +69,13 @@ def read_parameter_file(path: Path | str, prefix: str) -> dict[str, Any]:
     if size > SIZE_LIMIT:
         raise Refused(f'parameter file {path} has {size} bytes; at most {SIZE_LIMIT} are read')
     try:
-        events = list(yaml.parse(text, _Loader))
-        sections = _Loader(text).get_single_data()
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        strange = _strange(text)
+        sections = None if strange else _Loader(text).get_single_data()
+    except (yaml.YAMLError, ValueError) as error:
         reason = str(error).replace('\n', ' ')[:200]
         raise Refused(f'parameter file {path} is no YAML ({reason}); mend it') from error
-    if any(isinstance(event, yaml.AliasEvent) for event in events):
-        # It may stand for itself many times over, and no parameter file needs one.
-        raise Refused(f'parameter file {path} has a YAML alias; write the value out')
+    if strange:
+        raise Refused(f'parameter file {path} {strange}')
     found: dict[str, Any] = {}
     for name, section in _mapping(path, 'the file', sections).items():
         parameters = _mapping(path, f'section {name}', section).get('ros__parameters')
@@ -83,6 +83,21 @@ def read_parameter_file(path: Path | str, prefix: str) -> dict[str, Any]:
             if key.startswith(f'{prefix}.'):
                 found[key.removeprefix(f'{prefix}.')] = value
     return found
+
+
+def _strange(text: str) -> str:
+    """Return what no parameter file needs and would cost time or memory, '' for none."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.AliasEvent):
+            return 'has a YAML alias; write the value out'
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_LIMIT:
+            return f'nests deeper than {DEPTH_LIMIT}; write it as /**: ros__parameters: NAME: VALUE'
+    return ''
 
 
 def _mapping(path: Path, what: str, value: object) -> Mapping:
