@@ -4,7 +4,9 @@
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
+import os
 from pathlib import Path
+import sys
 import threading
 import time
 
@@ -15,6 +17,7 @@ from rclpy.node import Node
 from rl_control.algorithms import make_agent, settings_of
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.export import Exporter
+from rl_control.graph import NodeProcess
 from rl_control.ros import codec, qos
 from rl_control.trainer import GRAPH
 from rl_control.types import Contract
@@ -121,3 +124,23 @@ class Nodes:
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
         for status in message.status:
             self.levels[status.name] = status.level, status.message
+
+
+def processes(out: Path, collectors: int = 1, **more: object) -> list[NodeProcess]:
+    """Return the processes of a small training, without a monitor."""
+    values = parameters(prepare(out), **more)
+
+    def node(executable: str, name: str, **own: object) -> NodeProcess:
+        prefixes = (f'{executable}.', 'algorithm.' if executable == 'learner' else '-')
+        mine = {key: value for key, value in values.items() if key.startswith(prefixes)}
+        return NodeProcess(executable, name, (), {**mine, **own}, respawn=True)
+
+    return [node('learner', 'learner'), node('broadcaster', 'broadcaster'), *(
+        node('collector', f'collector_{index}', **{'collector.seed': index})
+        for index in range(collectors))]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of processes that this test starts; its domain is set already."""
+    return {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[1]),
+            'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH', sys.prefix)}

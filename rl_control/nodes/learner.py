@@ -87,11 +87,11 @@ class Learner(Node):
         return False
 
     def close(self, executor: Executor) -> None:
-        """Save a checkpoint while collectors hand over their last rows; close the journal."""
-        self._trainer.stopped.set()
+        """Take the last rows that collectors hand over, save a checkpoint, close the journal."""
         told = time.monotonic()
         while time.monotonic() < min(told + FAREWELL, max([told, *self._heard.values()]) + QUIET):
             executor.spin_once(timeout_sec=0.02)
+        self._trainer.stopped.set()
         self._worker.join(LAST_SAVE)
         self._flush()
         try:
