@@ -96,7 +96,8 @@ def _strange(text: str) -> str:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEPTH_LIMIT:
-            return f'nests deeper than {DEPTH_LIMIT}; write it as /**: ros__parameters: NAME: VALUE'
+            return (f'nests deeper than {DEPTH_LIMIT}; '
+                    'write it as /**: ros__parameters: NAME: VALUE')
     return ''
 
 
