@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Kill the learner with SIGKILL, again and again, under load, and count what was lost or doubled.
+
+A training of simulated collectors runs by its supervisor. Each kill comes at a random moment: most
+while the learner learns, one in five while it starts. What collectors say they produced is held
+against the journal, read back and counted by sequence number, and against what the learner
+counted. `--out` of an earlier call goes on with it. Exits with 1 if anything was lost or doubled,
+or if a kill was not resumed from.
+"""
+
+import argparse
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+import json
+import os
+from pathlib import Path
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+import rclpy
+from rclpy.node import Node
+
+from rl_control import restarts
+from rl_control.graph import graph
+from rl_control.report.account import journaled, produced
+from rl_control.ros import codec, qos
+from rl_control.ros.journal import read_journal
+from rl_control.running import graph_environment
+from rl_control.supervisor import Supervisor
+
+PATIENCE = 120.0  # s to come back, on a busy machine
+
+
+class Watcher(Node):
+    """Hears versions and diagnostics, and looks after the graph meanwhile."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        super().__init__('watcher')
+        self.supervisor = supervisor
+        self.updates = -1  # of the learner, -1 before it speaks
+        self.noticed = False  # whether a collector tells of the learner's death
+        self.versions: list[tuple[str, int]] = []
+        self.create_subscription(
+            codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
+        self.create_subscription(
+            codec.Policy, 'policy/latest', lambda message: self.versions.append(
+                codec.decode_policy(message)[1:]), qos.POLICY)
+
+    def until(self, condition, patience: float = PATIENCE) -> bool:
+        """Spin until `condition` holds; say whether it came to that."""
+        deadline = time.monotonic() + patience
+        while not condition():
+            if time.monotonic() > deadline or self.supervisor.look() is not None:
+                return False
+            rclpy.spin_once(self, timeout_sec=0.02)
+        return True
+
+    def _on_diagnostics(self, message: codec.Diagnostics) -> None:
+        for status in message.status:
+            values = {entry.key: entry.value for entry in status.values}
+            if status.name.endswith(': learning'):
+                self.updates = int(values['updates'])
+            if status.name.endswith(': collecting') and 'no learner' in status.message:
+                self.noticed = True
+
+
+def kill_all(watcher: Watcher, kills: int, rng: random.Random) -> dict[str, object]:
+    """Kill the learner so many times; return when it was noticed and when it spoke again."""
+    noticed, spoke = [], []
+    for number in range(kills):
+        learning = rng.random() < 0.8 or number == 0
+        first = watcher.updates
+        if learning and not watcher.until(lambda first=first: watcher.updates > max(first, 0)):
+            break
+        watcher.until(lambda: False, rng.uniform(0.2, 2.0) if learning else rng.uniform(0.0, 3.0))
+        if not watcher.until(lambda: 'learner' in watcher.supervisor.pids):
+            break
+        former = watcher.supervisor.pids['learner']
+        watcher.noticed = False
+        began = time.monotonic()
+        os.kill(former, signal.SIGKILL)
+        if learning and watcher.until(lambda: watcher.noticed, 10.0):
+            noticed.append(time.monotonic() - began)
+        watcher.until(lambda former=former: watcher.supervisor.pids.get(
+            'learner', former) != former)
+        started, watcher.updates = time.monotonic(), -1
+        if learning and watcher.until(lambda: watcher.updates >= 0):
+            spoke.append(time.monotonic() - started)
+        print(f'kill {number + 1} of {kills}: it speaks from {watcher.updates} updates on',
+              flush=True)
+    else:
+        number = kills
+    last = len(watcher.versions)
+    came_back = watcher.until(lambda: len(watcher.versions) > last + 1)
+    return {
+        'kills': number, 'resumed_in_the_end': came_back,
+        'noticed_s': noticed, 'speaks_again_s': spoke,
+    }
+
+
+def account(out: Path) -> dict[str, int]:
+    """Return what was produced, journaled and counted, each counted on its own."""
+    made, safe = produced(out), journaled(out)
+    rows: Counter[tuple[str, int]] = Counter()
+    for topic, _, _, data in read_journal(out / 'journal'):
+        if topic.endswith('/transitions'):
+            table = codec.decode_table_cdr(data)
+            origin = codec.Origin.from_header(table.header)
+            rows.update((origin.run, origin.first_sequence + k) for k in range(len(table.rows)))
+    learner = json.loads((out / 'learner.json').read_text())
+    return {
+        'produced': sum(made.values()),
+        'in_journal': sum(safe.values()),
+        'lost': sum(max(0, count - safe.get(run, 0)) for run, count in made.items()),
+        'sent_again_and_dropped': sum(count - 1 for count in rows.values()),
+        'counted_by_learner': learner['transitions'],
+        'doubled': learner['transitions'] - sum(safe.values()),
+    }
+
+
+def main() -> int:
+    """Run a training with kills, print what was found, return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument('--kills', type=int, default=50)
+    parser.add_argument('--robot', default='gymnasium:Pendulum-v1')
+    parser.add_argument('--collectors', type=int, default=2)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--out', type=Path, help='directory to keep; default a temporary one')
+    options = parser.parse_args()
+    out = options.out or Path(tempfile.mkdtemp(prefix='learner_kill_'))
+    environment = graph_environment()
+    os.environ.update(environment)
+    # Learned from slowly, so that collectors produce all the time.
+    processes = [
+        replace(process, parameters={**process.parameters, **(
+            {'algorithm.updates_per_transition': 0.05} if process.name == 'learner' else {})})
+        for process in graph('train_sim').processes({
+            'robot': options.robot, 'collectors': str(options.collectors), 'out': str(out),
+            'seed': str(options.seed)})
+        if not process.ends_graph
+    ]
+    restarts.LONGEST_WAIT = restarts.FIRST_WAIT  # kills that are meant are no reason to wait
+    rclpy.init(args=[])
+    supervisor = Supervisor(processes, environment, out / 'logs', deaths_limit=10**6)
+    watcher = Watcher(supervisor)
+    try:
+        figures = kill_all(watcher, options.kills, random.Random(options.seed))
+    finally:
+        supervisor.stop()
+        rclpy.try_shutdown()
+    figures |= account(out)
+    numbers = [version for _, version in watcher.versions]
+    figures['versions'] = len(numbers)
+    figures['versions_increase'] = all(a < b for a, b in pairwise(numbers))
+    figures['runs'] = len({run for run, _ in watcher.versions})
+    for name in ('noticed_s', 'speaks_again_s'):
+        values = sorted(figures.pop(name))
+        if values:
+            figures[name] = {'median': round(values[len(values) // 2], 2),
+                             'max': round(values[-1], 2), 'of': len(values)}
+    print(json.dumps(figures, indent=2))
+    if options.out is None:
+        shutil.rmtree(out)
+    good = (figures['kills'] == options.kills and figures['resumed_in_the_end']
+            and not figures['lost'] and not figures['doubled'] and figures['versions_increase'])
+    return int(not good)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
