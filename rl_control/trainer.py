@@ -92,11 +92,13 @@ class Trainer:
     def allowance(self) -> int:
         """Return how many transitions collectors may have made in all by now."""
         paid = self.updates / max(self._settings.updates_per_transition, 1e-9)
-        return self._settings.learning_starts + math.ceil(paid) + self._learner.headroom
+        return (self._settings.learning_starts + math.ceil(paid) + self._learner.headroom
+                + self._settings.sweep - 1)
 
     def put(self, steps: Steps) -> None:
         """Hand over transitions, from any thread."""
-        self._arrived.put(steps)
+        for part in steps.singly() if self._settings.speed == 'online' else (steps,):
+            self._arrived.put(part)
 
     def resume(self, saved: Checkpoint | None, recorded: Iterable[Steps]) -> None:
         """
@@ -175,15 +177,21 @@ class Trainer:
 
     def _due(self) -> bool:
         learned_from = self.transitions - self._settings.learning_starts
+        learned_from -= learned_from % self._settings.sweep
         return (self.transitions > 0 and learned_from >= 0 and
                 self.updates < learned_from * self._settings.updates_per_transition)
 
     def _ingest(self, *, wait: bool) -> None:
         """Take what arrived into normaliser and replay; wait a moment for the first if told."""
+        online = self._settings.speed == 'online'
+        if online and self._due():
+            return  # each row is learned from before the next one takes its place
         try:
             steps = self._arrived.get(timeout=PATIENCE) if wait else self._arrived.get_nowait()
             while True:
                 self._store(steps)
+                if online:
+                    return
                 steps = self._arrived.get_nowait()
         except queue.Empty:
             return

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl_control.algorithms.optimiser import Adam
+from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.errors import Refused
 from rl_control.replay import Batch
@@ -97,6 +97,13 @@ class Agent(ABC):
 
     def _weight(self, weight: np.ndarray | None) -> Tensor | float:
         return 1.0 if weight is None else torch.from_numpy(weight)
+
+    def _follow(self, target: Weights, online: Weights) -> None:
+        """Move a target network as `speed` says, after an update was counted."""
+        if self.settings.speed == 'polyak':
+            target.approach(online, self.settings.tau)
+        elif self.settings.speed == 'online' or self.updates % self.settings.target_period == 0:
+            target.approach(online, 1.0)
 
     def _noise(self, rows: int, columns: int) -> Tensor:
         """Return standard normal noise (rows, columns) from the agent's own generator."""

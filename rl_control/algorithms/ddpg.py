@@ -65,9 +65,9 @@ class Ddpg(Agent):
         actor_loss = self.actor_loss(observation)
         self.actor_optimiser.step(actor_loss)
 
-        self.target_critic_weights.approach(self.critic_weights, self.settings.tau)
-        self.target_actor_weights.approach(self.actor_weights, self.settings.tau)
         self.updates += 1
+        self._follow(self.target_critic_weights, self.critic_weights)
+        self._follow(self.target_actor_weights, self.actor_weights)
         return {
             'critic_loss': critic_loss.detach(),
             'actor_loss': actor_loss.detach(),

@@ -55,8 +55,8 @@ class Naf(Agent):
         self.error = (q.detach() - target_q).abs()
         self.critic_optimiser.step(critic_loss)
 
-        self.target_weights.approach(self.critic_weights, self.settings.tau)
         self.updates += 1
+        self._follow(self.target_weights, self.critic_weights)
         return {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
 
     @torch.no_grad()

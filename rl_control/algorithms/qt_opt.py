@@ -61,8 +61,8 @@ class QtOpt(Agent):
         self.error = (q.detach() - target_q).abs()
         self.critic_optimiser.step(critic_loss)
 
-        self.averaged_weights.approach(self.critic_weights, self.settings.tau)
         self.updates += 1
+        self._follow(self.averaged_weights, self.critic_weights)
         if self.updates % self.settings.lag == 0:
             self.lagged_weights.approach(self.averaged_weights, 1.0)
         return {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}

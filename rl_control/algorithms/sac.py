@@ -74,8 +74,8 @@ class Sac(Agent):
 
         self.alpha_optimiser.step(self.alpha_loss(log_prob.detach()))
 
-        self.target_weights.approach(self.critic_weights, self.settings.tau)
         self.updates += 1
+        self._follow(self.target_weights, self.critic_weights)
         return {
             'critic_loss': critic_loss.detach(),
             'actor_loss': actor_loss.detach(),

@@ -71,8 +71,8 @@ class Td3(Agent):
             self.actor_optimiser.step(actor_loss)
             metrics['actor_loss'] = actor_loss.detach()
 
-            self.target_critic_weights.approach(self.critic_weights, self.settings.tau)
-            self.target_actor_weights.approach(self.actor_weights, self.settings.tau)
+            self._follow(self.target_critic_weights, self.critic_weights)
+            self._follow(self.target_actor_weights, self.actor_weights)
         return metrics
 
     @torch.no_grad()

@@ -2,9 +2,15 @@
 """Settings of the algorithms: what they share, then what each adds."""
 
 from dataclasses import dataclass
+import math
 
 from rl_control.config.base import Settings, required, setting
 from rl_control.errors import Refused
+
+# What online Q-learning is: each transition once, alone, as it comes.
+ONLINE = {
+    'replay_capacity': 1, 'batch_size': 1, 'learning_starts': 0, 'updates_per_transition': 1.0,
+}
 
 
 @dataclass(frozen=True)
@@ -15,6 +21,15 @@ class AlgorithmSettings(Settings):
         0.99, 'discount of one step', low=0.0, high=1.0)
     tau: float = setting(
         0.005, 'part of the way that a target network goes at each update', low=0.0, high=1.0)
+    speed: str = setting(
+        'polyak',
+        'how targets, updates and collecting go together: polyak, targets follow by tau; replay, '
+        'they are copied each target_period; fitted, and so much is collected in between, before '
+        'it is learned from; online, each transition is learned from once, as it comes',
+        choices=('online', 'replay', 'polyak', 'fitted'))
+    target_period: int = setting(
+        1000, 'updates between two copies to the targets, where speed is replay or fitted',
+        low=1, high=10_000_000)
     batch_size: int = setting(256, 'transitions of one update', low=1, high=65536)
     hidden_sizes: tuple[int, ...] = setting(
         (256, 256), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
@@ -53,13 +68,27 @@ class AlgorithmSettings(Settings):
         low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
+        if self.speed == 'online':
+            for name, value in ONLINE.items():
+                object.__setattr__(self, name, value)
         super().__post_init__()
         required(self.hidden_sizes, 'algorithm.hidden_sizes')
+        if self.speed == 'online' and (self.n_step > 1 or self.priority_exponent > 0.0):
+            raise Refused(
+                'speed is online, which keeps one transition; set n_step to 1 and '
+                'priority_exponent to 0, or another speed')
         if self.replay_capacity < self.learning_starts:
             raise Refused(
                 f'setting replay_capacity is {self.replay_capacity}, less than learning_starts '
                 f'{self.learning_starts}; make it at least as large'
             )
+
+    @property
+    def sweep(self) -> int:
+        """Return how many transitions are collected before those are learned from."""
+        if self.speed != 'fitted':
+            return 1
+        return math.ceil(self.target_period / max(self.updates_per_transition, 1e-9))
 
 
 @dataclass(frozen=True)
@@ -140,6 +169,13 @@ class Td3Settings(EnsembleSettings, ExploringSettings):
         low=0.0, high=10.0)
     smoothing_limit: float = setting(
         0.5, 'largest noise on the target action, in half action ranges', low=0.0, high=10.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.speed in ('replay', 'fitted') and self.target_period % self.policy_delay:
+            raise Refused(
+                f'setting target_period is {self.target_period}, no multiple of policy_delay '
+                f'{self.policy_delay}, at which targets change; make it one')
 
 
 @dataclass(frozen=True)

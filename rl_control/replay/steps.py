@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transitions on their way into a replay."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -26,3 +27,9 @@ class Steps:
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    def singly(self) -> Iterator['Steps']:
+        """Return each transition alone, in order, as views."""
+        names = [item.name for item in fields(self) if item.name != 'streams']
+        for k in range(len(self)):
+            yield replace(self, **{name: getattr(self, name)[k:k + 1] for name in names})
