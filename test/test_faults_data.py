@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from training import Nodes, parameters, prepare
+from training import Nodes, exported, parameters, prepare
 
 from rl_control.delivery import Outbox
 from rl_control.nodes import collector as collector_module
@@ -138,6 +138,38 @@ def test_acknowledgements_that_cannot_be_are_told_and_ignored(start):
     before = collector._outbox.oldest
     nodes.until(lambda: collector._outbox.oldest > before + 50)
     assert collector._outbox.lost == 0
+
+
+def test_only_a_greater_version_of_the_followed_run_acts(start):
+    nodes = start()
+    collector = nodes.add(Collector())
+    send = next(iter(nodes.executors)).create_publisher(
+        codec.Policy, '/policy/latest', qos.POLICY).publish
+    taken = []
+
+    def offer(version: int, run: str = 'run-1', data: bytes | None = None) -> None:
+        send(codec.encode_policy(data or exported(version, run), run, version))
+        nodes.spin(0.15)
+        policy = collector._collecting.policy
+        taken.append((policy.run, policy.version))
+
+    nodes.until(lambda: collector.count_publishers('/policy/latest') > 0)
+    nodes.spin(0.3)
+    for version in (5, 4, 5, 9, 5, 8, 10):
+        offer(version)
+    assert taken == [('run-1', version) for version in (5, 5, 5, 9, 9, 9, 10)]
+    # Before a learner was heard any run may act; afterwards that of the learner alone.
+    offer(3, run='run-2')
+    learner = nodes.add(Learner())
+    nodes.until(lambda: collector._following.run == learner._run)
+    offer(4, run='run-2')
+    offer(1, run=learner._run)
+    offer(2, data=exported(20), run=learner._run)
+    offer(12)
+    assert taken[7:] == [('run-2', 3), ('run-2', 3), *[(learner._run, 1)] * 3]
+    told = ' '.join(collector._refused.counts)
+    assert f'of run run-2 but {learner._run} is followed' in told
+    assert 'its file is version 20 of run-1 but its message says 2' in told
 
 
 def test_a_hang_is_told(start, monkeypatch):
