@@ -82,9 +82,15 @@ class Outbox:
     @property
     def full(self) -> bool:
         """Say whether `append` would refuse."""
+        return self.room <= 0
+
+    @property
+    def room(self) -> int:
+        """Return how many rows `append` would still take."""
+        file = self._file_rows - (self._next - self._spilled)
         if self._spilled < self._next:
-            return self._next - self._spilled >= self._file_rows
-        return self._file < 0 and self.backlog >= len(self._memory)
+            return file  # the memory takes none before the file is empty
+        return len(self._memory) - self.backlog + file
 
     @property
     def credit(self) -> int:

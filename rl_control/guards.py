@@ -74,3 +74,30 @@ class Taker:
     def awaited(self, now: float) -> str:
         """Return that nobody takes the commands yet, or ''."""
         return '' if self.present else f'waiting for a controller that takes {self.topic}'
+
+
+class Speaker:
+    """Somebody who must publish a topic; its owner keeps `present` up to date."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self._present = self._seen = False
+
+    @property
+    def present(self) -> bool:
+        """Say whether anybody publishes the topic."""
+        return self._present
+
+    @present.setter
+    def present(self, present: bool) -> None:
+        self._present = present
+        self._seen |= present
+
+    def fault(self, now: float) -> str:
+        """Return that nobody is there any more, or ''."""
+        gone = self._seen and not self._present
+        return f'nobody publishes the topic {self.topic} any more' if gone else ''
+
+    def awaited(self, now: float) -> str:
+        """Return that nobody is there yet, or ''."""
+        return '' if self._present else f'waiting for somebody who publishes {self.topic}'

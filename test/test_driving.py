@@ -57,7 +57,7 @@ def test_each_tick_is_the_environments() -> None:
     environment = simulate(arm)
     rng = np.random.default_rng(3)
     environment.restart(rng)
-    environment._length = 1000
+    environment.length = 1000
     environment._state = environment._read(environment._state.command, GOAL)
     driving = Driving(arm, Margins())
     driving.policy, driving.goal = acting(wave), GOAL

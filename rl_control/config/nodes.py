@@ -12,6 +12,9 @@ class CollectorSettings(Settings):
 
     environment: str = setting(
         '', 'id of a Gymnasium environment to act in; empty for the arm of robot.*')
+    robot: str = setting(
+        'simulated', 'what the arm of robot.* is: simulated in this process, or reached over ROS '
+        'topics by the settings hardware.*', choices=('simulated', 'ros'))
     out: str = setting('', 'directory for what the learner has not acknowledged yet; empty: none')
     seed: int = setting(0, 'seed of starts, goals and exploration', low=0, high=2**31 - 1)
     flush_period: float = setting(

@@ -24,7 +24,7 @@ class ArmEnvironment:
         self._robot = robot
         self._episodes = 0
         self._steps = 0
-        self._length = round(arm.task.settings.episode_period / arm.control_period)
+        self.length = round(arm.task.settings.episode_period / arm.control_period)
         self._scale = arm.limits.velocity
         self._state: State | None = None
 
@@ -65,7 +65,7 @@ class ArmEnvironment:
             observation=arm.task.observe(state),
             reward=arm.task.reward(action / self._scale, state),
             terminated=terminated,
-            truncated=not terminated and self._steps >= self._length,
+            truncated=not terminated and self._steps >= self.length,
             applied=command.dq,
             stamp=state.stamp,
             success=error <= arm.task.settings.success_distance,

@@ -12,11 +12,13 @@ from rclpy.executors import Executor
 from rclpy.node import Node
 
 from rl_control.collecting import Collecting, EpisodeEnd
+from rl_control.collecting_live import LiveCollecting
 from rl_control.config.nodes import CollectorSettings
 from rl_control.delivery import BATCH, Outbox
 from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.following import Following
+from rl_control.nodes.attending import Attending
 from rl_control.nodes.world import declare_environment
 from rl_control.policy import OnnxPolicy
 from rl_control.progress import Progress
@@ -38,7 +40,11 @@ class Collector(Node):
     def __init__(self) -> None:
         super().__init__('collector')
         self.settings = declare(self, 'collector', CollectorSettings)
-        self._environment = declare_environment(self, self.settings.environment)
+        self._attending = (
+            Attending(self, self._hindrance) if self.settings.robot == 'ros' else None)
+        self._environment = (
+            self._attending.environment if self._attending is not None
+            else declare_environment(self, self.settings.environment))
         self._contract = self._environment.contract
         self._contract_hash = self._contract.hash
         self._columns = codec.transition_columns(self._contract)
@@ -47,7 +53,8 @@ class Collector(Node):
         self._outbox = Outbox(
             len(self._columns), spill=out and out / 'spill' / f'{self._run}.rows')
         self._account = out and out / 'collectors' / f'{self._run}.json'
-        self._collecting = Collecting(
+        collecting = LiveCollecting if self._attending is not None else Collecting
+        self._collecting = collecting(
             self._environment, self.settings, self._tell, self._tell_end)
         self._following = Following(SILENCE)
         self._learner = Peers(self, 'transitions/ack', 'the learner', self._report)
@@ -83,6 +90,8 @@ class Collector(Node):
         """Stop acting, hand over the last transitions, and leave an account of them."""
         self._collecting.stopped.set()
         self._credit.set()
+        if self._attending is not None:
+            self._attending.end()
         self._worker.join()
         deadline = time.monotonic() + FAREWELL
         while self._outbox.backlog and time.monotonic() < deadline:
@@ -101,10 +110,13 @@ class Collector(Node):
         """
         Queue a transition; wait for the learner's credit first, since it sets the pace.
 
-        One that still waits at the end was never made: nobody has seen it.
+        One that still waits at the end was never made: nobody has seen it. An arm does not wait:
+        it begins no episode without room for it, and what a full disk does not take is left out.
         """
         row = codec.transition_row(transition)
         while not self._append(row):
+            if self._attending is not None:
+                return
             self._waiting = True
             if self._collecting.stopped.is_set():
                 return
@@ -118,7 +130,8 @@ class Collector(Node):
 
     def _append(self, row: np.ndarray) -> bool:
         """Keep a row if there is credit for it, and room; say whether it is kept."""
-        if not self._outbox.credit:
+        wanted = self._outbox.room if self._attending is not None else self._outbox.credit
+        if not wanted:
             return False
         try:
             self._outbox.append(row)
@@ -129,6 +142,17 @@ class Collector(Node):
             return False
         self._disk = ''
         return True
+
+    def _hindrance(self) -> str:
+        """Return why no episode may begin on an arm, or ''; on the collecting thread."""
+        self._exchange()
+        if not self._outbox.backlog:
+            self._disk = ''  # which an arm does not try again before
+        if self._disk:
+            return self._disk
+        if self._outbox.room < self._environment.length:
+            return f'waiting for the learner, which has not taken {self._outbox.backlog} rows'
+        return ''
 
     def _tell_end(self, end: EpisodeEnd) -> None:
         episode, outcome = end.episode, end.outcome
@@ -215,9 +239,12 @@ class Collector(Node):
         acting = f'acting with version {policy.version}' if policy else 'acting without a policy'
         if self._disk:
             yield codec.ERROR, self._disk
-        still = self._progress.still(self._collecting.steps, now)
+        steps = self._attending.ticks if self._attending else self._collecting.steps
+        still = self._progress.still(steps, now)
         if still > SILENCE and not self._waiting:
             yield codec.ERROR, f'no step for {still:.0f} s'
+        if self._attending is not None:
+            yield from self._attending.problems()
         if not self._learner.alive:
             yield codec.WARN, f'no learner for {now - self._learner.changed:.0f} s; {acting}'
         elif self._following.run and (silent := now - self._following.heard) > SILENCE:

@@ -34,7 +34,6 @@ class ArmTopics:
 
     def take(self, driving: Driving) -> None:
         """Hand over the joint states that came since the last call; a bad one is a fault."""
-        self._receipt = None
         for message, receipt in self._intake.take():
             if self._own.isdisjoint(message.name):
                 continue  # a gripper's or another arm's driver on the same topic
@@ -50,3 +49,4 @@ class ArmTopics:
             codec.joint_trajectory(self._names, plan.times, plan.commands))
         if self._receipt is not None:
             self.latency.add(time.monotonic() - self._receipt)
+            self._receipt = None

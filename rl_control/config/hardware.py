@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of collecting on an arm behind topics."""
+
+from dataclasses import dataclass
+
+from rl_control.config.base import Settings, setting
+
+
+@dataclass(frozen=True)
+class HardwareSettings(Settings):
+    """
+    An arm to collect on: when it stops, how it comes to a start pose, what a person has a say in.
+
+    The settings of the policy node that have the same names mean the same.
+    """
+
+    stale_period: float = setting(
+        0.1, 'age of joint_states at which the arm is brought to rest, two control periods at '
+        'least', unit='s', low=0.001, high=10.0)
+    tracking_limit: float = setting(
+        0.5, 'distance of a joint from its command at which the arm is brought to rest; 0 for '
+        'none', unit='rad', low=0.0, high=10.0)
+    workspace_low: tuple[float, ...] = setting(
+        (), 'x, y, z that the end effector keeps above, in the base frame; empty: none', unit='m')
+    workspace_high: tuple[float, ...] = setting(
+        (), 'x, y, z that the end effector keeps below, in the base frame; empty: none', unit='m')
+    estop_required: bool = setting(
+        False, 'move only while somebody publishes the topic estop, and stop without')
+    estop_heartbeat: float = setting(
+        0.0, 'longest silence on the topic estop; 0 for any', unit='s', low=0.0, high=60.0)
+    reset_speed: float = setting(
+        0.2, 'speed on the way to a start pose, as a share of each velocity limit', low=0.001,
+        high=1.0)
+    reset_timeout: float = setting(
+        30.0, 'longest way to a start pose; then the arm stops and waits for a person', unit='s',
+        low=0.1, high=600.0)
+    wait_for_person: bool = setting(
+        False, 'begin an episode only after a call of the service ~/next')
+    reward: str = setting(
+        'computed', "where rewards come from: the task's formula, or the topic reward",
+        choices=('computed', 'topic'))
+    success: str = setting(
+        'computed', "who says that an episode succeeded: the task's formula, or the topic "
+        'success, which also ends the episode', choices=('computed', 'topic'))
+    real_time: bool = setting(
+        True, 'ask the system for real-time priority and locked memory')

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Driving by velocities that are asked for tick by tick, in place of a policy and a goal."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rl_control.arm import Arm
+from rl_control.driving import Driving, Margins
+from rl_control.guards import Guard
+from rl_control.plan import Plan
+
+
+class Steering(Driving):
+    """
+    As Driving, with its limits, watchdogs and latches, for whoever collects on an arm.
+
+    `request` (n,) rad/s is read once a tick. As long as `idle` says why nothing is to move, an
+    arm that has come to rest is commanded no more: a person may move it by hand meanwhile.
+    """
+
+    def __init__(self, arm: Arm, margins: Margins, guards: Sequence[Guard] = ()) -> None:
+        super().__init__(arm, margins, guards)
+        self.goal = np.zeros(0)  # none is asked for
+        self.request = np.zeros(len(arm.settings.joint_names))
+        self.idle = ''
+
+    @property
+    def joints(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the newest (stamp s, q (n,) rad, dq (n,) rad/s), once there was one."""
+        return self._joints
+
+    def tick(self, now: float, due: float) -> Plan | None:
+        """Return what to send now so that the arm is at the new command at the next tick."""
+        command = self.command
+        if self.idle and command is not None and not (command.dq.any() or command.ddq.any()):
+            self.command = None
+        return super().tick(now, due)
+
+    def look(self, now: float) -> str:
+        """Return why the arm must stop, which it will from the next tick on, or ''."""
+        for guard in self._guards:
+            if why := guard.fault(now):
+                self.fault(why)
+        if why := self.watchdog.fault(now) or self._strayed():
+            self.fault(why)
+        return self._fault
+
+    def _absent(self) -> str:
+        return self.idle
+
+    def _requested(self, now: float) -> np.ndarray:
+        return self.request
