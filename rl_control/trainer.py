@@ -20,8 +20,9 @@ from rl_control.config.nodes import LearnerSettings
 from rl_control.errors import Refused
 from rl_control.export import Exporter
 from rl_control.files import write_aside
-from rl_control.replay import Ring, Sampler, Steps
+from rl_control.replay import Hindsight, Ring, Sampler, Steps
 from rl_control.saving import Saver
+from rl_control.tasks import Task
 from rl_control.types import Contract
 
 METRICS_PERIOD = 1.0  # s
@@ -54,6 +55,7 @@ class Trainer:
         learner: LearnerSettings,
         run: str,
         publish: Callable[[bytes, int], None],
+        task: Task | None = None,
     ) -> None:
         torch.set_num_threads(learner.threads or _spare_cores(learner.busy_processes))
         self.contract = contract
@@ -62,9 +64,16 @@ class Trainer:
         self.replay = Ring(
             len(contract.observation), len(contract.action), settings.replay_capacity,
             settings.seed)
+        if settings.hindsight and task is None:
+            raise Refused(
+                f'setting hindsight is {settings.hindsight} but {contract.task} has no goals that '
+                'can be exchanged; set it to 0, or train a task of rl_control')
+        bounds = np.array(contract.action_low), np.array(contract.action_high)
+        hindsight = (Hindsight(self.replay, task, settings.hindsight, *bounds)
+                     if settings.hindsight else None)
         self.sampler = Sampler(
-            self.replay, settings, np.subtract(contract.action_high, contract.action_low) / 2,
-            lambda batch: self.agent.td_error(batch).numpy(), self.agent.act)
+            self.replay, settings, (bounds[1] - bounds[0]) / 2,
+            lambda batch: self.agent.td_error(batch).numpy(), self.agent.act, hindsight)
         self.transitions = 0
         self.versions = 0  # candidates published
         self.parity = 0.0  # the largest difference of torch and ONNX so far, of the action range

@@ -63,6 +63,9 @@ class AlgorithmSettings(Settings):
     importance_exponent: float = setting(
         0.4, 'part of the bias of drawing by priority that weights take back',
         low=0.0, high=1.0)
+    hindsight: float = setting(
+        0.0, 'share of the rows of a batch whose goal becomes one that was reached later',
+        low=0.0, high=1.0)
     seed: int = setting(
         0, 'seed of the weights, of the replay and of the noise in updates',
         low=0, high=2**31 - 1)

@@ -16,7 +16,7 @@ from rl_control.config.nodes import LearnerSettings
 from rl_control.delivery import Inbox
 from rl_control.errors import Refused
 from rl_control.files import write_json
-from rl_control.nodes.world import declare_contract
+from rl_control.nodes.world import declare_arm, declare_contract
 from rl_control.progress import Progress
 from rl_control.refusals import Refusals
 from rl_control.resume import run_of
@@ -43,7 +43,9 @@ class Learner(Node):
         super().__init__('learner')
         settings = declare(self, 'learner', LearnerSettings)
         algorithm = declare(self, 'algorithm', settings_of(settings.algorithm))
-        self._contract = declare_contract(self, settings.environment)
+        arm = None if settings.environment else declare_arm(self)
+        self._contract = (
+            arm.contract() if arm else declare_contract(self, settings.environment))
         self._contract_hash = self._contract.hash
         self._columns = codec.transition_columns(self._contract)
         self._out = Path(settings.out)
@@ -67,7 +69,8 @@ class Learner(Node):
         self._collectors = Peers(self, 'transitions', 'a collector', self._report)
         self._metrics: dict[str, object] = {}
         self._trainer = Trainer(
-            self._contract, settings.algorithm, algorithm, settings, self._run, self._publish)
+            self._contract, settings.algorithm, algorithm, settings, self._run, self._publish,
+            arm.task if arm else None)
         self._resume()
         self.create_subscription(
             codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS_HEARD,

@@ -14,6 +14,8 @@ def n_step(
     steps: int,
     gamma: float,
     goes_on: Callable[[np.ndarray], np.ndarray] | None = None,
+    reward: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    ends: np.ndarray | None = None,
 ) -> Batch:
     """
     Return the rows in `slots` (b,) with up to `steps` rewards each (Watkins 1989, section 7.1).
@@ -22,20 +24,29 @@ def n_step(
     discount that step's times gamma^(m - 1) after m steps. A return is shorter where the episode
     ends, by termination or time-out, and where the next row has not come or is of another
     stream; and in front of a row, unless the first, of which `goes_on(slots) -> (b,) bool` is
-    false. The next call overwrites the batch.
+    false; and behind the slot in `ends` (b,). `reward(rows, slots) -> (k,)` is what the rows of
+    the ring in `slots` (k,) earn in the returns `rows` (k,), if not what stands there. The next
+    call overwrites the batch.
     """
     batch = ring.take(slots)
+    if reward is not None:
+        batch.reward[:] = reward(np.arange(len(slots)), slots)
     last, power = slots, np.ones(len(slots), np.float32)
     longer = np.ones(len(slots), bool)
     for _ in range(steps - 1):
         following = ring.successor[last]
         longer &= (following != NO_ROW) & (ring.fields.discount[last] > 0.0)
+        if ends is not None:
+            longer &= last != ends
         if goes_on is not None and longer.any():
             longer[longer] = goes_on(following[longer])
         if not longer.any():
             break
         power[longer] *= gamma
-        batch.reward[longer] += power[longer] * ring.fields.reward[following[longer]]
+        earned = following[longer]
+        batch.reward[longer] += power[longer] * (
+            ring.fields.reward[earned] if reward is None
+            else reward(np.flatnonzero(longer), earned))
         last = np.where(longer, following, last)
     batch.next_observation[:] = ring.fields.next_observation[last]
     batch.discount[:] = power * ring.fields.discount[last]

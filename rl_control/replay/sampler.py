@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.replay.hindsight import Hindsight
 from rl_control.replay.returns import n_step
 from rl_control.replay.ring import Batch, Ring
 from rl_control.replay.sum_tree import SumTree
@@ -21,8 +22,8 @@ class Sampler:
 
     `td_error(batch) -> (b,)` is the critic's, for the first priority of each row; `act(observation
     (b, o)) -> (b, a)` the current policy's action without noise, in SI units, against which
-    traces are cut; `half_range` (a,) is half the range of each action column. Owned by the
-    ring's thread.
+    traces are cut; `half_range` (a,) is half the range of each action column; `hindsight` gives a
+    share of the rows other goals. Owned by the ring's thread.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Sampler:
         half_range: np.ndarray,
         td_error: Callable[[Batch], np.ndarray],
         act: Callable[[np.ndarray], np.ndarray],
+        hindsight: Hindsight | None = None,
     ) -> None:
         self._ring = ring
         self._settings = settings
         self._half_range = half_range
         self._td_error = td_error
         self._act = act
+        self._hindsight = hindsight
         self._tree = SumTree(ring.capacity) if settings.priority_exponent else None
         self._known = ring.total - len(ring)  # rows that have a priority, counted as ring.total
         self._slots = np.empty(0, np.int64)
@@ -65,9 +68,11 @@ class Sampler:
 
     def _batch(self, slots: np.ndarray) -> Batch:
         settings = self._settings
+        goes_on = self._as_now if settings.trace == 'cut' else None
+        if self._hindsight is not None:
+            return self._hindsight.batch(slots, settings.n_step, settings.gamma, goes_on)
         if settings.n_step == 1:
             return self._ring.take(slots)
-        goes_on = self._as_now if settings.trace == 'cut' else None
         return n_step(self._ring, slots, settings.n_step, settings.gamma, goes_on)
 
     def _as_now(self, slots: np.ndarray) -> np.ndarray:

@@ -49,18 +49,40 @@ class Reach:
 
     def reward(self, action: np.ndarray, next_state: State) -> float:
         """Return the reward for arriving in `next_state` by the normalised action (a,)."""
-        distance = self.error(next_state)
-        if self.settings.sparse:
-            return 0.0 if distance <= self.settings.success_distance else -1.0
-        precision = np.log1p((distance / self.settings.success_distance) ** 2)
-        return -float(distance + PRECISION * precision
-                      + self.settings.action_cost * np.mean(np.square(action)))
+        return float(self._reward(self.error(next_state), action))
 
     def terminated(self, state: State) -> bool:
         """Never: to stay at the goal is part of the skill."""
         return False
 
+    def achieved(self, observation: np.ndarray) -> np.ndarray:
+        """Return where the end effector was, (n, 3), in observations (n, o)."""
+        return observation[:, -9:-6]
+
+    def relabel(
+        self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray,
+        goal: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return observation, next_observation and reward (n,) as goals (n, 3) make them."""
+        next_observation = self._towards(goal, next_observation)
+        distance = np.linalg.norm(next_observation[:, -6:-3], axis=1)
+        return self._towards(goal, observation), next_observation, self._reward(distance, action)
+
     def error(self, state: State) -> float:
         """Return the distance between end effector and goal in m."""
         way = state.goal - state.pose[:3, 3]
         return float(np.sqrt(way @ way))
+
+    def _reward(self, distance: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """Return the reward (...) at distances (...) in m by normalised actions (..., a)."""
+        if self.settings.sparse:
+            return np.where(distance <= self.settings.success_distance, 0.0, -1.0)
+        precision = np.log1p((distance / self.settings.success_distance) ** 2)
+        return -(distance + PRECISION * precision
+                 + self.settings.action_cost * np.mean(np.square(action), axis=-1))
+
+    def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
+        """Return a copy of observations (n, o) in which the goals are `goal` (n, 3)."""
+        way = goal - observation[:, -9:-6]
+        bearing = way / (np.linalg.norm(way, axis=1, keepdims=True) + NEAR)
+        return np.concatenate((observation[:, :-6], way, bearing), axis=1)

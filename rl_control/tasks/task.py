@@ -33,3 +33,16 @@ class Task(Protocol):
 
     def error(self, state: State) -> float:
         """Return how far the state is from success, in the unit of the success threshold."""
+
+    def achieved(self, observation: np.ndarray) -> np.ndarray:
+        """Return the goals (n, g) that observations (n, o) fulfil."""
+
+    def relabel(
+        self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray,
+        goal: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        Return observation (n, o), next_observation (n, o) and reward (n,) for other goals (n, g).
+
+        `action` (n, a) is normalised. Whether the world ends must not depend on the goal.
+        """

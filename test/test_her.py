@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hindsight: relabelled rows against a state that had that goal, and against a list."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_trainer import make
+
+from rl_control.config.task import TaskSettings
+from rl_control.errors import Refused
+from rl_control.replay import Hindsight, Ring
+from rl_control.tasks import make_task
+from rl_control.types import Command, State
+
+JOINTS, OBSERVATION = 2, 3 * 2 + 9
+LOW, HIGH = np.array([-2.0, -1.0]), np.array([2.0, 3.0])
+
+
+def _state(rng: np.random.Generator, goal) -> State:
+    pose = np.eye(4)
+    pose[:3, 3] = rng.normal(size=3)
+    return State(0.0, rng.normal(size=2), rng.normal(size=2), pose,
+                 Command(*rng.normal(size=(3, 2))), np.array(goal))
+
+
+@pytest.mark.parametrize('sparse', [False, True])
+def test_relabel_is_what_the_state_with_that_goal_gives(sparse):
+    task = make_task(TaskSettings(sparse=sparse, success_distance=1.0, action_cost=0.3))
+    rng = np.random.default_rng(0)
+    old, new = rng.normal(size=(2, 40, 3))
+    before, after = ([_state(rng, goal) for goal in old] for _ in range(2))
+    action = rng.uniform(-1.0, 1.0, (40, JOINTS))
+    relabelled = task.relabel(
+        np.stack([task.observe(state) for state in before]), action,
+        np.stack([task.observe(state) for state in after]), new)
+    for k in range(40):
+        first, last = (replace(state[k], goal=new[k]) for state in (before, after))
+        np.testing.assert_allclose(relabelled[0][k], task.observe(first))
+        np.testing.assert_allclose(relabelled[1][k], task.observe(last))
+        assert relabelled[2][k] == pytest.approx(task.reward(action[k], last))
+    assert len(set(relabelled[2])) == (2 if sparse else 40)
+    achieved = task.achieved(relabelled[1])
+    np.testing.assert_allclose(achieved, [state.pose[:3, 3] for state in after])
+
+
+def _filled(sparse: bool = True, capacity: int = 60):
+    """Two streams by turns, episodes of 10 steps; the arm moves 1 m a step along x."""
+    task = make_task(TaskSettings(sparse=sparse, success_distance=0.5))
+    ring = Ring(OBSERVATION, JOINTS, capacity, seed=0)
+    where = []
+    for k in range(100):
+        stream, number = k % 2, k // 2
+        episode, step = divmod(number, 10)
+        rows = []
+        for x in (step, step + 1):
+            state = _state(np.random.default_rng(k), [1000.0, 0.0, 0.0])
+            state.pose[:3, 3] = [100.0 * episode + x, 10.0 * stream, 0.0]
+            rows.append(task.observe(state))
+        ring.append('ab'[stream], episode, step, rows[0], [1.0, 2.0], -7.0, rows[1], 1.0)
+        where.append((stream, episode, step))
+    return task, ring, where
+
+
+def test_goals_are_reached_later_in_the_same_episode():
+    task, ring, where = _filled()
+    hindsight = Hindsight(ring, task, 1.0, LOW, HIGH)
+    slots = np.repeat(np.arange(60), 200)
+    batch = hindsight.batch(slots, 1, 0.9)
+    goal = batch.observation[:, -9:-6] + batch.observation[:, -6:-3]
+    np.testing.assert_allclose(
+        goal, batch.next_observation[:, -9:-6] + batch.next_observation[:, -6:-3], atol=1e-3)
+    for slot in range(60):
+        number = slot + 60 if slot < 40 else slot  # rows 40 to 99 are still there
+        stream, episode, step = where[number]
+        reached = goal[slots == slot]
+        expected = {(100.0 * episode + x, 10.0 * stream) for x in range(step + 1, 11)}
+        found, counts = np.unique(np.round(reached[:, :2], 2), axis=0, return_counts=True)
+        assert {tuple(row) for row in found.tolist()} == expected
+        assert counts.min() > 0.3 * 200 / len(expected)
+        # The reward is 0 where the next step reaches the goal, else -1.
+        here = np.abs(reached[:, 0] - (100.0 * episode + step + 1)) < 0.5
+        np.testing.assert_array_equal(batch.reward[slots == slot], np.where(here, 0.0, -1.0))
+
+
+def test_the_share_that_is_not_chosen_stays():
+    task, ring, _ = _filled()
+    slots = np.tile(np.arange(60), 100)
+    batch = Hindsight(ring, task, 0.25, LOW, HIGH).batch(slots, 1, 0.9)
+    stays = batch.reward == -7.0
+    assert stays.mean() == pytest.approx(0.75, abs=0.02)
+    np.testing.assert_array_equal(
+        batch.observation[stays], ring.fields.observation[slots[stays]])
+    assert not (batch.observation[~stays] == ring.fields.observation[slots[~stays]]).all(1).any()
+
+
+def test_several_steps_have_one_goal_and_end_where_it_was_reached():
+    task, ring, where = _filled()
+    slots = np.repeat(np.arange(60), 50)
+    batch = Hindsight(ring, task, 1.0, LOW, HIGH).batch(slots, 3, 0.5)
+    for k, slot in enumerate(slots):
+        _, episode, step = where[slot + 60 if slot < 40 else slot]
+        goal = batch.observation[k, -9] + batch.observation[k, -6] - 100.0 * episode
+        # Steps to the goal, of which three at most are in the return; the last earns 0.
+        m = min(3, round(goal) - step)
+        rewards = [0.0 if step + j + 1 == round(goal) else -1.0 for j in range(m)]
+        assert batch.reward[k] == pytest.approx(sum(0.5**j * r for j, r in enumerate(rewards)))
+        assert batch.discount[k] == pytest.approx(0.5 ** (m - 1))
+        assert batch.next_observation[k, -9] == pytest.approx(100.0 * episode + step + m)
+
+
+def test_the_action_is_normalised_for_the_reward():
+    task, ring, _ = _filled(sparse=False)
+    batch = Hindsight(ring, task, 1.0, LOW, HIGH).batch(np.arange(60), 1, 0.9)
+    # Actions 1 and 2 within -2..2 and -1..3 are 0.5 and 0.5.
+    _, _, expected = task.relabel(
+        batch.observation, np.full((60, 2), 0.5), batch.next_observation,
+        batch.next_observation[:, -9:-6] + batch.next_observation[:, -6:-3])
+    np.testing.assert_allclose(batch.reward, expected, rtol=1e-4)
+
+
+def test_the_ring_is_not_changed():
+    task, ring, _ = _filled()
+    before = ring.rows.copy()
+    Hindsight(ring, task, 1.0, LOW, HIGH).batch(np.arange(60), 3, 0.9)
+    assert (ring.rows == before).all()
+
+
+def test_a_world_without_goals_is_refused(tmp_path):
+    with pytest.raises(Refused, match=r'hindsight is 0\.8 but none has no goals'):
+        make(tmp_path, hindsight=0.8)
