@@ -19,7 +19,7 @@ TARGETS = {'ddpg': 'target_critic', 'td3': 'target_critic', 'sac': 'target_criti
 def _trainer(tmp_path, **values) -> Trainer:
     settings = settings_of('ddpg')(hidden_sizes=(8,), **values)
     return Trainer(CONTRACT, 'ddpg', settings, LearnerSettings(
-        out=str(tmp_path), threads=1), 'run-1', lambda data, version: None)
+        out=str(tmp_path), threads=1, headroom=1), 'run-1', lambda data, version: None)
 
 
 def _learn(trainer: Trainer) -> int:
