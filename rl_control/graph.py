@@ -5,12 +5,31 @@ The node graphs: one description for `ros2 launch` and for `rl-control launch`.
 A graph is a list of processes made from its arguments. Nothing here starts anything.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from rl_control.algorithms import ALGORITHMS
+from rl_control.arguments import (
+    ALGORITHM,
+    ARM,
+    ARM_TOPICS,
+    CONTROLLER,
+    CONTROLLERS,
+    NAMESPACE,
+    OUT,
+    ROBOT,
+    SEED,
+    SOURCES,
+    TASK,
+    Argument,
+    choice,
+    namespace,
+    number,
+    truth,
+    whole,
+)
 from rl_control.config.files import named
 from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
@@ -18,15 +37,8 @@ from rl_control.errors import Refused
 Parameter = bool | int | float | str
 
 COLLECTORS = 1000  # at most, so that no two of them draw from one seed
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a graph, as `NAME:=VALUE` on the command line."""
-
-    name: str
-    default: str
-    doc: str
+CONFIRMATIONS = 2  # episodes of a confirmation for each of an evaluation
+EVALUATION_PERIOD = 300.0  # s: an arm has more to do than to be evaluated
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,8 @@ class NodeProcess:
     One process with one node.
 
     `parameter_files` come before `parameters`; when a process that `ends_graph` exits, the others
-    are stopped. One that may `respawn` is started again when it dies.
+    are stopped. One that may `respawn` is started again when it dies. `namespace` is without the
+    first slash, empty for none; `remappings` are from topic to topic.
     """
 
     executable: str
@@ -44,6 +57,8 @@ class NodeProcess:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     ends_graph: bool = False
     respawn: bool = False
+    namespace: str = ''
+    remappings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,22 +79,13 @@ class Graph:
         return self.build({**defaults, **given})
 
 
-ROBOT = Argument(
-    'robot', 'iiwa', 'name in config/robots, path of such a file, or gymnasium:ID')
-TASK = Argument('task', 'reach', 'name in config/tasks, or path of such a file')
-OUT = Argument('out', 'runs/latest', 'directory of everything that the run leaves')
-SEED = Argument('seed', '0', 'seed of weights, goals and exploration')
-
-
 def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     """Return a learner, a broadcaster, simulated collectors (the first evaluates), a monitor."""
-    collectors = _whole(arguments, 'collectors', 1, COLLECTORS)
-    seed = _whole(arguments, 'seed', 0, 1_000_000)
+    collectors = whole(arguments, 'collectors', 1, COLLECTORS)
+    seed = whole(arguments, 'seed', 0, 1_000_000)
     out = arguments['out']
     files, environment = _world(arguments)
-    algorithm = arguments['algorithm']
-    if algorithm not in ALGORITHMS:
-        raise Refused(f'algorithm {algorithm!r} is not known; known are {", ".join(ALGORITHMS)}')
+    algorithm = choice(arguments, 'algorithm', ALGORITHMS)
     learner = NodeProcess(
         'learner', 'learner', (*files, named('algorithms', algorithm)), {
             'learner.environment': environment,
@@ -92,7 +98,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
         'broadcaster', 'broadcaster', (), {'broadcaster.out': out}, respawn=True)
     monitor = NodeProcess('monitor', 'monitor', (), {
         'monitor.out': out,
-        'monitor.time_limit': _number(arguments, 'time_limit'),
+        'monitor.time_limit': number(arguments, 'time_limit'),
     }, ends_graph=True)
     return [learner, broadcaster, monitor, *(
         NodeProcess('collector', f'collector_{index}', files, {
@@ -105,52 +111,133 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     )]
 
 
+def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
+    """Return a learner, a broadcaster, a monitor and a collector on one arm, perhaps simulated."""
+    simulated = truth(arguments, 'simulate')
+    seed = whole(arguments, 'seed', 0, 1_000_000)
+    evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
+    out = arguments['out']
+    algorithm = choice(arguments, 'algorithm', ALGORITHMS)
+    files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
+    rate = {'robot.control_rate': number(arguments, 'rate')} if arguments['rate'] else {}
+    count = {'evaluation_episodes': max(1, evaluation),
+             'confirmation_episodes': CONFIRMATIONS * evaluation}
+    learner = NodeProcess(
+        'learner', 'learner', (*files, named('algorithms', algorithm)), {
+            **rate,
+            'learner.algorithm': algorithm,
+            'learner.out': out,
+            'learner.busy_processes': 2 if simulated else 1,
+            'algorithm.seed': seed,
+        }, respawn=True)
+    broadcaster = NodeProcess('broadcaster', 'broadcaster', (), {
+        'broadcaster.out': out, **_under('broadcaster', count)}, respawn=True)
+    monitor = NodeProcess('monitor', 'monitor', (), {
+        'monitor.out': out,
+        'monitor.time_limit': number(arguments, 'time_limit'),
+        'monitor.evaluation_episodes': count['evaluation_episodes'],
+        'monitor.confirmation_episodes': max(1, count['confirmation_episodes']),
+    }, ends_graph=True)
+    # Not started again by itself: a person has to look at the arm first.
+    collector = NodeProcess('collector', 'collector', files, {
+        **rate,
+        'collector.robot': 'ros',
+        'collector.out': out,
+        'collector.seed': COLLECTORS * seed,
+        'collector.evaluate': evaluation > 0,
+        'collector.evaluation_period': EVALUATION_PERIOD,
+        **_under('collector', count),
+        'hardware.wait_for_person': truth(arguments, 'wait_for_person'),
+        'hardware.reward': choice(arguments, 'reward', SOURCES),
+        'hardware.success': choice(arguments, 'success', SOURCES),
+    })
+    return _placed(arguments, [
+        learner, broadcaster, monitor, *_arm(arguments, files, simulated, rate), collector])
+
+
+def _arm(
+    arguments: Mapping[str, str], files: tuple[Path, ...], simulated: bool,
+    rate: Mapping[str, Parameter] = MappingProxyType({}),
+) -> list[NodeProcess]:
+    """Return what takes trajectories: a simulator, a gate before forward controllers, or none."""
+    controller = choice(arguments, 'controller', CONTROLLERS)
+    processes = []
+    if simulated:
+        processes.append(NodeProcess('simulator', 'simulator', files, {
+            **rate, 'simulator.controller': controller}))
+    if controller != 'trajectory':
+        processes.append(NodeProcess('command_gate', 'command_gate', files, {
+            **rate, 'gate.interface': controller.removeprefix('forward_')}))
+    return processes
+
+
+def _placed(
+    arguments: Mapping[str, str], processes: Sequence[NodeProcess],
+) -> list[NodeProcess]:
+    """Return the processes in the namespace and at the arm's topics that are asked for."""
+    remappings = {topic.name: arguments[topic.name] for topic in ARM_TOPICS
+                  if arguments[topic.name] != topic.name}
+    return [replace(process, namespace=namespace(arguments), remappings=remappings)
+            for process in processes]
+
+
 def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
-    """Return the policy node and, unless the arm is real, the simulator node and examiner."""
-    seed = _whole(arguments, 'seed', 0, 2**31 - 1)
+    """Return the policy node and, unless the arm is real, a simulator and an examiner."""
+    seed = whole(arguments, 'seed', 0, 2**31 - 1)
     files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
     if not arguments['policy']:
         raise Refused('argument policy is empty; give policy:=PATH of an ONNX policy')
-    controller = arguments['controller']
-    if controller not in CONTROLLERS:
-        raise Refused(
-            f'controller {controller!r} is not known; known are {", ".join(CONTROLLERS)}')
+    simulated = truth(arguments, 'simulate')
     policy = NodeProcess(
-        'policy', 'policy', files, {'policy.policy': str(Path(arguments['policy']).absolute())})
-    simulator = NodeProcess(
-        'simulator', 'simulator', files, {'simulator.controller': controller})
-    gates = [] if controller == 'trajectory' else [NodeProcess(
-        'command_gate', 'command_gate', files,
-        {'gate.interface': controller.removeprefix('forward_')})]
+        'policy', 'policy', files, {
+            'policy.policy': str(Path(arguments['policy']).absolute()),
+            'policy.shadow': truth(arguments, 'shadow'),
+        }, ends_graph=not simulated)
     examiner = NodeProcess('examiner', 'examiner', files, {
-        'examiner.goals': _whole(arguments, 'goals', 1, 100_000),
+        'examiner.goals': whole(arguments, 'goals', 1, 100_000),
         'examiner.seed': seed,
         'examiner.out': arguments['out'],
     }, ends_graph=True)
-    return [simulator, policy, *gates, examiner]
-
-
-CONTROLLERS = ('trajectory', 'forward_position', 'forward_velocity')
+    processes = [*_arm(arguments, files, simulated), *([examiner] if simulated else [])]
+    processes.insert(int(simulated), policy)
+    return _placed(arguments, processes)
 
 GRAPHS = {
     'train_sim': Graph(
         'Train in simulation: one learner, one broadcaster, collectors, a monitor.',
         (
-            ROBOT, TASK,
-            Argument('algorithm', 'sac', f'one of {", ".join(ALGORITHMS)}'),
+            ROBOT, TASK, ALGORITHM,
             Argument('collectors', '2', 'how many simulators collect'),
             OUT, SEED,
             Argument('time_limit', '600.0', 'longest training in s; 0 for none'),
         ),
         train_sim,
     ),
+    'train_robot': Graph(
+        'Train on an arm: one learner, one broadcaster, a collector on the arm, a monitor.',
+        (
+            ARM, TASK, ALGORITHM,
+            Argument('simulate', 'false', 'true: the simulator node stands in for the arm'),
+            Argument('rate', '', "control rate in Hz; empty for the robot file's"),
+            CONTROLLER, *ARM_TOPICS, NAMESPACE,
+            Argument('wait_for_person', 'false',
+                     'true: each episode waits for a call of collector/next'),
+            Argument('reward', 'computed', 'computed, or topic: rewards are those on reward'),
+            Argument('success', 'computed', 'computed, or topic: success is told on success'),
+            Argument('evaluation_episodes', '10',
+                     'episodes that score a version on the arm; 0 for no evaluations'),
+            OUT, SEED,
+            Argument('time_limit', '0.0', 'longest training in s; 0 for none'),
+        ),
+        train_robot,
+    ),
     'deploy': Graph(
         'Run a policy against the simulator node, as against an arm, and score it.',
         (
             Argument('policy', '', 'path of the ONNX policy'),
-            ROBOT, TASK,
-            Argument('controller', 'trajectory', 'what the arm takes: one of '
-                     f'{", ".join(CONTROLLERS)}; forward ones through the command gate'),
+            ARM, TASK, CONTROLLER, *ARM_TOPICS, NAMESPACE,
+            Argument('simulate', 'true', 'false: the arm is real, and nobody gives goals'),
+            Argument('shadow', 'false', 'true: command nothing, tell what would be done'),
             Argument('goals', '40', 'how many goals the examiner gives'),
             Argument('seed', '1000', 'seed of the goals'),
             Argument('out', '', 'file for the figures; empty for none'),
@@ -175,19 +262,5 @@ def _world(arguments: Mapping[str, str]) -> tuple[tuple[Path, ...], str]:
     return (named('robots', robot), named('tasks', arguments['task'])), ''
 
 
-def _whole(arguments: Mapping[str, str], name: str, least: int, most: int) -> int:
-    text = arguments[name]
-    if not (text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
-        raise Refused(f'argument {name} is {text!r}; give a whole number from {least} to {most}')
-    return int(text)
-
-
-def _number(arguments: Mapping[str, str], name: str) -> float:
-    text = arguments[name]
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.0 <= number < math.inf:
-        raise Refused(f'argument {name} is {text!r}; give a number, 0 or more')
-    return number
+def _under(prefix: str, values: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    return {f'{prefix}.{name}': value for name, value in values.items()}

@@ -36,6 +36,8 @@ def _node(process: NodeProcess) -> Node:
         package='rl_control',
         executable=process.executable,
         name=process.name,
+        namespace=process.namespace,
+        remappings=list(process.remappings.items()),
         output='screen',
         parameters=[*map(str, process.parameter_files), dict(process.parameters)],
         respawn=process.respawn,

@@ -23,6 +23,10 @@ def command_line(process: NodeProcess) -> list[str]:
     """Return the command that starts one node, in `ros2 run`'s own syntax."""
     line = [sys.executable, '-m', f'rl_control.nodes.{process.executable}', '--ros-args',
             '-r', f'__node:={process.name}']
+    if process.namespace:
+        line += ['-r', f'__ns:=/{process.namespace}']
+    for topic, other in process.remappings.items():
+        line += ['-r', f'{topic}:={other}']
     for path in process.parameter_files:
         line += ['--params-file', str(path)]
     for name, value in process.parameters.items():
