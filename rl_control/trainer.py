@@ -10,17 +10,17 @@ import queue
 import threading
 import time
 
-import numpy as np
 import torch
 
 from rl_control.algorithms import make_agent
 from rl_control.checkpoint import Checkpoint
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.nodes import LearnerSettings
+from rl_control.drawing import make_sampler
 from rl_control.errors import Refused
 from rl_control.export import Exporter
 from rl_control.files import write_aside
-from rl_control.replay import Hindsight, Ring, Sampler, Steps
+from rl_control.replay import Ring, Steps
 from rl_control.saving import Saver
 from rl_control.tasks import Task
 from rl_control.types import Contract
@@ -42,6 +42,7 @@ class Trainer:
     """
     Learns from what `put` brings, at `updates_per_transition`, and publishes candidates.
 
+    `task` is what hindsight relabels by; a half of each batch is of `offline`, where given.
     `publish(data, version)` is called on the training thread with a verified ONNX file. `metrics`
     is replaced as a whole once a second; any thread may read it, `transitions`, `updates`,
     `turns`, which grows as long as the thread is not stuck, and `error`.
@@ -56,6 +57,7 @@ class Trainer:
         run: str,
         publish: Callable[[bytes, int], None],
         task: Task | None = None,
+        offline: Steps | None = None,
     ) -> None:
         torch.set_num_threads(learner.threads or _spare_cores(learner.busy_processes))
         self.contract = contract
@@ -64,16 +66,9 @@ class Trainer:
         self.replay = Ring(
             len(contract.observation), len(contract.action), settings.replay_capacity,
             settings.seed)
-        if settings.hindsight and task is None:
-            raise Refused(
-                f'setting hindsight is {settings.hindsight} but {contract.task} has no goals that '
-                'can be exchanged; set it to 0, or train a task of rl_control')
-        bounds = np.array(contract.action_low), np.array(contract.action_high)
-        hindsight = (Hindsight(self.replay, task, settings.hindsight, *bounds)
-                     if settings.hindsight else None)
-        self.sampler = Sampler(
-            self.replay, settings, (bounds[1] - bounds[0]) / 2,
-            lambda batch: self.agent.td_error(batch).numpy(), self.agent.act, hindsight)
+        self.sampler = make_sampler(self.agent, self.replay, task, offline)
+        if offline is not None:
+            self.agent.observe(offline.observation)
         self.transitions = 0
         self.versions = 0  # candidates published
         self.parity = 0.0  # the largest difference of torch and ONNX so far, of the action range

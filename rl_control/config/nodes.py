@@ -41,6 +41,8 @@ class LearnerSettings(Settings):
     environment: str = setting(
         '', 'id of the Gymnasium environment the collectors act in; empty for the arm of robot.*')
     out: str = setting('runs/latest', 'directory of the journal and the checkpoints')
+    offline: str = setting(
+        '', 'dataset that a half of each batch is drawn from; empty: none')
     threads: int = setting(
         0, 'threads of torch; 0 takes cores less busy processes', low=0, high=256)
     busy_processes: int = setting(

@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from rl_control import checkpoint
 from rl_control.algorithms import settings_of
+from rl_control.bags.offline import offline_steps
 from rl_control.config.nodes import LearnerSettings
 from rl_control.delivery import Inbox
 from rl_control.errors import Refused
@@ -70,7 +71,8 @@ class Learner(Node):
         self._metrics: dict[str, object] = {}
         self._trainer = Trainer(
             self._contract, settings.algorithm, algorithm, settings, self._run, self._publish,
-            arm.task if arm else None)
+            arm.task if arm else None,
+            offline_steps(settings.offline, self._contract) if settings.offline else None)
         self._resume()
         self.create_subscription(
             codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS_HEARD,

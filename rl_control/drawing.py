@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent's batches are drawn from, made of settings, replay and old data."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rl_control.errors import Refused
+from rl_control.replay import Hindsight, Ring, Sampler, Steps, Symmetric
+from rl_control.tasks import Task
+
+if TYPE_CHECKING:
+    from rl_control.algorithms.agent import Agent
+
+
+def make_sampler(
+    agent: 'Agent', ring: Ring, task: Task | None = None, offline: Steps | None = None
+) -> Sampler | Symmetric:
+    """
+    Return the sampler of `ring` that the agent's settings describe; Refused for hindsight alone.
+
+    With `offline` transitions a half of each batch is of those, drawn by the ring's generator, so
+    that its state is all that a checkpoint needs.
+    """
+    contract, settings = agent.contract, agent.settings
+    low, high = np.array(contract.action_low), np.array(contract.action_high)
+    if settings.hindsight and task is None:
+        raise Refused(
+            f'setting hindsight is {settings.hindsight} but {contract.task} has no goals that '
+            'can be exchanged; set it to 0, or train a task of rl_control')
+
+    def of(one: Ring) -> Sampler:
+        hindsight = None
+        if settings.hindsight and task is not None:
+            hindsight = Hindsight(one, task, settings.hindsight, low, high)
+        return Sampler(
+            one, settings, (high - low) / 2, lambda batch: agent.td_error(batch).numpy(),
+            agent.act, hindsight)
+
+    if offline is None:
+        return of(ring)
+    old = Ring(*ring.sizes, len(offline), settings.seed)
+    old.generator = ring.generator
+    old.extend_mixed(offline)
+    return Symmetric(of(ring), of(old))

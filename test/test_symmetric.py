@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Half old, half new."""
+
+from dataclasses import replace
+
+from learning import ACTION, CONTRACT, OBSERVATION
+import numpy as np
+import pytest
+from test_trainer import SETTINGS, learn, make, some_steps, tensors_equal
+
+from rl_control import checkpoint
+from rl_control.algorithms import settings_of
+from rl_control.bags.dataset import Dataset
+from rl_control.bags.offline import offline_steps
+from rl_control.config.nodes import LearnerSettings
+from rl_control.errors import Refused
+from rl_control.ros.rows import TransitionRows
+from rl_control.trainer import Trainer
+
+
+def _make(out, offline, **values) -> Trainer:
+    settings = settings_of('sac')(**{**SETTINGS, **values})
+    return Trainer(CONTRACT, 'sac', settings, LearnerSettings(out=str(out), threads=1), 'run-1',
+                   lambda data, version: None, offline=offline)
+
+
+def _old(number: int = 300):
+    steps = some_steps(0, number)
+    return replace(steps, reward=np.full(number, 100.0) + np.arange(number))
+
+
+@pytest.mark.parametrize('priority', [0.0, 0.6])
+def test_half_of_each_batch_is_old_however_much_of_it_there_is(tmp_path, priority):
+    trainer = _make(tmp_path, _old(), priority_exponent=priority)
+    trainer.put(some_steps(0, 45))
+    trainer._ingest(wait=False)
+    for size, new in ((8, 4), (7, 4), (1, 1)):
+        batch, weight = trainer.sampler.sample(size)
+        assert (batch.reward < 50.0).tolist() == [True] * new + [False] * (size - new)
+        assert batch.observation.shape == (size, OBSERVATION)
+        assert (weight is None) == (priority == 0.0)
+        trainer.agent.update(batch, weight)
+        trainer.sampler.learned(trainer.agent.error.numpy())
+
+
+def test_errors_go_back_to_the_rows_they_are_of(tmp_path):
+    trainer = _make(tmp_path, _old(), priority_exponent=1.0)
+    trainer.put(some_steps(0, 45))
+    trainer._ingest(wait=False)
+    batch, _ = trainer.sampler.sample(200)
+    trainer.sampler.learned(np.where(batch.reward == batch.reward[150], 1e9, 1e-3))
+    again, _ = trainer.sampler.sample(200)
+    assert (again.reward[100:] == batch.reward[150]).mean() > 0.99
+    assert len(set(again.reward[:100])) > 5
+
+
+def test_old_data_counts_for_the_normaliser_and_not_as_transitions(tmp_path):
+    trainer = _make(tmp_path, _old())
+    assert (trainer.transitions, len(trainer.replay)) == (0, 0)
+    assert trainer.agent.policy.normaliser.count == 300
+
+
+def test_resumed_it_goes_on_as_if_never_stopped(tmp_path):
+    one, other = (_make(tmp_path, _old()) for _ in range(2))
+    for first in range(0, 60, 20):
+        one.put(some_steps(first, 20))
+    one._ingest(wait=False)
+    one.agent.update(*one.sampler.sample(8))
+    one._save()
+    one._saver.finish()
+    other.resume(checkpoint.latest(tmp_path / 'checkpoints'),
+                 [some_steps(first, 20) for first in range(0, 60, 20)])
+    for trainer in (one, other):
+        for _ in range(5):
+            trainer.agent.update(*trainer.sampler.sample(8))
+    assert tensors_equal(one, other)
+
+
+def test_a_dataset_becomes_steps(tmp_path):
+    steps = _old(20)
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=20) for name in TransitionRows.__dataclass_fields__}
+    values |= {
+        'episode': steps.episode, 'step': steps.step, 'observation': steps.observation,
+        'action': steps.action, 'applied': rng.normal(size=(20, ACTION)),
+        'reward': steps.reward, 'next_observation': steps.next_observation,
+        'terminated': np.arange(20) % 2 == 0,
+    }
+    Dataset(CONTRACT, TransitionRows(**values), steps.stream.astype(np.int64), ('a', 'b')).save(
+        tmp_path / 'set')
+    read = offline_steps(tmp_path / 'set', CONTRACT)
+    order = np.argsort(steps.stream, kind='stable')
+    np.testing.assert_allclose(read.reward, steps.reward[order])
+    np.testing.assert_allclose(read.action, steps.action[order])
+    np.testing.assert_allclose(read.discount, (np.arange(20) % 2)[order])
+    assert [read.streams[k] for k in read.stream] == ['a'] * 10 + ['b'] * 10
+    with pytest.raises(Refused, match='this learner has robot another'):
+        offline_steps(tmp_path / 'set', replace(CONTRACT, robot='another'))
+
+
+def test_without_old_data_nothing_is_different(tmp_path):
+    one, other = make(tmp_path), _make(tmp_path, None)
+    for trainer in (one, other):
+        trainer.put(some_steps(0, 60))
+        learn(trainer)
+    assert tensors_equal(one, other)
