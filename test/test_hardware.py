@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Collecting on an arm: without ROS by a clock of the test's own, and over real topics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import groupby, pairwise
+from pathlib import Path
+import signal
+import time
 
-from arms import iiwa
+from arms import exported, iiwa
 import numpy as np
 import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rig import Running
 
 from rl_control.collecting_live import LiveCollecting
 from rl_control.config.hardware import HardwareSettings
 from rl_control.config.nodes import CollectorSettings
 from rl_control.controllers import TrajectoryController
-from rl_control.driving import DRIVING, FRESH, STOPPED, STOPPING, WAITING, Margins
+from rl_control.delivery import Inbox
+from rl_control.driving import DRIVING, FRESH, STOPPED, WAITING, Margins
 from rl_control.environments.environment import Interrupted
 from rl_control.environments.live import PERSON, LiveEnvironment
 from rl_control.episode import EVALUATION
+from rl_control.graph import graph
 from rl_control.guards import Flag, Speaker
 from rl_control.person import Person
 from rl_control.policy import NonFinite
 from rl_control.robots.hardware import Hardware
+from rl_control.ros import codec, qos
 from rl_control.steering import Steering
 
 ARM = iiwa()
@@ -173,10 +184,24 @@ def test_joint_states_that_fall_silent_interrupt() -> None:
     for step in range(10):
         rig.world.step(wave(step))
     rig.silent, silenced = True, rig.now
-    with pytest.raises(Interrupted, match='no new joint_states'):
-        for step in range(10, 20):
-            rig.world.step(wave(step))
-    assert rig.now - silenced <= 0.1 + 1e-9
+    with pytest.raises(Interrupted, match='joint_states'):
+        rig.world.step(wave(10))
+    rig.after(1.0, rig.hardware.end)
+    with pytest.raises(Interrupted):
+        rig.begin()
+    assert rig.steering.mode == STOPPED and 'no new joint_states' in rig.steering.why
+    assert rig.sent[-1][0] - silenced <= 0.1 + 0.3 + 1e-9
+    require_limits(rig)
+
+
+def test_a_period_in_which_nothing_was_heard_ends_the_episode_and_stops_nothing() -> None:
+    rig, policy = Rig(), Waving()
+    silence = partial(setattr, rig, 'silent')
+    policy.then[20] = lambda: (silence(True), rig.after(0.06, lambda: silence(False)))
+    collected = Collected(rig, episodes=2).run(policy)
+    assert [end.episode.steps for end in collected.ends] == [19, LENGTH]
+    stamps = np.array([t.stamp for t in collected.told])
+    assert (np.diff(stamps) > 0.0).all() and stamps[19] - stamps[18] < 4 * PERIOD
     require_limits(rig)
 
 
@@ -452,12 +477,172 @@ def test_fresh_samples_are_waited_for_after_silence() -> None:
     rig.world.step(wave(3))
     rig.silent = True
     with pytest.raises(Interrupted):
-        for step in range(10):
-            rig.world.step(wave(step))
+        rig.world.step(wave(0))
     told = []
     rig.after(2.0, lambda: told.append(rig.steering.resume(rig.now)))
     rig.after(2.001, lambda: setattr(rig, 'silent', False))
     rig.after(2.5, lambda: told.append(rig.steering.resume(rig.now)))
     rig.begin()
     assert told[0].startswith(f'only 0 of {FRESH} fresh joint_states') and told[1] == ''
-    assert STOPPING != rig.steering.mode == DRIVING
+    assert rig.steering.mode == DRIVING
+
+
+class Attendant:
+    """The learner and the person of a collector on an arm, in this process."""
+
+    def __init__(self) -> None:
+        self.node = rclpy.create_node('attendant')
+        self.columns = codec.transition_columns(ARM.contract())
+        self.inbox = Inbox()
+        self.parts: list[np.ndarray] = []
+        self.ends: list[codec.EpisodeRow] = []
+        self.status: dict[str, str] = {}
+        self.goals: list[np.ndarray] = []
+        self.runs: set[str] = set()
+        self.receipts: list[tuple[float, int]] = []
+        self.said = False
+        create = self.node.create_publisher
+        self.acknowledge = create(codec.Acknowledge, 'transitions/ack', qos.ACKNOWLEDGE)
+        self.policy = create(codec.Policy, 'policy/latest', qos.POLICY)
+        self.estop = create(codec.Flag, 'estop', qos.LATCHED)
+        self.command = create(codec.ForwardCommand, 'teleop/command', qos.OPERATOR)
+        subscribe = self.node.create_subscription
+        subscribe(codec.Transitions, 'transitions', self.on_transitions, qos.TRANSITIONS)
+        subscribe(codec.Episodes, 'episodes', self.on_episodes, qos.EPISODES)
+        subscribe(codec.Diagnostics, '/diagnostics', self.on_diagnostics, qos.DIAGNOSTICS)
+        subscribe(codec.Goal, 'goal', lambda m: self.goals.append(codec.read_goal(m)), qos.GOAL)
+        self.resume = self.node.create_client(codec.Trigger, 'collector/resume')
+        self.next = self.node.create_client(codec.Trigger, 'collector/next')
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+
+    @property
+    def rows(self) -> codec.TransitionRows:
+        return codec.TransitionRows.read(np.concatenate(self.parts), ARM.contract())
+
+    def on_transitions(self, message: codec.Transitions) -> None:
+        table = codec.decode_table(message, self.columns)
+        origin = codec.Origin.from_header(table.header, ARM.contract().hash)
+        fresh = self.inbox.accept(
+            origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
+        assert codec.validate_rows(fresh, ARM.contract())[0].all()
+        self.parts.append(fresh)
+        # No more than ten rows are asked for: an arm goes on all the same.
+        self.acknowledge.publish(codec.encode_table(
+            codec.acknowledge_table(*self.inbox.acknowledge_all(10), 'run-1')))
+
+    def on_episodes(self, message: codec.Episodes) -> None:
+        table = codec.decode_table(message, codec.EPISODE_COLUMNS)
+        self.ends += map(codec.EpisodeRow.from_row, table.rows)
+
+    def on_diagnostics(self, message: codec.Diagnostics) -> None:
+        for name, values in codec.read_diagnostics(message):
+            if name == '/collector: driving':
+                self.status = values
+
+    def until(self, met: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not met():
+            assert time.monotonic() < deadline, f'{what} not within {seconds} s: {self.status}'
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def count(self) -> int:
+        return sum(map(len, self.parts))
+
+    def call(self, client) -> tuple[bool, str]:
+        future = client.call_async(codec.Trigger.Request())
+        self.until(future.done, 'answer')
+        return future.result().success, future.result().message
+
+
+@pytest.fixture
+def attendant(ros: int) -> Iterator[Attendant]:
+    attendant = Attendant()
+    yield attendant
+    attendant.close()
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    path = tmp_path / 'task.yaml'
+    path.write_text('/**:\n  ros__parameters:\n    task:\n      episode_period: 1.0\n'
+                    '      start_range: 0.05\n      reset_interval: 1000\n')
+    return path
+
+
+def arm_and_collector(task: Path, out: Path, **parameters: object) -> list[Running]:
+    """Start the simulator and the collector of the graph train_robot."""
+    processes = graph('train_robot').processes({
+        'task': str(task), 'out': str(out), 'simulate': 'true', 'evaluation_episodes': '0'})
+    chosen = {process.name: process for process in processes}
+    collector = chosen['collector']
+    # A busy machine must not look like a driver that is late.
+    parameters = {'hardware.stale_period': 0.4, **parameters}
+    return [Running(chosen['simulator']), Running(replace(
+        collector, parameters={**collector.parameters, **parameters}))]
+
+
+def test_collecting_over_topics_with_a_person_beside_it(
+    attendant: Attendant, task: Path, tmp_path: Path,
+) -> None:
+    policy = exported()
+    simulator, collector = arm_and_collector(task, tmp_path)
+    with simulator, collector:
+        attendant.policy.publish(codec.encode_policy(policy.data, policy.run, policy.version))
+        attendant.until(lambda: attendant.count() and attendant.rows.version[-1] == 1,
+                        'transitions of the policy', 20.0)
+        attendant.until(lambda: len(attendant.ends) >= 2, 'two episodes')
+
+        # A person takes over for half a second, and gives back.
+        begin = time.monotonic()
+        while time.monotonic() < begin + 0.5:
+            attendant.command.publish(codec.forward_command(np.full(7, -0.1)))
+            attendant.executor.spin_once(timeout_sec=0.02)
+        attendant.until(lambda: attendant.rows.intervention.any()
+                        and not attendant.rows.intervention[-5:].any(), 'intervention and back')
+
+        # The estop ends the episode; nothing moves before a person has resumed.
+        attendant.until(lambda: 3 < attendant.rows.step[-1] < 9, 'the midst of an episode')
+        attendant.estop.publish(codec.flag(True))
+        attendant.until(lambda: attendant.status.get('mode') == 'stopped', 'stop')
+        assert attendant.call(attendant.resume) == (False, 'the estop is pressed')
+        assert attendant.status['why'] == 'the estop is pressed'
+        ended, told = len(attendant.ends), attendant.count()
+        attendant.until(lambda: attendant.rows.truncated[-1], 'truncated row', 2.0)
+        attendant.estop.publish(codec.flag(False))
+        attendant.until(lambda: attendant.call(attendant.resume)[0], 'resume')
+        attendant.until(lambda: len(attendant.ends) >= ended + 2, 'two more episodes')
+        assert attendant.count() > told
+        status, output = collector.ended(signal.SIGINT, 3.0)
+        assert status == 0 and 'Traceback' not in output
+        attendant.until(lambda: attendant.rows.truncated[-1], 'the last rows', 2.0)
+
+    rows = attendant.rows
+    (known,) = attendant.inbox.runs.values()
+    assert known.lost == 0 and known.received == len(rows.step) == known.published
+    assert (np.diff(rows.stamp) > 0.0).all()
+    same = np.diff(rows.episode) == 0
+    np.testing.assert_array_equal(np.diff(rows.step)[same], 1)
+    np.testing.assert_array_equal(rows.next_observation[:-1][same], rows.observation[1:][same])
+    assert rows.truncated[:-1][~same].all() and not rows.truncated[:-1][same].any()
+    assert not rows.terminated.any()
+    lengths = {number: int((rows.episode == number).sum()) for number in set(rows.episode)}
+    stopped = next(end for end in attendant.ends if end.length < 20)
+    assert lengths[stopped.episode] == stopped.length
+    took = rows.intervention
+    assert 5 <= took.sum() <= 25
+    np.testing.assert_array_equal(rows.action[took], rows.applied[took])
+    assert np.isnan(rows.log_prob[took]).all()
+    # Most joints; one may be at a position limit.
+    assert np.median(np.abs(rows.applied[took][-3:] + 0.1)) < 1e-3
+    told = {tuple(np.round(goal, 9)) for goal in attendant.goals}
+    assert told & {tuple(np.round((end.goal_x, end.goal_y, end.goal_z), 9))
+                   for end in attendant.ends}
+    # 20 Hz, but for what a busy machine makes late.
+    periods = np.diff(rows.stamp)[same]
+    assert np.median(periods) == pytest.approx(PERIOD, rel=0.1)
+    assert np.mean(periods) == pytest.approx(PERIOD, rel=0.1)

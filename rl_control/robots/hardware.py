@@ -61,6 +61,7 @@ class Hardware:
         self._wait = wait
         self._due: float | None = None
         self._zero = np.zeros_like(arm.home)
+        self._answered = False  # whether the arm was heard of in the last period
         self._ended = threading.Event()
 
     def read(self) -> tuple[float, np.ndarray, np.ndarray]:
@@ -72,13 +73,14 @@ class Hardware:
         """
         Move as `request` (n,) rad/s asks for one control period; `steering.command` is applied.
 
-        Raise Interrupted, naming the reason, when the arm must stop, or had to.
+        Raise Interrupted, naming the reason, when the arm must stop, or had to, and when nothing
+        was heard of it: what an action led to is then not known.
         """
         self._tick(request)
         steering = self.steering
         why = steering.look(self._clock()) if steering.mode == DRIVING else steering.why
-        if why:
-            raise Interrupted(why)
+        if why or not self._answered:
+            raise Interrupted(why or 'no joint_states came within a control period')
 
     def reset(self, q: np.ndarray) -> None:
         """Bring the arm slowly to rest at `q` (n,) rad; raise Interrupted when that fails."""
@@ -104,7 +106,8 @@ class Hardware:
         while True:
             now, why = self._clock(), hindrance()
             steering.idle = why if self.person.commanded(now) is None else ''
-            if not why and steering.mode == DRIVING and not steering.look(now):
+            if (self._answered and not why and steering.mode == DRIVING
+                    and not steering.look(now)):
                 return
             self._tick(self._zero)
 
@@ -120,6 +123,7 @@ class Hardware:
         if self._due is None:
             self._begin()
             now = self._due = self._clock()
+        before = self.steering.joints
         self._wire.take(self.steering)  # while the request was thought of, time has passed
         commanded = self.person.commanded(now)
         self.intervened = commanded is not None
@@ -135,6 +139,7 @@ class Hardware:
         self._due = due
         self._wait(due)
         self._wire.take(self.steering)
+        self._answered = self.steering.joints is not before
 
     def _begin(self) -> None:
         if self._real_time and (hindrance := prefer()):
