@@ -35,7 +35,7 @@ class Arm:
         kinematics = Kinematics(urdf_path(robot.urdf), robot.joint_names, robot.end_effector)
         limits = Limits.of(robot, kinematics)
         home = np.array(robot.home or np.zeros(len(robot.joint_names)))
-        return cls(robot, make_task(task), kinematics, limits, home)
+        return cls(robot, make_task(task, home), kinematics, limits, home)
 
     @property
     def control_period(self) -> float:

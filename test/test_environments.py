@@ -110,7 +110,9 @@ def test_an_outcome_agrees_with_its_observation(environment: ArmEnvironment) -> 
     np.testing.assert_allclose(end_effector + to_goal, outcome.goal)
     assert outcome.error == pytest.approx(np.linalg.norm(to_goal))
     assert outcome.success == (outcome.error <= 0.02)
-    expected = -(outcome.error + 0.05 * np.log1p((outcome.error / 0.02) ** 2) + 0.05 * 0.2**2)
+    away = np.mean((outcome.observation[:7] - environment.arm.home) ** 2)
+    expected = -(outcome.error + 0.05 * np.log1p((outcome.error / 0.02) ** 2)
+                 + 0.05 * 0.2**2 + 0.05 * away)
     assert outcome.reward == pytest.approx(expected)
 
 

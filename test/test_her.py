@@ -13,6 +13,8 @@ from rl_control.replay import Hindsight, Ring
 from rl_control.tasks import make_task
 from rl_control.types import Command, State
 
+HOME = np.zeros(2)
+
 JOINTS, OBSERVATION = 2, 3 * 2 + 9
 LOW, HIGH = np.array([-2.0, -1.0]), np.array([2.0, 3.0])
 
@@ -26,7 +28,8 @@ def _state(rng: np.random.Generator, goal) -> State:
 
 @pytest.mark.parametrize('sparse', [False, True])
 def test_relabel_is_what_the_state_with_that_goal_gives(sparse):
-    task = make_task(TaskSettings(sparse=sparse, success_distance=1.0, action_cost=0.3))
+    task = make_task(
+        TaskSettings(sparse=sparse, success_distance=1.0, action_cost=0.3), HOME)
     rng = np.random.default_rng(0)
     old, new = rng.normal(size=(2, 40, 3))
     before, after = ([_state(rng, goal) for goal in old] for _ in range(2))
@@ -46,7 +49,7 @@ def test_relabel_is_what_the_state_with_that_goal_gives(sparse):
 
 def _filled(sparse: bool = True, capacity: int = 60):
     """Two streams by turns, episodes of 10 steps; the arm moves 1 m a step along x."""
-    task = make_task(TaskSettings(sparse=sparse, success_distance=0.5))
+    task = make_task(TaskSettings(sparse=sparse, success_distance=0.5), HOME)
     ring = Ring(OBSERVATION, JOINTS, capacity, seed=0)
     where = []
     for k in range(100):

@@ -11,6 +11,8 @@ from rl_control.errors import Refused
 from rl_control.tasks import make_task
 from rl_control.types import Command, State
 
+HOME = np.array([0.5, -1.0])
+
 JOINTS = ('a', 'b')
 
 
@@ -24,7 +26,7 @@ def state(goal=(0.4, 0.0, 0.9), position=(0.1, 0.0, 0.5)) -> State:
 
 
 def test_the_observation_is_in_the_order_of_its_columns() -> None:
-    task = make_task(TaskSettings())
+    task = make_task(TaskSettings(), HOME)
     observation = task.observe(state())
     named = {column.name: (value, column.unit) for column, value in zip(
         task.columns(JOINTS), observation, strict=True)}
@@ -41,7 +43,7 @@ def test_the_observation_is_in_the_order_of_its_columns() -> None:
 
 
 def test_an_observation_holds_all_that_another_goal_needs() -> None:
-    task, other = make_task(TaskSettings()), np.array([-0.2, 0.3, 0.6])
+    task, other = make_task(TaskSettings(), HOME), np.array([-0.2, 0.3, 0.6])
     names = [column.name for column in task.columns(JOINTS)]
     first, relabelled = task.observe(state()), task.observe(state(goal=other))
     end_effector = [names.index(f'end_effector.{axis}') for axis in 'xyz']
@@ -56,7 +58,7 @@ def test_an_observation_holds_all_that_another_goal_needs() -> None:
 
 def test_the_dense_reward() -> None:
     # 0.5 m with a success distance of 0.1 m: log(1 + 25); two actions of 1 and 0: mean square 0.5.
-    task = make_task(TaskSettings(success_distance=0.1, action_cost=0.2))
+    task = make_task(TaskSettings(success_distance=0.1, action_cost=0.2), HOME)
     assert task.error(state()) == pytest.approx(0.5)
     expected = -(0.5 + 0.05 * math.log(26.0) + 0.2 * 0.5)
     assert task.reward(np.array([1.0, 0.0]), state()) == pytest.approx(expected, abs=1e-12)
@@ -66,8 +68,19 @@ def test_the_dense_reward() -> None:
     assert isinstance(task.reward(np.zeros(2), state()), float)
 
 
+def test_the_posture_costs_what_the_joints_are_away_from_home() -> None:
+    # From (0.5, -1.0) to (0.1, 0.2) rad: mean of 0.16 and 1.44.
+    free, held = (make_task(TaskSettings(posture_cost=cost), HOME) for cost in (0.0, 0.3))
+    action = np.zeros(2)
+    lost = free.reward(action, state()) - held.reward(action, state())
+    assert lost == pytest.approx(0.3 * 0.8)
+    observation = held.observe(state())[None]
+    _, _, reward = held.relabel(observation, action[None], observation, state().goal[None])
+    assert reward[0] == pytest.approx(held.reward(action, state()))
+
+
 def test_nearer_is_better_everywhere() -> None:
-    task = make_task(TaskSettings())
+    task = make_task(TaskSettings(), HOME)
     rewards = [task.reward(np.zeros(2), state(goal=(0.1 + distance, 0.0, 0.5)))
                for distance in np.linspace(0.0, 1.5, 301)]
     assert (np.diff(rewards) < 0.0).all()
@@ -76,13 +89,14 @@ def test_nearer_is_better_everywhere() -> None:
 @pytest.mark.parametrize(('distance', 'reward'), [
     (0.0, 0.0), (0.125, 0.0), (0.126, -1.0), (1.0, -1.0)])
 def test_the_sparse_reward(distance: float, reward: float) -> None:
-    task = make_task(TaskSettings(sparse=True, success_distance=0.125, action_cost=10.0))
+    task = make_task(
+        TaskSettings(sparse=True, success_distance=0.125, action_cost=10.0), HOME)
     there = state(goal=(distance, 0.0, 0.0), position=(0.0, 0.0, 0.0))
     assert task.reward(np.ones(2), there) == reward
 
 
 def test_reach_never_terminates_and_changes_nothing() -> None:
-    task = make_task(TaskSettings())
+    task = make_task(TaskSettings(), HOME)
     before = state(goal=(0.1, 0.0, 0.5))
     assert task.terminated(before) is False and task.terminated(state()) is False
     task.observe(before)[:] = 5.0
@@ -94,4 +108,4 @@ def test_reach_never_terminates_and_changes_nothing() -> None:
 
 def test_an_unknown_task_is_refused() -> None:
     with pytest.raises(Refused, match=r"^task 'juggle' is not known; known are reach"):
-        make_task(TaskSettings(name='juggle'))
+        make_task(TaskSettings(name='juggle'), HOME)

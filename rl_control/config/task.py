@@ -27,4 +27,7 @@ class TaskSettings(Settings):
         5, 'episodes until the arm is brought to a start pose again', low=1, high=1_000_000)
     action_cost: float = setting(
         0.05, 'reward lost per mean squared normalised action', low=0.0, high=10.0)
+    posture_cost: float = setting(
+        0.0, 'reward lost per mean squared distance of the joints from home', unit='1/rad^2',
+        low=0.0, high=10.0)
     sparse: bool = setting(False, 'reward is 0 at the goal and -1 elsewhere, nothing between')

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tasks, by name."""
 
+import numpy as np
+
 from rl_control.config.task import TaskSettings
 from rl_control.errors import Refused
 from rl_control.tasks.reach import Reach
@@ -9,8 +11,8 @@ from rl_control.tasks.task import Task
 TASKS: dict[str, type[Task]] = {'reach': Reach}
 
 
-def make_task(settings: TaskSettings) -> Task:
-    """Return the task that the settings name; raise Refused for one that is not known."""
+def make_task(settings: TaskSettings, home: np.ndarray) -> Task:
+    """Return the task that is named, for an arm with the start pose `home` (n,), or Refused."""
     if settings.name not in TASKS:
         raise Refused(f'task {settings.name!r} is not known; known are {", ".join(TASKS)}')
-    return TASKS[settings.name](settings)
+    return TASKS[settings.name](settings, home)

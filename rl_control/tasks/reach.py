@@ -15,13 +15,15 @@ class Reach:
     The goal (3,) is a point in the base frame, in m.
 
     The dense reward is the negative distance, less a logarithmic term that is steepest about the
-    success distance, less a small cost of the action. The logarithm is that of Levine et al.
-    2016, "End-to-end training of deep visuomotor policies", section 5.2; their other term is
-    the squared distance.
+    success distance, less small costs of the action and of being away from the posture `home`
+    (n,) rad, without which an arm of seven joints drifts towards its limits from goal to goal.
+    The logarithm is that of Levine et al. 2016, "End-to-end training of deep visuomotor
+    policies", section 5.2; their other term is the squared distance.
     """
 
-    def __init__(self, settings: TaskSettings) -> None:
+    def __init__(self, settings: TaskSettings, home: np.ndarray) -> None:
         self.settings = settings
+        self._home = home
 
     def columns(self, joint_names: tuple[str, ...]) -> tuple[Column, ...]:
         """Describe each number of the observation."""
@@ -49,7 +51,7 @@ class Reach:
 
     def reward(self, action: np.ndarray, next_state: State) -> float:
         """Return the reward for arriving in `next_state` by the normalised action (a,)."""
-        return float(self._reward(self.error(next_state), action))
+        return float(self._reward(self.error(next_state), action, next_state.q))
 
     def terminated(self, state: State) -> bool:
         """Never: to stay at the goal is part of the skill."""
@@ -66,20 +68,23 @@ class Reach:
         """Return observation, next_observation and reward (n,) as goals (n, 3) make them."""
         next_observation = self._towards(goal, next_observation)
         distance = np.linalg.norm(next_observation[:, -6:-3], axis=1)
-        return self._towards(goal, observation), next_observation, self._reward(distance, action)
+        q = next_observation[:, :len(self._home)]
+        return (self._towards(goal, observation), next_observation,
+                self._reward(distance, action, q))
 
     def error(self, state: State) -> float:
         """Return the distance between end effector and goal in m."""
         way = state.goal - state.pose[:3, 3]
         return float(np.sqrt(way @ way))
 
-    def _reward(self, distance: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Return the reward (...) at distances (...) in m by normalised actions (..., a)."""
+    def _reward(self, distance: np.ndarray, action: np.ndarray, q: np.ndarray) -> np.ndarray:
+        """Return the reward (...) at distances (...) m and q (..., n) by actions (..., a)."""
         if self.settings.sparse:
             return np.where(distance <= self.settings.success_distance, 0.0, -1.0)
         precision = np.log1p((distance / self.settings.success_distance) ** 2)
         return -(distance + PRECISION * precision
-                 + self.settings.action_cost * np.mean(np.square(action), axis=-1))
+                 + self.settings.action_cost * np.mean(np.square(action), axis=-1)
+                 + self.settings.posture_cost * np.mean(np.square(q - self._home), axis=-1))
 
     def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
         """Return a copy of observations (n, o) in which the goals are `goal` (n, 3)."""
