@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rl_control.errors import Refused
-from rl_control.replay import Hindsight, Ring, Sampler, Steps, Symmetric
+from rl_control.replay import Hindsight, Ring, Sampler, Symmetric
 from rl_control.tasks import Task
 
 if TYPE_CHECKING:
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def make_sampler(
-    agent: 'Agent', ring: Ring, task: Task | None = None, offline: Steps | None = None
-) -> Sampler | Symmetric:
+    agent: 'Agent', ring: Ring, old: Ring, task: Task | None = None
+) -> Symmetric:
     """
     Return the sampler of `ring` that the agent's settings describe; Refused for hindsight alone.
 
-    With `offline` transitions a half of each batch is of those, drawn by the ring's generator, so
-    that its state is all that a checkpoint needs.
+    As soon as there is anything in `old`, a half of each batch is of that, drawn by the ring's
+    generator, so that its state is all that a checkpoint needs.
     """
     contract, settings = agent.contract, agent.settings
     low, high = np.array(contract.action_low), np.array(contract.action_high)
@@ -37,9 +37,5 @@ def make_sampler(
             one, settings, (high - low) / 2, lambda batch: agent.td_error(batch).numpy(),
             agent.act, hindsight)
 
-    if offline is None:
-        return of(ring)
-    old = Ring(*ring.sizes, len(offline), settings.seed)
     old.generator = ring.generator
-    old.extend_mixed(offline)
     return Symmetric(of(ring), of(old))

@@ -42,7 +42,8 @@ class Trainer:
     """
     Learns from what `put` brings, at `updates_per_transition`, and publishes candidates.
 
-    `task` is what hindsight relabels by; a half of each batch is of `offline`, where given.
+    `task` is what hindsight relabels by. A half of each batch is of `taught`, which holds
+    `offline` and what people did in the policy's place, as soon as there is any.
     `publish(data, version)` is called on the training thread with a verified ONNX file. `metrics`
     is replaced as a whole once a second; any thread may read it, `transitions`, `updates`,
     `turns`, which grows as long as the thread is not stuck, and `error`.
@@ -63,11 +64,14 @@ class Trainer:
         self.contract = contract
         self.algorithm = algorithm
         self.agent = make_agent(algorithm, contract, settings)
-        self.replay = Ring(
-            len(contract.observation), len(contract.action), settings.replay_capacity,
-            settings.seed)
-        self.sampler = make_sampler(self.agent, self.replay, task, offline)
+        sizes = len(contract.observation), len(contract.action)
+        self.replay = Ring(*sizes, settings.replay_capacity, settings.seed)
+        # Old data, and what people did (HIL-SERL, Luo et al. 2024): room for both.
+        known = 0 if offline is None else len(offline)
+        self.taught = Ring(*sizes, known + settings.replay_capacity, settings.seed)
+        self.sampler = make_sampler(self.agent, self.replay, self.taught, task)
         if offline is not None:
+            self.taught.extend_mixed(offline)
             self.agent.observe(offline.observation)
         self.transitions = 0
         self.versions = 0  # candidates published
@@ -204,6 +208,7 @@ class Trainer:
         """Take steps in, the first `known` of which the normaliser has seen."""
         self.agent.observe(steps.observation[known:])
         self.replay.extend_mixed(steps)
+        self.taught.extend_mixed(steps.taught())
         self.transitions += len(steps)
 
     def _measure(self, losses: dict[str, torch.Tensor], rate: float) -> None:

@@ -104,3 +104,35 @@ def test_without_old_data_nothing_is_different(tmp_path):
         trainer.put(some_steps(0, 60))
         learn(trainer)
     assert tensors_equal(one, other)
+
+
+@pytest.mark.parametrize('priority', [0.0, 0.6])
+def test_what_people_did_is_half_of_each_batch_as_soon_as_there_is_any(tmp_path, priority):
+    trainer = make(tmp_path, priority_exponent=priority)
+    trainer.put(some_steps(0, 45))
+    trainer._ingest(wait=False)
+    batch, weight = trainer.sampler.sample(8)
+    assert len(batch.reward) == 8
+    trainer.agent.update(batch, weight)
+    trainer.sampler.learned(trainer.agent.error.numpy())
+    steps = replace(some_steps(45, 40), reward=100.0 + np.arange(40))
+    took = np.arange(40) % 4 == 1
+    trainer.put(replace(steps, intervention=took))
+    trainer._ingest(wait=False)
+    assert len(trainer.taught) == 10 and len(trainer.replay) == trainer.transitions == 85
+    batch, _ = trainer.sampler.sample(100)
+    assert set(batch.reward[50:]) <= set(steps.reward[took].astype(np.float32))
+    assert len(set(batch.reward[50:])) > 5
+    assert set(batch.reward[:50]) & set(some_steps(0, 45).reward.astype(np.float32))
+
+
+def test_what_people_did_is_there_again_after_a_restart(tmp_path):
+    steps = replace(some_steps(0, 30), intervention=np.arange(30) >= 20)
+    one, other = make(tmp_path / 'one'), make(tmp_path / 'other')
+    one.put(steps)
+    one._ingest(wait=False)
+    other.resume(None, [steps])
+    np.testing.assert_array_equal(one.taught.rows, other.taught.rows)
+    assert len(one.taught) == 10
+    for single in steps.singly():
+        assert len(single.taught()) == int(single.intervention[0])

@@ -45,6 +45,10 @@ class Sampler:
         self._known = ring.total - len(ring)  # rows that have a priority, counted as ring.total
         self._slots = np.empty(0, np.int64)
 
+    def __len__(self) -> int:
+        """Return how many rows there are to draw from."""
+        return len(self._ring)
+
     def sample(self, batch_size: int) -> tuple[Batch, np.ndarray | None]:
         """
         Return a batch, which the next call overwrites, and its weights, None for all 1.

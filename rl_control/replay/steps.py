@@ -12,7 +12,8 @@ class Steps:
     """
     Transitions in the order they came: arrays (n, ...), see Transition.
 
-    `streams` are collector runs, `stream` (n,) says by index of which of them each is.
+    `streams` are collector runs, `stream` (n,) says by index of which of them each is;
+    `intervention` (n,) bool which of them a person made, None for none.
     """
 
     streams: tuple[str, ...]
@@ -24,12 +25,22 @@ class Steps:
     reward: np.ndarray
     next_observation: np.ndarray
     discount: np.ndarray
+    intervention: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.reward)
 
     def singly(self) -> Iterator['Steps']:
         """Return each transition alone, in order, as views."""
-        names = [item.name for item in fields(self) if item.name != 'streams']
         for k in range(len(self)):
-            yield replace(self, **{name: getattr(self, name)[k:k + 1] for name in names})
+            yield self._part(slice(k, k + 1))
+
+    def taught(self) -> 'Steps':
+        """Return the transitions that a person made, in order, as copies."""
+        return self._part(slice(0) if self.intervention is None else self.intervention)
+
+    def _part(self, which: slice | np.ndarray) -> 'Steps':
+        columns = {item.name: getattr(self, item.name) for item in fields(self)
+                   if item.name != 'streams'}
+        return replace(self, **{
+            name: column[which] for name, column in columns.items() if column is not None})

@@ -11,7 +11,8 @@ class Symmetric:
     """
     Draws a half of each batch from each of two samplers (RLPD, Ball et al. 2023, section 4.1).
 
-    However much there is of old data, new data keeps its half. Used as a Sampler is.
+    However much there is of old data, new data keeps its half, and has it all where there is no
+    old data. Used as a Sampler is.
     """
 
     def __init__(self, online: Sampler, offline: Sampler) -> None:
@@ -20,8 +21,9 @@ class Symmetric:
 
     def sample(self, batch_size: int) -> tuple[Batch, np.ndarray | None]:
         """Return a batch, the new rows first, of which there is one more if it is odd."""
-        self._split = batch_size - batch_size // 2
-        numbers = self._split, batch_size // 2
+        old = batch_size // 2 if len(self._samplers[1]) else 0
+        self._split = batch_size - old
+        numbers = self._split, old
         parts = [
             sampler.sample(number) for sampler, number in zip(self._samplers, numbers, strict=True)
             if number]

@@ -29,7 +29,7 @@ def steps_of(
     read = TransitionRows.read(rows[good], contract)
     steps = Steps(
         streams, stream[good], read.episode, read.step, read.observation, read.action,
-        read.reward, read.next_observation, 1.0 - read.terminated)
+        read.reward, read.next_observation, 1.0 - read.terminated, read.intervention)
     return steps, good, reasons
 
 
