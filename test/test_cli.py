@@ -98,6 +98,35 @@ def test_inspect_in_words_and_json(policy: Path, capsys: pytest.CaptureFixture[s
     assert facts['digest'] == digest(policy.read_bytes())
 
 
+def test_check_in_words_and_json(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(['check', str(policy), '--json'])
+    found = {finding['what']: finding['level'] for finding in json.loads(capsys.readouterr().out)}
+    assert found['policy'] == found['robot'] == found['contract'] == 'ok'
+    assert main(['check', str(policy), '--robot', 'panda']) == 1
+    (refused,) = [line for line in capsys.readouterr().out.splitlines()
+                  if line.startswith('refused')]
+    assert refused.startswith('refused  contract: robot panda has robot panda but policy ')
+    assert main(['check', str(policy), '--robot', 'none']) == 1
+    assert "refused  robot: there is no 'none' in robots" in capsys.readouterr().out
+
+
+def test_check_asks_a_controller(
+    policy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def ask(controller: str, manager: str) -> dict[str, object]:
+        asked.append((controller, manager))
+        return {'state': 'inactive', 'joints': list(exported().contract.joint_names)}
+
+    monkeypatch.setattr('rl_control.ros.live.ask', ask)
+    assert main(['check', str(policy), '--controller', '/jtc', '--manager', '/cm']) == 1
+    words = capsys.readouterr().out
+    assert 'refused  controller state: the controller is inactive; load and activate' in words
+    assert 'ok       controller joints: the same in the same order' in words
+    assert asked == [('/jtc', '/cm')]
+
+
 def test_a_truncated_policy_is_refused(policy: Path, refused) -> None:
     policy.write_bytes(policy.read_bytes()[:-100])
     assert refused('inspect', str(policy)) == (

@@ -15,6 +15,7 @@ COMMANDS = {
     'launch': 'start a node graph',
     'evaluate': 'evaluate a policy in simulation',
     'inspect': 'say what a policy file is',
+    'check': 'say what an arm would refuse of a policy, before going to it',
     'export': "export a checkpoint's policy to ONNX",
     'bag': 'look into rosbags, and turn them into transitions to train from',
     'doctor': 'say what is installed, what is missing and how to get it',

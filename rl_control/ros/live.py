@@ -12,6 +12,19 @@ from rl_control.ros import codec
 PARAMETERS = ('joints', 'command_interfaces', 'interpolate_from_desired_state')
 
 
+def ask(controller: str, manager: str) -> dict[str, Any]:
+    """Return `controller_facts`, asked by a node that is there for that alone."""
+    rclpy.init(args=[])
+    try:
+        node = rclpy.create_node('rl_control_check')
+        try:
+            return controller_facts(node, controller, manager)
+        finally:
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+
+
 def controller_facts(
     node: Node, controller: str, manager: str = 'controller_manager', patience: float = 2.0
 ) -> dict[str, Any]:
