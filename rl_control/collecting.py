@@ -63,6 +63,10 @@ class Collecting:
         self._evaluated: tuple[str, int] | None = None  # run and version
         self._evaluation_due = 0.0
 
+    def adopt(self, settings: CollectorSettings) -> None:
+        """Go on with other settings, of which the live ones may differ."""
+        self._settings = settings
+
     def run(self) -> None:
         """Collect until `stopped` is set; the episode that this cuts short has no end told."""
         while not self.stopped.is_set():

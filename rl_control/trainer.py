@@ -86,6 +86,10 @@ class Trainer:
         self._saver = Saver(Path(learner.out) / 'checkpoints')
         self._arrived: queue.SimpleQueue[Steps] = queue.SimpleQueue()
 
+    def adopt(self, learner: LearnerSettings) -> None:
+        """Go on with other settings of the learner, of which the live ones may differ."""
+        self._learner = learner
+
     @property
     def updates(self) -> int:
         """Return how many updates were made."""
@@ -161,7 +165,7 @@ class Trainer:
         state = saved.state
         here, there = self._settings.to_mapping(), state['settings']
         for name in FIXED_SETTINGS:
-            if here[name] != there[name]:
+            if name in there and here[name] != there[name]:
                 raise Refused(
                     f'checkpoint {saved.path} has {name} {there[name]} but {here[name]} is set; '
                     'set it as it was, or name another directory with out')

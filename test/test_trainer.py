@@ -157,6 +157,15 @@ def test_versions_grow_and_the_first_checkpoint_comes_soon(tmp_path, monkeypatch
         running.trainer.transitions)
 
 
+def test_the_publish_period_may_change_while_it_trains(tmp_path):
+    with Running(tmp_path, publish_period=3600.0) as running:
+        running.until(lambda: running.trainer.updates > 20)
+        assert not running.published
+        running.trainer.adopt(LearnerSettings(
+            out=str(tmp_path), threads=1, publish_period=0.05))
+        running.until(lambda: len(running.published) >= 2)
+
+
 def test_a_full_disk_keeps_the_old_checkpoint_and_training_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, 'FIRST_CHECKPOINT', 0.05)
     save, full = checkpoint.save, threading.Event()

@@ -42,7 +42,7 @@ class AlgorithmSettings(Settings):
     learning_starts: int = setting(
         1_000, 'transitions collected before the first update', low=0, high=100_000_000)
     updates_per_transition: float = setting(
-        1.0, 'updates made for each transition received', low=0.0, high=1000.0, live=True)
+        1.0, 'updates made for each transition received', low=0.0, high=1000.0)
     observation_normalisation: str = setting(
         'none',
         'where mean and scale of the observations come from: nowhere, the data before the first '

@@ -24,7 +24,7 @@ from rl_control.policy import OnnxPolicy
 from rl_control.progress import Progress
 from rl_control.refusals import Refusals
 from rl_control.ros import codec, qos
-from rl_control.ros.parameters import declare
+from rl_control.ros.parameters import declare, watch
 from rl_control.ros.peers import Peers, publisher_events
 from rl_control.ros.process import Worker, run
 from rl_control.types import Transition
@@ -56,6 +56,7 @@ class Collector(Node):
         collecting = LiveCollecting if self._attending is not None else Collecting
         self._collecting = collecting(
             self._environment, self.settings, self._tell, self._tell_end)
+        watch(self, 'collector', self.settings, self._collecting.adopt)
         self._following = Following(SILENCE)
         self._learner = Peers(self, 'transitions/ack', 'the learner', self._report)
         self._acknowledgement: tuple[int, int] | None = None

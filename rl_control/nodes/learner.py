@@ -24,7 +24,7 @@ from rl_control.resume import run_of
 from rl_control.ros import codec, qos
 from rl_control.ros.history import read_history, steps_of
 from rl_control.ros.journal import Journal
-from rl_control.ros.parameters import declare
+from rl_control.ros.parameters import declare, watch
 from rl_control.ros.peers import Peers, publisher_events
 from rl_control.ros.process import Worker, leave, run
 from rl_control.trainer import Trainer
@@ -74,6 +74,7 @@ class Learner(Node):
             arm.task if arm else None,
             offline_steps(settings.offline, self._contract) if settings.offline else None)
         self._resume()
+        watch(self, 'learner', settings, self._trainer.adopt)
         self.create_subscription(
             codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS_HEARD,
             event_callbacks=self._collectors.events(), raw=True)
