@@ -13,7 +13,7 @@ demo: .venv/run.stamp
 	$(BIN)/rl-control demo $(ARGS)
 
 test: .venv/test.stamp
-	AMENT_PREFIX_PATH=$(CURDIR)/.venv $(BIN)/python -m pytest $(ARGS)
+	AMENT_PREFIX_PATH=$(CURDIR)/.venv $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

@@ -51,3 +51,10 @@ def ros(ros_domain: int) -> Iterator[int]:
     rclpy.init()
     yield ros_domain
     rclpy.try_shutdown()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what runs a graph in real time on one worker, where the graphs take turns."""
+    for item in items:
+        if 'ros_domain' in getattr(item, 'fixturenames', ()):
+            item.add_marker(pytest.mark.xdist_group('graph'))
