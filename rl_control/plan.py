@@ -9,6 +9,7 @@ from rl_control.limits import Limits, profile, stopping
 from rl_control.types import Command
 
 HORIZON = 8  # points of the stop behind each command
+SHORTEST = 8e-3  # s of the stop, were it over sooner: controllers refuse points at one instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Plan:
         length = float(stopping(command, limits)[0].max())
         if length == 0.0:
             return cls([dt], [command])
-        steps = length / HORIZON * np.arange(1, HORIZON + 1)
+        steps = max(length, SHORTEST) / HORIZON * np.arange(1, HORIZON + 1)
         stops = profile(command, limits, steps)
         stops[-1] = Command.at_rest(stops[-1].q)
         return cls([dt, *(dt + steps)], [command, *stops])
