@@ -8,7 +8,7 @@ import numpy as np
 from rclpy.node import Node
 
 from rl_control.config.hardware import HardwareSettings
-from rl_control.driving import DRIVING, STOPPED, STOPPING, Margins
+from rl_control.driving import DRIVING, STOPPED, STOPPING, WAITING, Margins
 from rl_control.environments.live import LiveEnvironment
 from rl_control.errors import Refused
 from rl_control.guards import Flag, Speaker, Taker
@@ -74,17 +74,12 @@ class Attending:
         """Return a count that grows as long as the thread that collects is not stuck."""
         return self._hardware.statistics.ticks
 
-    @property
-    def latency(self) -> dict[str, float]:
-        """Return the quantiles of the time from a joint state to its command, in ms."""
-        return self._topics.latency.figures('latency')
-
     def problems(self) -> Iterator[tuple[bytes, str]]:
         """Yield why nothing is collected, with its level."""
         mode, why = self._steering.mode, self._steering.why
         if mode != DRIVING:
             level = codec.ERROR if mode in (STOPPING, STOPPED) else codec.WARN
-            yield level, f'{mode}: {why}'
+            yield level, why if mode == WAITING else f'{mode}: {why}'
         if self._refused.total:
             yield codec.WARN, f'{self._refused.total} words of a person refused'
 
