@@ -42,8 +42,7 @@ def run_demo(
     if not (out / 'best.onnx').is_file():
         raise Refused(f'no version was evaluated in {report["train_seconds"]:.0f} s; '
                       'give --time-limit more time')
-    policy = load(out / 'best.onnx')
-    policy.save(out / 'policy.onnx')
+    load(_chosen(out, report)).save(out / 'policy.onnx')
     _draw(out, robot, seed)
     if goals and not robot.startswith(GYMNASIUM):
         print(f'deploying: {goals} goals over topics, in real time', flush=True)
@@ -59,6 +58,12 @@ def run_demo(
     write_json(out / 'report.json', report)
     _write_page(out, report, robot, algorithm, seed)
     return report
+
+
+def _chosen(out: Path, report: dict[str, Any]) -> Path:
+    """Return the version that was confirmed, else the best: luck may rank another higher."""
+    confirmed = out / 'versions' / f'{report["version"]}.onnx'
+    return confirmed if confirmed.is_file() else out / 'best.onnx'
 
 
 def _write_parameters(processes: list[NodeProcess], path: Path) -> None:
