@@ -178,7 +178,7 @@ def test_a_file_of_several_sections(tmp_path: Path) -> None:
     ('/**: 5', 'section /** is no mapping'),
     ('/**: {parameters: {a: 1}}', 'ros__parameters of /** is no mapping'),
     ('/**: {ros__parameters: &a {b: *a}}', 'has a YAML alias'),
-    ('[' * 1500, 'is no YAML'),
+    ('[' * 1500, 'nests deeper'),
     ('#' * (SIZE_LIMIT + 1), f'has {SIZE_LIMIT + 1} bytes'),
 ], ids=range(10))
 def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, words: str) -> None:
