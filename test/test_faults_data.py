@@ -103,6 +103,13 @@ def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
 def test_an_overrun_queue_is_seen_and_sent_again(start, tmp_path):
     nodes = start(learner__headroom=5000, collector__flush_period=0.001)
     learner, collector = nodes.add(Learner()), nodes.add(Collector())
+    step = collector._environment.step
+
+    def slowly(action):
+        time.sleep(0.0005)  # so that the credit lasts until the learner has stopped listening
+        return step(action)
+
+    collector._environment.step = slowly
     nodes.until(lambda: collector._outbox.oldest > 0)
     sent = collector._outbox.produced
     nodes.until(lambda: collector._outbox.produced > sent + 1500, but=(learner,))
