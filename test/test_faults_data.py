@@ -6,6 +6,7 @@ from functools import partial
 from itertools import permutations
 from pathlib import Path
 import threading
+import time
 
 import numpy as np
 import pytest
