@@ -15,7 +15,8 @@ import shutil
 from typing import Any
 
 from safetensors import SafetensorError
-import safetensors.torch
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from rl_control.errors import Refused
@@ -55,7 +56,7 @@ def save(
     shutil.rmtree(aside, ignore_errors=True)  # left by a process that died here
     shutil.rmtree(directory / f'{updates}.old', ignore_errors=True)
     files = {
-        TENSORS: safetensors.torch.save({k: t.contiguous() for k, t in tensors.items()}),
+        TENSORS: write_tensors({k: t.contiguous() for k, t in tensors.items()}),
         STATE: json.dumps(state, allow_nan=False).encode(),
     }
     files[MANIFEST] = json.dumps({name: digest(data) for name, data in files.items()}).encode()
@@ -82,7 +83,7 @@ def load(path: Path | str) -> Checkpoint:
     try:
         files = _whole(path)
         return Checkpoint(
-            path, int(path.name), safetensors.torch.load(files[TENSORS]),
+            path, int(path.name), read_tensors(files[TENSORS]),
             json.loads(files[STATE]))
     except OSError as error:
         raise Refused(
