@@ -31,7 +31,7 @@ from rl_control.trainer import Trainer
 
 ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
 FAREWELL = 1.2  # s in which collectors hand over their last transitions
-QUIET = 0.3  # s without a message after which none is expected any more
+QUIET = 0.6  # s without a message after which none is expected: longer than an outbox's probe
 HEARTBEAT = 1.0  # s at most between two acknowledgements, so that collectors hear of a hang
 STUCK = 5.0  # s without a turn of the training thread
 LAST_SAVE = 1.0  # s for the last checkpoint; the one before it, and the journal, are whole
