@@ -107,8 +107,8 @@ def test_a_killed_collector_leaves_a_truncated_episode_and_a_whole_bag(watched, 
     watched.until(lambda: watched.published and max(watched.published.values()) > 250)
     (run,) = watched.published
     watched.kill('collector_0')
-    watched.until(lambda: watched.nodes.levels[LEARNER][0] == codec.WARN)
-    assert 'collectors that died: 1' in watched.nodes.levels[LEARNER][1]
+    # Not any warning: that no collector is there may still stand from the start.
+    watched.until(lambda: 'collectors that died: 1' in watched.nodes.levels[LEARNER][1])
     with AnyReader([tmp_path / 'journal']) as reader:  # while the learner goes on writing it
         assert sum(1 for _ in reader.messages()) > 3
     watched.until(lambda: len(watched.published) == 2)
