@@ -54,13 +54,7 @@ def ros(ros_domain: int) -> Iterator[int]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Keep what runs a graph in real time on one worker, where the graphs take turns.
-
-    A machine shared with others may stall such a test beyond any bound worth having: it is tried
-    again, twice at most, and pytest counts that as a rerun.
-    """
+    """Keep what runs a graph in real time on one worker, where the graphs take turns."""
     for item in items:
         if 'ros_domain' in getattr(item, 'fixturenames', ()):
             item.add_marker(pytest.mark.xdist_group('graph'))
-            item.add_marker(pytest.mark.flaky(reruns=2))
