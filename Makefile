@@ -7,7 +7,7 @@ ARGS ?=
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench-env clean
 
 demo: .venv/run.stamp
 	$(BIN)/rl-control demo $(ARGS)
@@ -29,5 +29,13 @@ lint: .venv/test.stamp
 	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
 	touch $@
 
+bench-env: .venv-bench/run.stamp
+
+.venv-bench/run.stamp: requirements-bench.txt setup.py
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --requirement requirements-bench.txt
+	.venv-bench/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
 clean:
-	rm -rf .venv build install log *.egg-info
+	rm -rf .venv .venv-bench build install log *.egg-info

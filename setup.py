@@ -19,6 +19,11 @@ def files(folder: str) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
+def pinned(path: str) -> list[str]:
+    """Return the requirements in the file `path`."""
+    return [line for line in Path(path).read_text().splitlines() if not line.startswith('#')]
+
+
 setup(
     name=PACKAGE,
     version='0.1.0',
@@ -30,6 +35,7 @@ setup(
         *files('launch'),
     ],
     install_requires=['setuptools'],
+    extras_require={'bench': pinned('requirements-bench.txt')},
     zip_safe=False,
     python_requires='>=3.11',
     maintainer='rl_control maintainers',
