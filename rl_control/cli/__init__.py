@@ -18,6 +18,7 @@ COMMANDS = {
     'check': 'say what an arm would refuse of a policy, before going to it',
     'export': "export a checkpoint's policy to ONNX",
     'bag': 'look into rosbags, and turn them into transitions to train from',
+    'parameters': 'print every parameter with its meaning and range',
     'doctor': 'say what is installed, what is missing and how to get it',
 }
 
