@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'rl_control'
 
 # Rooms that know torch, and rooms that know ROS; all others know neither.
-TORCH_ROOMS = ('algorithms', 'checkpoint', 'export', 'resume', 'saving', 'trainer')
-ROS_ROOMS = ('cli.doctor', 'launching', 'nodes', 'ros', 'running')
+TORCH_ROOMS = ('algorithms', 'bench', 'checkpoint', 'export', 'resume', 'saving', 'trainer')
+ROS_ROOMS = ('bench', 'cli.doctor', 'launching', 'nodes', 'ros', 'running')
 BOTH = ('nodes.learner',)  # where the two meet, by way of the trainer
 TORCH = {'onnxscript', 'torch'}
 ROS = {'launch', 'launch_ros', 'rclpy'}
@@ -30,6 +30,7 @@ SYSTEM = {'matplotlib': 'python3-matplotlib', 'numpy': 'python3-numpy', 'PIL': '
           'yaml': 'python3-yaml'}
 BROUGHT = {'google': 'onnx', 'lz4': 'mcap', 'zstandard': 'mcap'}  # by what is pinned
 OPTIONAL = {'h5py', 'minari'}  # asked for when they are used
+PEERS = {'cpprb', 'panda_gym', 'stable_baselines3'}  # measured beside, where they are there
 
 
 def name_of(path: Path) -> str:
@@ -135,8 +136,16 @@ def test_nodes_do_not_import_each_other_and_nobody_imports_them() -> None:
         assert not ours(imports(name)) & nodes, name
         if not name.startswith('nodes'):
             assert not any(within(part, ('nodes',)) for part in ours(imports(name))), name
+        if not within(name, ('bench', 'cli.bench')):  # nothing depends on how it is measured
+            assert not any(within(part, ('bench',)) for part in ours(imports(name))), name
         if not within(name, ('cli', '__main__')):
             assert not any(within(part, ('cli',)) for part in ours(imports(name))), name
+
+
+def test_peers_are_imported_where_they_are_used() -> None:
+    for name in FILES:
+        assert not foreign(imports(name, at_start=True)) & PEERS, name
+        assert within(name, ('bench',)) or not foreign(imports(name)) & PEERS, name
 
 
 def test_imports_run_in_one_direction() -> None:
@@ -151,7 +160,7 @@ def test_imports_run_in_one_direction() -> None:
 
 @pytest.mark.parametrize(('modules', 'absent'), [
     ('policy arm driving limits kinematics episode collecting delivery replay tasks.reach '
-     'environments.make graph cli cli.doctor cli.launch', 'torch rclpy pybullet'),
+     'environments.make graph cli cli.bench cli.doctor cli.launch', 'torch rclpy pybullet'),
     ('nodes.policy nodes.collector nodes.command_gate nodes.monitor', 'torch'),
     ('algorithms.sac export trainer checkpoint', 'rclpy'),
 ], ids=['neither', 'no torch on the arm', 'no ROS in learning'])
@@ -211,7 +220,7 @@ def test_the_requirements_name_what_else_is_imported(file: str) -> None:
         if top in BROUGHT:
             brought = ' '.join(requires(BROUGHT[top]) or ()).lower()
             assert BROUGHT[top] in pinned and any(name in brought for name in names), top
-        elif top not in OPTIONAL:
+        elif top not in OPTIONAL | PEERS:
             assert names & set(pinned), f'{file} lacks {top}'
     every = dict(re.findall(
         r'^([\w-]+)(?:\[\w+\])?==([\w.]+)$', (ROOT / 'requirements.txt').read_text(), re.M))

@@ -19,6 +19,7 @@ COMMANDS = {
     'export': "export a checkpoint's policy to ONNX",
     'bag': 'look into rosbags, and turn them into transitions to train from',
     'parameters': 'print every parameter with its meaning and range',
+    'bench': 'measure parts of the package beside their peers and their limits',
     'doctor': 'say what is installed, what is missing and how to get it',
 }
 

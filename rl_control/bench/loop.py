@@ -2,24 +2,26 @@
 """
 Lateness of the control loop beside a bare loop of absolute sleeps and a timer of rclpy.
 
-    python benchmarks/loop.py [--rate 500] [--seconds 5] [--rounds 4] [--json]
-
-Each contender runs in a process of its own, in turn, round by round, so that what else the
-machine does meets all of them. `drive` is the loop with the policy node's whole tick in it but
-for the topics; the others do nothing in theirs.
+Each contender runs in a process of its own, so that priority and locked memory are its own.
+`drive` is the loop with the policy node's whole tick in it but for the topics; the others do
+nothing in theirs.
 """
 
-import argparse
+from collections.abc import Callable, Iterator
 import json
 import os
-from pathlib import Path
-import subprocess
 import sys
 import time
 
 import numpy as np
 
+from rl_control.bench.apart import apart
+from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Scale, compare
+
+RATE = 500.0  # Hz
 CONTENDERS = ('bare', 'bare_fifo', 'timer', 'loop', 'drive')
+NAMES = {'bare': 'bare sleeps', 'bare_fifo': 'limit: bare sleeps, real time',
+         'timer': 'rclpy timer', 'drive': 'rl_control, whole tick'}
 SHARES = {'p50': 50.0, 'p99': 99.0, 'p99.9': 99.9, 'max': 100.0}
 
 
@@ -76,7 +78,7 @@ def loop(period: float, seconds: float, driving: bool = False) -> list[float]:
     return lateness
 
 
-def _drive(period: float):
+def _drive(period: float) -> Callable[[float], None]:
     """Return what takes joint states and answers them, with a policy of two layers of 64."""
     import dataclasses
 
@@ -118,39 +120,20 @@ def run(name: str, period: float, seconds: float) -> list[float]:
     return bare(period, seconds, name == 'bare_fifo')[10:]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[1])
-    parser.add_argument('--rate', type=float, default=500.0)
-    parser.add_argument('--seconds', type=float, default=5.0)
-    parser.add_argument('--rounds', type=int, default=4)
-    parser.add_argument('--json', action='store_true')
-    parser.add_argument('--one', choices=CONTENDERS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(run(options.one, 1.0 / options.rate, options.seconds)))
-        return
-    found: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    root = Path(__file__).parents[1]
-    environment = {**os.environ, 'PYTHONPATH': str(root)}
-    for _ in range(options.rounds):
-        for name in CONTENDERS:
-            output = subprocess.run(
-                [sys.executable, __file__, '--one', name, '--rate', str(options.rate),
-                 '--seconds', str(options.seconds)],
-                check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-            found[name] += json.loads(output.splitlines()[-1])
-    figures = {
-        name: {label: round(1e3 * float(np.percentile(values, share)), 4)
-               for label, share in SHARES.items()} | {'ticks': len(values)}
-        for name, values in found.items()
-    }
-    if options.json:
-        print(json.dumps({'rate': options.rate, 'lateness_ms': figures}, indent=2))
-        return
-    print(f'lateness in ms at {options.rate:g} Hz')
-    for name, row in figures.items():
-        print(f'{name:10}', *(f'{label} {value:<9}' for label, value in row.items()))
+def measure(scale: Scale) -> Iterator[Comparison]:
+    """Yield the lateness of each contender's ticks."""
+    seconds = scale.size(5, 1)
+    yield compare(f'loop: lateness at {RATE:g} Hz', 'ms', [
+        Contender(OURS if name == 'loop' else NAMES.get(name, name),
+                  lambda name=name: lambda: _figures(name, seconds))
+        for name in CONTENDERS], scale.rounds)
+
+
+def _figures(name: str, seconds: float) -> Figures:
+    values = apart(__name__, name, RATE, seconds)
+    return {label: 1e3 * float(np.percentile(values, share)) for label, share in SHARES.items()}
 
 
 if __name__ == '__main__':
-    main()
+    which, rate, seconds = json.loads(sys.argv[1])
+    print(json.dumps(run(which, 1.0 / rate, seconds)))

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Each part of the package beside its peers and its limit, measured in one run by turns.
+
+One file a part; each has `measure(scale) -> Iterator[Comparison]`. Peers are imported where they
+are used, so that a missing one costs a line and nothing else.
+"""
+
+PARTS = {
+    'learner': 'updates/s of each algorithm',
+    'replay': 'append, uniform and prioritised sampling, memory',
+    'inference': 'one action of a policy',
+    'loop': 'lateness of the control loop',
+}

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure parts of the package beside their peers and their limits, in one run by turns."""
+
+import argparse
+import importlib
+import json
+import sys
+
+from rl_control.bench import PARTS
+from rl_control.bench.comparison import Scale
+from rl_control.bench.machine import machine
+from rl_control.errors import Refused
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = 'parts:\n' + '\n'.join(
+        f'  {name:12} {about}' for name, about in PARTS.items())
+    parser.add_argument('parts', nargs='*', metavar='PART',
+                        help='what to measure; all but end-to-end by default')
+    parser.add_argument('--rounds', type=int, default=7, help='turns of each contender')
+    parser.add_argument('--seeds', type=int, default=3, help='runs of each, end-to-end')
+    parser.add_argument('--quick', action='store_true',
+                        help='small sizes, one round: shows that it runs, not how fast')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was measured, each comparison as soon as it is there; return 1 for a miss."""
+    for part in options.parts:
+        if part not in PARTS:
+            raise Refused(f'part {part!r} is not measured; name some of {", ".join(PARTS)}')
+    scale = Scale(
+        1 if options.quick else max(1, options.rounds), options.quick, max(1, options.seeds))
+    about, missed, found = machine(), False, {}
+    if not options.json:
+        print(', '.join(f'{name} {value}' for name, value in about.items()))
+    for part in options.parts or [name for name in PARTS if name != 'end-to-end']:
+        module = importlib.import_module(f'rl_control.bench.{part.replace("-", "_")}')
+        for comparison in module.measure(scale):
+            missed = missed or not all(met for _, _, met in comparison.verdicts())
+            found.setdefault(part, []).append(comparison.facts())
+            if not options.json:
+                print('\n'.join(['', *comparison.lines()]), flush=True)
+    if options.json:
+        json.dump({'machine': about, 'parts': found}, sys.stdout, indent=2)
+        print()
+    return int(missed and not options.quick)

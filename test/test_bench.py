@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contenders that take turns; a tiny version of each part that can run without ROS."""
+
+import importlib
+import json
+
+import pytest
+
+from rl_control.bench.comparison import OURS, Comparison, Contender, Goal, Scale, compare
+from rl_control.cli import main
+
+TINY = Scale(rounds=1, quick=True)
+
+
+def test_contenders_take_turns_and_ratios_are_of_the_same_round() -> None:
+    turns = []
+
+    def contender(name: str, values: list[float]) -> Contender:
+        def run() -> dict[str, float]:
+            turns.append(name)
+            return {'time': values.pop(0)}
+        return Contender(name, lambda: run)
+
+    found = compare('a thing', 'us', [
+        contender(OURS, [1.0, 2.0, 30.0]), contender('peer', [3.0, 4.0, 30.0])], 3,
+        [Goal('time', at_most=2.0), Goal('time', at_most=0.4, of='peer')])
+    assert turns == [OURS, 'peer'] * 3
+    assert found.median(OURS, 'time') == 2.0
+    assert found.ratio('peer', 'time') == 2.0  # of 3, 2, 1; the ratio of the medians is 2 too
+    assert [(value, met) for _, value, met in found.verdicts()] == [(2.0, True), (0.5, False)]
+    json.dumps(found.facts())
+
+
+def test_a_rate_is_better_when_it_is_more() -> None:
+    found = Comparison('a thing', '1/s', more=True, goals=[Goal('rate', at_least=2.0, of='peer')])
+    for ours, theirs in ((300.0, 100.0), (400.0, 200.0), (90.0, 10.0)):
+        found.add(OURS, {'rate': ours})
+        found.add('peer', {'rate': theirs})
+    assert found.ratio('peer', 'rate') == 3.0
+    ((_, value, met),) = found.verdicts()
+    assert (value, met) == (3.0, True)
+    assert 'ours 3.00 x' in '\n'.join(found.lines())
+
+
+def test_what_is_not_installed_costs_one_line() -> None:
+    def missing():
+        import no_such_peer  # noqa: F401
+
+    found = compare('a thing', 'us', [Contender('peer', missing), Contender(
+        OURS, lambda: lambda: {'time': 1.0})], 1, [Goal('time', at_most=1.0, of='peer')])
+    assert found.absent == ["peer: no_such_peer is not installed: pip install -e '.[bench]'"]
+    assert list(found.values) == [OURS] and not list(found.verdicts())
+
+
+@pytest.mark.parametrize('part', ['learner', 'replay', 'inference'])
+def test_each_part_measures_ours(part: str) -> None:
+    for comparison in importlib.import_module(f'rl_control.bench.{part}').measure(TINY):
+        for name, figures in comparison.values.items():
+            assert all(value >= 0.0 for values in figures.values() for value in values), name
+        assert any(name.startswith(OURS) for name in comparison.values), comparison.what
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['bench', 'replay', '--quick', '--json']) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found['machine']['cores'] >= 1
+    assert all(OURS in one['contenders'] for one in found['parts']['replay'])
+    assert main(['bench', 'speed']) == 2
+    assert "part 'speed' is not measured" in capsys.readouterr().err
