@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Exactly once: rows numbered by their collector, acknowledged when they are safe at the learner.
+Exactly once, the sender's side: rows are numbered, and kept until the learner has them.
 
-A sliding window with cumulative acknowledgement and go-back-N, as in RFC 9293, and credit as in
-HTTP/2 flow control (RFC 9113, 5.2): a collector sends, and a simulator produces, no more than was
-granted, so the learner sets the pace. No clock is read here: `now` is steady time in s.
+A sliding window with cumulative acknowledgement, as in RFC 9293, and credit as in HTTP/2 flow
+control (RFC 9113, 5.2): a collector sends, and a simulator produces, no more than was granted, so
+the learner sets the pace. No clock is read here: `now` is steady time in s.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 import os
 from pathlib import Path
 
@@ -38,8 +36,13 @@ class Outbox:
         spill: Path | None = None,
         spill_rows: int = 1_000_000,
         resend_period: float = 0.5,
+        first: int = 0,
     ) -> None:
-        """Make an outbox for rows of `width` numbers; raise Refused if `spill` is unusable."""
+        """
+        Make an outbox for rows of `width` numbers, the first of which has the number `first`.
+
+        Raise Refused if `spill` is unusable.
+        """
         if width < 1 or capacity_rows < 1 or spill_rows < 1 or resend_period <= 0.0:
             raise Refused(
                 f'outbox has width {width}, {capacity_rows} + {spill_rows} rows and resend period '
@@ -55,10 +58,10 @@ class Outbox:
         if spill is not None:
             self._file = _open_spill(spill)
             self._file_rows = spill_rows
-        self._oldest = 0  # the first row kept
-        self._spilled = 0  # the first row that is in the file; `_next` when none is
-        self._next = 0  # the number of the next row to come
-        self._sent = 0  # the next row to send
+        self._oldest = first  # the first row kept
+        self._spilled = first  # the first row that is in the file; `_next` when none is
+        self._next = first  # the number of the next row to come
+        self._sent = first  # the next row to send
         self._granted = 0
         self._probing = False
         self._progress = -np.inf  # when something was last acknowledged, or first or again sent
@@ -66,7 +69,7 @@ class Outbox:
 
     @property
     def produced(self) -> int:
-        """Return how many rows were appended."""
+        """Return the number of the next row, hence how many were appended from 0 on."""
         return self._next
 
     @property
@@ -204,94 +207,3 @@ def _open_spill(path: Path) -> int:
             f'outbox cannot make {path} ({error.strerror}); '
             'choose a new name in a writable directory'
         ) from error
-
-
-@dataclass
-class Received:
-    """What the learner knows of one collector run; all counts are rows."""
-
-    collector: str
-    expected: int = 0  # the next number that is new
-    published: int = 0  # the highest number seen, and one
-    received: int = 0
-    duplicates: int = 0
-    gaps: int = 0
-    lost: int = 0
-    refused: int = 0
-
-
-class Inbox:
-    """The learner's side of all collector runs: takes each row once and in order."""
-
-    def __init__(self) -> None:
-        self.runs: dict[str, Received] = {}
-
-    def accept(
-        self, collector: str, run: str, first_sequence: int, rows: np.ndarray, oldest: int = 0
-    ) -> np.ndarray:
-        """
-        Return the part of `rows` (k, m) that is new, (j, m), j from 0 to k.
-
-        A gap drops the whole batch, since the collector sends it again; only rows before
-        `oldest`, which the collector no longer has, are given up and counted as lost. Raise
-        Refused for numbers that no collector sends.
-        """
-        if first_sequence < 0 or not 0 <= oldest <= first_sequence + len(rows):
-            raise Refused(
-                f'collector {collector} sends rows from {first_sequence} with oldest {oldest}; '
-                'use a collector of this package'
-            )
-        known = self.runs.setdefault(run, Received(collector))
-        if known.collector != collector:
-            raise Refused(
-                f'run {run} is sent by {collector} and by {known.collector}; '
-                'give every collector run a name of its own'
-            )
-        end = first_sequence + len(rows)
-        known.published = max(known.published, end)
-        if oldest > known.expected:
-            known.lost += oldest - known.expected
-            known.expected = oldest
-        if first_sequence > known.expected:
-            known.gaps += len(rows)
-            return rows[:0]
-        fresh = rows[max(0, known.expected - first_sequence):]
-        known.duplicates += len(rows) - len(fresh)
-        known.received += len(fresh)
-        known.expected += len(fresh)
-        return fresh
-
-    def refuse(self, run: str, count: int) -> None:
-        """Count rows that arrived but may not be stored."""
-        self.runs[run].refused += count
-
-    def acknowledge_all(
-        self, credit: int | Mapping[str, int]
-    ) -> tuple[list[str], np.ndarray]:
-        """
-        Return the runs and their (acknowledged, granted) (n, 2), to be sent after a flush.
-
-        `credit` is how many rows beyond those received may come, of each run or by run.
-        """
-        runs = list(self.runs)
-        table = np.zeros((len(runs), 2))
-        for row, (run, known) in zip(table, self.runs.items(), strict=True):
-            allowed = credit if isinstance(credit, int) else credit.get(run, 0)
-            row[:] = known.expected, known.expected + max(0, allowed)
-        return runs, table
-
-    def to_state(self) -> dict[str, dict]:
-        """Return plain values that `from_state` takes back."""
-        return {run: asdict(known) for run, known in self.runs.items()}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Mapping]) -> 'Inbox':
-        """Return the inbox of a checkpoint."""
-        inbox = cls()
-        try:
-            inbox.runs = {run: Received(**known) for run, known in state.items()}
-        except (TypeError, AttributeError) as error:
-            raise Refused(
-                f'state of the deliveries cannot be read ({error}); take another checkpoint'
-            ) from error
-        return inbox

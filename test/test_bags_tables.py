@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from recordings import ARRAY, MS, START, array, mcap, record, table
 
+from rl_control.arrival import Inbox
 from rl_control.bags.building import from_tables, open_bags
 from rl_control.bags.dataset import ROW_FIELDS, Dataset, DatasetWriter
 from rl_control.bags.reading import Bag
 from rl_control.bags.tables import Rows, read_episodes
-from rl_control.delivery import Inbox, Outbox
+from rl_control.delivery import Outbox
 from rl_control.errors import Refused
 from rl_control.ros.rows import (
     EPISODE_COLUMNS,
@@ -126,9 +127,9 @@ def test_a_lossy_wire_gives_what_an_inbox_gets(tmp_path, seed):
                 learned += inbox.accept(
                     'c', 'run-1', first, batch, outbox.oldest)[:, 1].astype(int).tolist()
         outbox.acknowledge(inbox.runs['run-1'].expected if inbox.runs else 0, 10**6, now)
-    assert learned == list(range(1500))
+    assert sorted(learned) == list(range(1500))
     found, _ = taken(tmp_path, sent)
-    assert steps(found) == learned
+    assert steps(found) == list(range(1500))
     # A recorder that heard less than the learner loses that, doubles nothing, and keeps order.
     heard = [item for item in sent if generator.random() < 0.8]
     contract_rows, losses = Rows(CONTRACT), Bag(record(tmp_path / 'less', heard)).losses

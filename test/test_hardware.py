@@ -16,11 +16,11 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rig import Running
 
+from rl_control.arrival import Inbox
 from rl_control.collecting_live import LiveCollecting
 from rl_control.config.hardware import HardwareSettings
 from rl_control.config.nodes import CollectorSettings
 from rl_control.controllers import TrajectoryController
-from rl_control.delivery import Inbox
 from rl_control.driving import DRIVING, FRESH, STOPPED, WAITING, Margins
 from rl_control.environments.environment import Interrupted
 from rl_control.environments.live import PERSON, LiveEnvironment

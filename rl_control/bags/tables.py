@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from rl_control.arrival import Inbox
 from rl_control.bags.joints import TABLE
 from rl_control.bags.raw import Losses, Raw
 from rl_control.bags.reading import Bag
-from rl_control.delivery import WINDOW, Inbox
+from rl_control.delivery import WINDOW
 from rl_control.errors import Refused
 from rl_control.ros.rows import (
     EPISODE_COLUMNS,
@@ -97,7 +98,8 @@ class Rows:
         """Return the account of each collector run, in rows."""
         runs = {run: asdict(known) for run, known in self.inbox.runs.items()}
         for known in runs.values():
-            del known['gaps'], known['refused']  # of the wire: here a gap is waited for
+            # Of the wire: here a gap is waited for.
+            del known['gaps'], known['refused'], known['oldest'], known['ranges']
         return {'runs': runs, 'refused': dict(self.refused)}
 
     def _ready(self, collector: str, run: str, given_up: int) -> Iterator[

@@ -12,9 +12,9 @@ from rclpy.node import Node
 
 from rl_control import checkpoint
 from rl_control.algorithms import settings_of
+from rl_control.arrival import Inbox
 from rl_control.bags.offline import offline_steps
 from rl_control.config.nodes import LearnerSettings
-from rl_control.delivery import Inbox
 from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.nodes.world import declare_arm, declare_contract

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_control.delivery import Inbox
+from rl_control.arrival import Inbox
 from rl_control.errors import Refused
 from rl_control.replay import Steps
 from rl_control.ros.journal import read_journal

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exactly once, the learner's side: which rows of each collector run came, by their numbers."""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from rl_control.errors import Refused
+
+
+@dataclass
+class Received:
+    """What the learner knows of one collector run; all counts are rows."""
+
+    collector: str
+    expected: int = 0  # the next number that is new, but for those given up
+    published: int = 0  # the highest number seen, and one
+    received: int = 0
+    duplicates: int = 0
+    gaps: int = 0  # not there when a later one came; what is sent again is there after all
+    lost: int = 0  # given up, since the collector no longer has them
+    refused: int = 0
+    oldest: int = 0  # what is missing before it is given up
+    ranges: list[list[int]] = field(default_factory=list)  # received: [first, end), in order
+
+    def missing(self, first: int, end: int) -> list[tuple[int, int]]:
+        """Return the parts [a, b) of [first, end) that were not received, in order."""
+        parts = []
+        index = max(0, bisect_right(self.ranges, first, key=lambda held: held[0]) - 1)
+        for start, stop in self.ranges[index:]:
+            if start >= end or first >= end:
+                break
+            if start > first:
+                parts.append((first, start))
+            first = max(first, stop)
+        return [*parts, (first, end)] if first < end else parts
+
+    def take(self, first: int, end: int) -> None:
+        """Note that [first, end), of which nothing was received before, was received."""
+        index = bisect_right(self.ranges, first, key=lambda held: held[0])
+        self.ranges.insert(index, [first, end])
+        for at in (index, index - 1):
+            if 0 <= at < len(self.ranges) - 1 and self.ranges[at][1] == self.ranges[at + 1][0]:
+                self.ranges[at][1] = self.ranges.pop(at + 1)[1]
+        self.received += end - first
+        self.lost -= max(0, min(end, self.oldest) - first)  # it came after all
+
+    def give_up(self, oldest: int) -> None:
+        """Note that what is missing before `oldest` will not be sent."""
+        if oldest > self.oldest:
+            self.lost += sum(end - first for first, end in self.missing(self.oldest, oldest))
+            self.oldest = oldest
+
+    def advance(self) -> None:
+        """Bring `expected` to the first number that still may come."""
+        self.expected = max(self.expected, self.oldest)
+        index = bisect_right(self.ranges, self.expected, key=lambda held: held[0]) - 1
+        if index >= 0:
+            self.expected = max(self.expected, self.ranges[index][1])
+
+
+class Inbox:
+    """
+    The learner's side of all collector runs: takes each row once, whenever it comes.
+
+    What comes behind a gap is taken, too: a collector sends again from the acknowledged row, and
+    a recording that is played back cannot, yet loses no more than what does not come.
+    """
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Received] = {}
+
+    def accept(
+        self, collector: str, run: str, first_sequence: int, rows: np.ndarray, oldest: int = 0
+    ) -> np.ndarray:
+        """
+        Return the part of `rows` (k, m) that is new, (j, m), j from 0 to k.
+
+        Rows before `oldest`, which the collector no longer has, are given up and counted as lost
+        until they come after all. Raise Refused for numbers that no collector sends.
+        """
+        if first_sequence < 0 or not 0 <= oldest <= first_sequence + len(rows):
+            raise Refused(
+                f'collector {collector} sends rows from {first_sequence} with oldest {oldest}; '
+                'use a collector of this package'
+            )
+        known = self.runs.setdefault(run, Received(collector))
+        if known.collector != collector:
+            raise Refused(
+                f'run {run} is sent by {collector} and by {known.collector}; '
+                'give every collector run a name of its own'
+            )
+        end = first_sequence + len(rows)
+        known.gaps += max(0, first_sequence - max(known.published, oldest))
+        known.published = max(known.published, end)
+        fresh = known.missing(first_sequence, end)
+        for first, stop in fresh:
+            known.take(first, stop)
+        known.give_up(oldest)
+        known.advance()
+        known.duplicates += len(rows) - sum(stop - first for first, stop in fresh)
+        parts = [rows[first - first_sequence:stop - first_sequence] for first, stop in fresh]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else rows[:0]
+
+    def refuse(self, run: str, count: int) -> None:
+        """Count rows that arrived but may not be stored."""
+        self.runs[run].refused += count
+
+    def acknowledge_all(
+        self, credit: int | Mapping[str, int]
+    ) -> tuple[list[str], np.ndarray]:
+        """
+        Return the runs and their (acknowledged, granted) (n, 2), to be sent after a flush.
+
+        `credit` is how many rows beyond those received may come, of each run or by run.
+        """
+        runs = list(self.runs)
+        table = np.zeros((len(runs), 2))
+        for row, (run, known) in zip(table, self.runs.items(), strict=True):
+            allowed = credit if isinstance(credit, int) else credit.get(run, 0)
+            row[:] = known.expected, known.expected + max(0, allowed)
+        return runs, table
+
+    def to_state(self) -> dict[str, dict]:
+        """Return plain values that `from_state` takes back."""
+        return {run: asdict(known) for run, known in self.runs.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Mapping]) -> 'Inbox':
+        """Return the inbox of a checkpoint."""
+        inbox = cls()
+        try:
+            inbox.runs = {run: Received(**known) for run, known in state.items()}
+        except (TypeError, AttributeError) as error:
+            raise Refused(
+                f'state of the deliveries cannot be read ({error}); take another checkpoint'
+            ) from error
+        return inbox
