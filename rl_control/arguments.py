@@ -38,6 +38,9 @@ ARM_TOPICS = (
     Argument('forward_command', 'forward_command', 'topic of the forward controller, such as '
              'forward_position_controller/commands'),
 )
+RECORD = Argument(
+    'record', 'false', 'true: every topic into a bag, in recording/ of out, or deployment/ beside '
+    'the policy; or the directory of the bag')
 NAMESPACE = Argument('namespace', '', 'namespace of all nodes; empty for none')
 
 

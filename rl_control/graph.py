@@ -19,6 +19,7 @@ from rl_control.arguments import (
     CONTROLLERS,
     NAMESPACE,
     OUT,
+    RECORD,
     ROBOT,
     SEED,
     SOURCES,
@@ -100,7 +101,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
         'monitor.out': out,
         'monitor.time_limit': number(arguments, 'time_limit'),
     }, ends_graph=True)
-    return [learner, broadcaster, monitor, *(
+    return [learner, broadcaster, monitor, *_recorder(arguments, Path(out) / 'recording'), *(
         NodeProcess('collector', f'collector_{index}', files, {
             'collector.environment': environment,
             'collector.out': out,
@@ -152,7 +153,8 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
         'hardware.success': choice(arguments, 'success', SOURCES),
     })
     return _placed(arguments, [
-        learner, broadcaster, monitor, *_arm(arguments, files, simulated, rate), collector])
+        learner, broadcaster, monitor, *_recorder(arguments, Path(out) / 'recording'),
+        *_arm(arguments, files, simulated, rate), collector])
 
 
 def _arm(
@@ -169,6 +171,16 @@ def _arm(
         processes.append(NodeProcess('command_gate', 'command_gate', files, {
             **rate, 'gate.interface': controller.removeprefix('forward_')}))
     return processes
+
+
+def _recorder(arguments: Mapping[str, str], directory: Path) -> list[NodeProcess]:
+    """Return what records the graph into `directory`, or where it is told; or nothing."""
+    asked = arguments['record']
+    if asked.lower() == 'false':
+        return []
+    out = directory if asked.lower() == 'true' else Path(asked)
+    return [NodeProcess(
+        'recorder', 'recorder', (), {'recorder.out': str(out)}, respawn=True)]
 
 
 def _placed(
@@ -200,6 +212,7 @@ def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
     }, ends_graph=True)
     processes = [*_arm(arguments, files, simulated), *([examiner] if simulated else [])]
     processes.insert(int(simulated), policy)
+    processes += _recorder(arguments, Path(arguments['policy']).absolute().parent / 'deployment')
     return _placed(arguments, processes)
 
 GRAPHS = {
@@ -208,7 +221,7 @@ GRAPHS = {
         (
             ROBOT, TASK, ALGORITHM,
             Argument('collectors', '2', 'how many simulators collect'),
-            OUT, SEED,
+            OUT, RECORD, SEED,
             Argument('time_limit', '600.0', 'longest training in s; 0 for none'),
         ),
         train_sim,
@@ -226,7 +239,7 @@ GRAPHS = {
             Argument('success', 'computed', 'computed, or topic: success is told on success'),
             Argument('evaluation_episodes', '10',
                      'episodes that score a version on the arm; 0 for no evaluations'),
-            OUT, SEED,
+            OUT, RECORD, SEED,
             Argument('time_limit', '0.0', 'longest training in s; 0 for none'),
         ),
         train_robot,
@@ -240,7 +253,7 @@ GRAPHS = {
             Argument('shadow', 'false', 'true: command nothing, tell what would be done'),
             Argument('goals', '40', 'how many goals the examiner gives'),
             Argument('seed', '1000', 'seed of the goals'),
-            Argument('out', '', 'file for the figures; empty for none'),
+            Argument('out', '', 'file for the figures; empty for none'), RECORD,
         ),
         deploy,
     ),

@@ -24,6 +24,7 @@ SETTINGS: dict[str, type[Settings]] = {
     'broadcaster': nodes.BroadcasterSettings, 'monitor': nodes.MonitorSettings,
     'policy': nodes.PolicyNodeSettings, 'simulator': nodes.SimulatorSettings,
     'gate': nodes.GateSettings, 'examiner': nodes.ExaminerSettings,
+    'recorder': nodes.RecorderSettings,
     'algorithm': AlgorithmSettings, 'hardware': HardwareSettings,
 }
 
@@ -172,6 +173,17 @@ def test_deployment_on_an_arm_is_the_policy_node_alone() -> None:
     assert parameters(processes, 'policy')['policy.shadow'] is True
     assert names(build('deploy', simulate='false', controller='forward_velocity')) == [
         'policy', 'command_gate']
+
+
+@pytest.mark.parametrize(('name', 'directory'), [
+    ('train_sim', 'there/recording'), ('train_robot', 'there/recording'),
+    ('deploy', str(Path('policy.onnx').absolute().parent / 'deployment'))])
+def test_each_graph_records_itself_if_told(name: str, directory: str) -> None:
+    for told, found in (('true', directory), ('/some/where', '/some/where')):
+        processes = build(name, record=told, out='there')
+        check(processes)
+        assert parameters(processes, 'recorder') == {'recorder.out': found}
+    assert 'recorder' not in names(build(name))
 
 
 @pytest.mark.parametrize(('name', 'given', 'words'), [

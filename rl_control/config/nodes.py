@@ -159,3 +159,16 @@ class ExaminerSettings(Settings):
     goals: int = setting(40, 'how many goals', low=1, high=100_000)
     seed: int = setting(1000, 'seed of the goals', low=0, high=2**31 - 1)
     out: str = setting('', 'file for the figures, JSON; empty: none')
+
+
+@dataclass(frozen=True)
+class RecorderSettings(Settings):
+    """The recorder: what of the topics goes into the bag, and how often."""
+
+    out: str = setting('runs/latest/recording', 'directory of the bag')
+    exclude: tuple[str, ...] = setting(
+        ('policy/candidate', 'parameter_events'), 'topics, or their ends, that are not recorded; '
+        'candidates come again as policy/latest')
+    period: float = setting(
+        0.05, 'time between two flushes: what is lost at most when it is killed', unit='s',
+        low=0.005, high=1.0)

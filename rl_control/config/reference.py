@@ -15,6 +15,7 @@ from rl_control.config.nodes import (
     LearnerSettings,
     MonitorSettings,
     PolicyNodeSettings,
+    RecorderSettings,
     SimulatorSettings,
 )
 from rl_control.config.robot import RobotSettings
@@ -33,6 +34,7 @@ SECTIONS: dict[str, tuple[type[Settings], str]] = {
     'gate': (GateSettings, 'command_gate'),
     'simulator': (SimulatorSettings, 'simulator'),
     'examiner': (ExaminerSettings, 'examiner'),
+    'recorder': (RecorderSettings, 'recorder'),
 }
 
 BEGINNING = '''# Parameters

@@ -51,6 +51,8 @@ class Learner(Node):
         self._columns = codec.transition_columns(self._contract)
         self._out = Path(settings.out)
         self._journal = Journal(self._out / 'journal')
+        for topic, profile in (('transitions', qos.TRANSITIONS), ('episodes', qos.EPISODES)):
+            self._journal.offer(self.resolve_topic_name(topic), [qos.described(profile)])
         self._run = run_of(self._out, self.get_name(), settings.algorithm, self._contract)
         self._inbox = Inbox()
         self._heard: dict[str, float] = {}

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What metadata.yaml says of a bag: files, topics, counts and times, as rosbag2 writes it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 import os
 from pathlib import Path
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
@@ -43,8 +44,14 @@ class BagFile:
         self.counts[topic] = self.counts.get(topic, 0) + 1
 
 
-def write_metadata(directory: Path, files: list[BagFile]) -> None:
-    """Write metadata.yaml aside and put it in place, so that it is whole at every moment."""
+def write_metadata(
+    directory: Path, files: list[BagFile], offered: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> None:
+    """
+    Write metadata.yaml aside and put it in place, so that it is whole at every moment.
+
+    `offered` are the qualities of service of each topic's publishers, for whoever plays the bag.
+    """
     counts: dict[tuple[str, str], int] = {}
     for file in files:
         for topic, number in file.counts.items():
@@ -64,7 +71,7 @@ def write_metadata(directory: Path, files: list[BagFile]) -> None:
                     'name': name,
                     'type': type_name,
                     'serialization_format': 'cdr',
-                    'offered_qos_profiles': [],
+                    'offered_qos_profiles': [dict(item) for item in offered.get(name, ())],
                     'type_description_hash': type_hash(type_name),
                 },
                 'message_count': number,

@@ -9,6 +9,7 @@ number, hence `_doubles`.
 import array
 from collections.abc import Mapping, Sequence
 import hashlib
+import importlib
 import json
 
 from builtin_interfaces.msg import Duration, Time
@@ -64,9 +65,10 @@ __all__ = [
     'Policy', 'SetFlag', 'Table', 'Text', 'Trajectory', 'TransitionRows', 'Transitions', 'Trigger',
     'acknowledge_table', 'decode_policy', 'decode_table', 'decode_table_cdr', 'diagnostics',
     'encode_policy', 'encode_table', 'flag', 'forward_command', 'goal_message', 'joint_state',
-    'joint_trajectory', 'number', 'read_acknowledge', 'read_diagnostics', 'read_flag',
-    'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number', 'read_stamp',
-    'stamp_message', 'transition_columns', 'transition_row', 'type_name', 'validate_rows',
+    'joint_trajectory', 'message_class', 'number', 'read_acknowledge', 'read_diagnostics',
+    'read_flag', 'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number',
+    'read_stamp', 'stamp_message', 'transition_columns', 'transition_row', 'type_name',
+    'validate_rows',
 ]
 
 Transitions = Acknowledge = Episodes = ForwardCommand = Float64MultiArray
@@ -80,6 +82,17 @@ OK, WARN, ERROR, STALE = (
 def type_name(message: type) -> str:
     """Return the ROS name of a message class, such as std_msgs/msg/Bool."""
     return f'{message.__module__.split(".")[0]}/msg/{message.__name__}'
+
+
+def message_class(name: str) -> type:
+    """Return the class of the ROS name of a message; raise Refused when it is not installed."""
+    package, _, kind = name.partition('/msg/')
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), kind)
+    except (ImportError, AttributeError) as error:
+        raise Refused(
+            f'message type {name} is not installed; install it or source its workspace'
+        ) from error
 
 
 def _doubles(values: np.ndarray) -> array.array:

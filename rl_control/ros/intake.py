@@ -39,6 +39,17 @@ class Intake:
         return taken
 
 
+    def take_raw(self) -> list[tuple[int, bytes]]:
+        """Return (receipt in ns of the system's clock, serialized message) of all that came."""
+        taken = []
+        handle = self._subscription.handle
+        with handle:
+            while (found := handle.take_message(self._kind, True)) is not None:
+                message, info = found
+                taken.append((info['received_timestamp'], message))
+        return taken
+
+
 class _Apart(CallbackGroup):
     """Keeps its entities out of every executor's wait set."""
 

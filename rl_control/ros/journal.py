@@ -7,18 +7,20 @@ the next ones, so that a bag whose writer was killed opens without repair. Recor
 chunks, as in rosbag2's `fastwrite` profile, so that a kill loses what was not flushed and no more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import fcntl
 import os
 from pathlib import Path
 import re
 import struct
+from typing import Any
 
 from mcap.data_stream import RecordBuilder
 from mcap.exceptions import McapError
 from mcap.records import Channel, DataEnd, Footer, Message, Schema
 from mcap.stream_reader import StreamReader
 from mcap.writer import MCAP0_MAGIC, IndexType, Writer
+import yaml
 
 from rl_control.errors import Refused
 from rl_control.ros.bag_metadata import BagFile, scan, write_metadata
@@ -74,6 +76,7 @@ class Journal:
             self._files.append(self._file)
             self._channels: dict[tuple[str, str], int] = {}
             self._schemas: dict[str, int] = {}
+            self._offered: dict[str, list[Mapping[str, Any]]] = {}
             self._described = 0  # log time of the counts in metadata.yaml
             self._undescribed = True  # whether metadata.yaml lacks a topic or a file
             self.flush()
@@ -100,6 +103,14 @@ class Journal:
     def full(self) -> bool:
         """Say whether `write` would refuse, since more than 64 MiB wait for the disk."""
         return len(self._buffer.data) > BUFFER_LIMIT
+
+    def offer(self, topic: str, profiles: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Say which qualities of service a topic's publishers offer, before its first message.
+
+        Who plays the bag offers the same: without them, none that our own readers would hear.
+        """
+        self._offered[topic] = list(profiles)
 
     def write(self, topic: str, type_name: str, data: bytes, log_time: int) -> None:
         """
@@ -149,8 +160,10 @@ class Journal:
         if type_name not in self._schemas:
             text = message_definition(type_name).encode()
             self._schemas[type_name] = self._writer.register_schema(type_name, 'ros2msg', text)
-        channel = self._writer.register_channel(
-            topic, 'cdr', self._schemas[type_name], {'topic_type_hash': type_hash(type_name)})
+        channel = self._writer.register_channel(topic, 'cdr', self._schemas[type_name], {
+            'topic_type_hash': type_hash(type_name),
+            'offered_qos_profiles': yaml.safe_dump(self._offered.get(topic, []), sort_keys=False),
+        })
         self._channels[topic, type_name] = channel
         self._undescribed = True
         return channel
@@ -169,7 +182,7 @@ class Journal:
         data.clear()
 
     def _describe(self) -> None:
-        write_metadata(self.directory, self._files)
+        write_metadata(self.directory, self._files, self._offered)
         self._described, self._undescribed = self._file.end, False
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Qualities of service by what a topic carries; one name per row of the topic table."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from rclpy.duration import Duration
 from rclpy.qos import (
     DurabilityPolicy,
@@ -9,6 +12,8 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
+
+UNLIMITED = 2**63 - 1  # ns
 
 # What a publisher promises at least to say 'alive', and what a subscription waits before it takes
 # the publisher for dead. The wait is longer, since a busy machine may be late with the promise;
@@ -59,3 +64,35 @@ OPERATOR = _profile(10)
 ESTOP = _profile(10, reliability=ReliabilityPolicy.BEST_EFFORT)
 ESTOP_LATCHED = LATCHED
 CLOCK = _profile(1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def to_hear(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
+    """Return a profile that hears all publishers that offer these, and all that each latched."""
+    reliable = all(
+        profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
+    latched = all(
+        profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
+    return _profile(
+        depth,
+        ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+
+
+def described(profile: QoSProfile) -> dict[str, Any]:
+    """Return a profile as the metadata of a bag has it, so that who plays it offers the same."""
+    return {
+        'history': profile.history.short_key,
+        'depth': profile.depth,
+        'reliability': profile.reliability.short_key,
+        'durability': profile.durability.short_key,
+        **{name: _time(getattr(profile, name)) for name in ('deadline', 'lifespan')},
+        'liveliness': profile.liveliness.short_key,
+        'liveliness_lease_duration': _time(profile.liveliness_lease_duration),
+        'avoid_ros_namespace_conventions': profile.avoid_ros_namespace_conventions,
+    }
+
+
+def _time(duration: Duration) -> dict[str, int]:
+    """Return a duration in rosbag2's words, where none is the longest."""
+    nanoseconds = duration.nanoseconds or UNLIMITED
+    return {'sec': nanoseconds // 10**9, 'nsec': nanoseconds % 10**9}

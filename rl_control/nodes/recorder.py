@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The recorder node: every topic of the domain into a bag that opens without repair when killed.
+
+As `ros2 bag record --all`, on a machine with or without ROS installed. It subscribes to what it
+sees, asking no more of publishers than they offer, and empties its subscriptions at intervals:
+nobody waits for it.
+"""
+
+from operator import itemgetter
+from pathlib import Path
+import time
+
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.config.nodes import RecorderSettings
+from rl_control.errors import Refused
+from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
+from rl_control.ros.journal import Journal
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+
+LOOK = 0.2  # s between looks for new topics
+DEPTH = 1000  # messages that may wait until they are taken
+LARGE_DEPTH = 10  # of policies
+FAREWELL = 1.5  # s in which others say their last
+QUIET = 0.4  # s without a message after which none is expected
+
+
+class Recorder(Node):
+    """Takes what came since the last time, by receipt, and flushes it; on one thread."""
+
+    def __init__(self) -> None:
+        super().__init__('recorder')
+        self._settings = declare(self, 'recorder', RecorderSettings)
+        self._journal = Journal(Path(self._settings.out), 'recording')
+        self._intakes: dict[str, tuple[str, Intake]] = {}
+        self._unknown: set[str] = set()
+        self._disk = ''  # why nothing is recorded
+        self._missed = 0  # messages that the disk did not take
+        self._diagnostics = self.create_publisher(
+            codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
+        # Before anybody speaks, since the first transitions are said once.
+        for topic, kind, profile in (
+                ('transitions', codec.Transitions, qos.TRANSITIONS),
+                ('episodes', codec.Episodes, qos.EPISODES)):
+            self._listen(self.resolve_topic_name(topic), codec.type_name(kind), [profile])
+        self.create_timer(LOOK, self._look)
+        self.create_timer(self._settings.period, self._take)
+        self.create_timer(1.0, self._report)
+
+    def done(self) -> bool:
+        """Never."""
+        return False
+
+    def close(self, executor: Executor) -> None:
+        """Take what others say at their end, and finish the bag."""
+        heard = told = time.monotonic()
+        while time.monotonic() < min(told + FAREWELL, heard + QUIET):
+            time.sleep(self._settings.period)
+            if self._take():
+                heard = time.monotonic()
+        try:
+            self._journal.close()
+        except OSError as error:
+            self.get_logger().error(f'recording not finished: {error.strerror}')
+
+    def _look(self) -> None:
+        """Listen to topics that have come up."""
+        for topic, types in self.get_topic_names_and_types():
+            if topic in self._intakes or topic in self._unknown or self._excluded(topic):
+                continue
+            if offered := self.get_publishers_info_by_topic(topic):
+                self._listen(topic, types[0], [info.qos_profile for info in offered])
+
+    def _excluded(self, topic: str) -> bool:
+        return any(topic == end or topic.endswith(f'/{end}') for end in self._settings.exclude)
+
+    def _listen(self, topic: str, kind: str, offered: list[qos.QoSProfile]) -> None:
+        try:
+            message = codec.message_class(kind)
+        except Refused as refused:
+            self._unknown.add(topic)
+            self.get_logger().error(f'{topic} is not recorded: {refused}')
+            return
+        self._journal.offer(topic, [qos.described(profile) for profile in offered])
+        depth = LARGE_DEPTH if message is codec.Policy else DEPTH
+        self._intakes[topic] = kind, Intake(self, message, topic, qos.to_hear(offered, depth))
+
+    def _take(self) -> int:
+        """Bring what came into the bag; return how many messages that were."""
+        came = [(receipt, topic, kind, message) for topic, (kind, intake) in self._intakes.items()
+                for receipt, message in intake.take_raw()]
+        came.sort(key=itemgetter(0))
+        for receipt, topic, kind, message in came:
+            if self._journal.full:
+                self._missed += 1
+            else:
+                self._journal.write(topic, kind, message, receipt)
+        try:
+            self._journal.flush()
+        except OSError as error:
+            if not self._disk:
+                self.get_logger().error(f'recording stops ({error.strerror}); make space')
+            self._disk = f'nothing is recorded ({error.strerror})'
+        else:
+            if self._disk:
+                self.get_logger().info('recording goes on')
+            self._disk = ''
+        return len(came)
+
+    def _report(self) -> None:
+        level, message = codec.OK, 'recording'
+        if self._disk:
+            level, message = codec.ERROR, self._disk
+        elif self._unknown or self._missed:
+            level = codec.WARN
+            message = (f'{self._missed} messages not recorded; topics of unknown types: '
+                       f'{", ".join(sorted(self._unknown)) or "none"}')
+        self._diagnostics.publish(codec.diagnostics(
+            f'{self.get_fully_qualified_name()}: recording', level, message,
+            {'messages': self._journal.message_count, 'missed': self._missed,
+             'topics': len(self._intakes), 'file': self._journal.path},
+            self.get_clock().now().nanoseconds * 1e-9))
+
+
+def main() -> int:
+    """Run the recorder."""
+    return run(Recorder)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
