@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl_control import poses
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 from rl_control.errors import Refused
@@ -66,16 +67,16 @@ class Arm:
 
     def draw_goal(self, rng: np.random.Generator) -> np.ndarray:
         """
-        Return a goal (3,) in m that the arm can reach.
+        Return a goal (7,), a pose that the arm can reach.
 
-        It is where the end effector is at a joint position drawn evenly within `goal_range` of
-        home, at `goal_height` at least.
+        It is the end effector's at a joint position drawn evenly within `goal_range` of home, at
+        `goal_height` at least.
         """
         low, high = self._around_home(self.task.settings.goal_range)
         for _ in range(1000):
-            goal = self.kinematics.position(rng.uniform(low, high))
-            if goal[2] >= self.task.settings.goal_height:
-                return goal
+            pose = self.kinematics.pose(rng.uniform(low, high))
+            if pose[2, 3] >= self.task.settings.goal_height:
+                return poses.of_matrix(pose)
         raise Refused(
             f'no goal of 1000 drawn is higher than task.goal_height '
             f'{self.task.settings.goal_height} m; lower it or widen task.goal_range'

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from rl_control import poses
 from rl_control.arm import Arm
 from rl_control.driving import Driving, Margins
 from rl_control.environments.make import load_arm
@@ -132,7 +133,7 @@ def _rest(arm: Arm) -> Finding:
 
 def _timing(arm: Arm, policy: OnnxPolicy) -> Finding:
     driving = Driving(arm, Margins(stale_period=10.0))
-    driving.policy, driving.goal = policy, arm.kinematics.position(arm.home)
+    driving.policy, driving.goal = policy, poses.of_matrix(arm.kinematics.pose(arm.home))
     taken, period = np.zeros(TICKS), arm.control_period
     for tick in range(TICKS):
         now = tick * period

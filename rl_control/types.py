@@ -144,7 +144,7 @@ class State:
 
     `stamp` in s (the robot's own clock); measured `q` (n,) rad and `dq` (n,) rad/s in the
     contract's joint order; `pose` (4, 4) of the end effector in the base frame (m), by
-    `kinematics` from `q`; `command`, the last one sent; `goal` (g,) in the task's unit.
+    `kinematics` from `q`; `command`, the last one sent; `goal` (7,), see `poses`.
     """
 
     stamp: float

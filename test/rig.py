@@ -14,6 +14,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
+from rl_control import poses
 from rl_control.controllers import TrajectoryController
 from rl_control.graph import NodeProcess, graph
 from rl_control.loop import Loop
@@ -127,7 +128,7 @@ class FakeArm:
 
     def _flip(self) -> None:
         self._side = -self._side
-        self._goals.publish(codec.goal_message(np.array([5.0 * self._side, 0.0, 0.5]), 'world'))
+        self._goals.publish(codec.goal_message(poses.at((5.0 * self._side, 0.0, 0.5)), 'world'))
 
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
         for name, values in codec.read_diagnostics(message):

@@ -8,6 +8,7 @@ from arms import iiwa, panda
 import numpy as np
 import pytest
 
+from rl_control import poses
 from rl_control.arm import Arm
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
@@ -37,16 +38,17 @@ def test_goals_can_be_reached_and_are_high_enough(arm: Arm) -> None:
     again, draws = np.random.default_rng(5), np.random.default_rng(5)
     goals = np.array([arm.draw_goal(drawn) for _ in range(200)])
     np.testing.assert_array_equal(goals, [arm.draw_goal(again) for _ in range(200)])
-    assert goals.shape == (200, 3)
+    assert goals.shape == (200, 7)
     assert (goals[:, 2] >= settings.goal_height).all()
     assert (goals.std(axis=0) > 0.05).all()
     # Draw the joint positions again, and find the goals among where they lead.
-    poses = draws.uniform(
+    drawn_q = draws.uniform(
         np.maximum(arm.home - settings.goal_range, low),
         np.minimum(arm.home + settings.goal_range, high), (1000, len(arm.home)))
-    reached = arm.kinematics.pose(poses)[:, :3, 3]
-    reached = reached[reached[:, 2] >= settings.goal_height][:200]
-    np.testing.assert_allclose(goals, reached, atol=1e-12)
+    reached = arm.kinematics.pose(drawn_q)
+    reached = reached[reached[:, 2, 3] >= settings.goal_height][:200]
+    np.testing.assert_allclose(goals[:, :3], reached[:, :3, 3], atol=1e-12)
+    np.testing.assert_allclose(poses.rotation(goals), reached[:, :3, :3], atol=1e-12)
 
 
 @pytest.mark.parametrize('arm', [iiwa(), panda()], ids=['iiwa', 'panda'])

@@ -384,13 +384,16 @@ def test_unusable_trajectories_and_commands_are_refused():
 
 
 def test_goal_number_flag_and_diagnostics():
-    message = codec.goal_message((1, 2, 3), 'base', 1.5)
-    assert codec.read_goal(message, 'base').tolist() == [1, 2, 3]
-    assert codec.read_stamp(message.header.stamp) == 1.5 and message.pose.orientation.w == 1.0
+    message = codec.goal_message(np.array([1, 2, 3, 0.0, 0.6, 0.0, 0.8]), 'base', 1.5)
+    assert codec.read_goal(message, 'base').tolist() == [1, 2, 3, 0.0, 0.6, 0.0, 0.8]
+    assert codec.read_stamp(message.header.stamp) == 1.5 and message.pose.orientation.w == 0.8
     with pytest.raises(Refused, match="give it in frame 'world'"):
         codec.read_goal(message, 'world')
+    message.pose.orientation.w = 0.0
+    with pytest.raises(Refused, match=r'of length 0\.6; give a unit quaternion, 0 0 0 1 for none'):
+        codec.read_goal(message)
     message.pose.position.z = math.nan
-    with pytest.raises(Refused, match='three finite'):
+    with pytest.raises(Refused, match='give finite numbers'):
         codec.read_goal(message)
     assert codec.read_number(codec.number(2), 'reward') == 2.0
     with pytest.raises(Refused, match='reward is nan'):

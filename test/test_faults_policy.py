@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from rig import FakeArm, Running, policy_process
 
+from rl_control import poses
 from rl_control.controllers import TrajectoryController
 from rl_control.driving import DRIVING, Driving, Margins
 from rl_control.graph import graph
@@ -194,7 +195,7 @@ def test_the_simulated_arm_rests_when_the_policy_node_is_killed(
         gate, parameters={**gate.parameters, 'gate.stale_period': STALE}) for gate in gates]
     node = rclpy.create_node('observer')
     goals = node.create_publisher(codec.Goal, 'goal', qos.GOAL)
-    goals.publish(codec.goal_message(np.array([5.0, 0.0, 0.5]), 'world'))
+    goals.publish(codec.goal_message(poses.at((5.0, 0.0, 0.5)), 'world'))
     intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR)
     reader = codec.JointReader(names)
 

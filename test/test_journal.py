@@ -15,6 +15,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 import yaml
 
+from rl_control import poses
 from rl_control.errors import Refused
 from rl_control.ros import codec, journal
 from rl_control.ros.definitions import message_definition, type_hash
@@ -52,7 +53,7 @@ def read_by_rosbags(directory: Path) -> list[tuple[str, int, object]]:
 
 def test_closed_journal_is_a_bag_for_rosbags(tmp_path):
     kept = Journal(tmp_path / 'bag')
-    goal = codec.goal_message((1.0, 2.0, 3.0), 'base', 4.5)
+    goal = codec.goal_message(poses.at((1.0, 2.0, 3.0)), 'base', 4.5)
     kept.write('/goal', 'geometry_msgs/msg/PoseStamped', serialize_message(goal), START)
     write(kept, range(1, 6))
     kept.close()

@@ -19,7 +19,7 @@ from rl_control.bags.joints import (
     Joints,
     Path,
     Setpoint,
-    goal_position,
+    goal_pose,
     joint_state,
 )
 from rl_control.bags.order import in_order
@@ -133,7 +133,7 @@ class RobotTopics:
         if self.command is not None and raw.topic.name == self.command.name:
             return COMMAND, COMMANDS[raw.topic.type](message, self.command_joints)
         if self.goal is not None and raw.topic.name == self.goal.name:
-            goal, frame = goal_position(message)
+            goal, frame = goal_pose(message)
             self.frames.add(frame)
             return GOAL_SET, goal
         return EPISODE_END, bool(message.data)

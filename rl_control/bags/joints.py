@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_control import poses
 from rl_control.bags.decoding import Unusable
+from rl_control.errors import Refused
 
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 GOAL = 'geometry_msgs/msg/PoseStamped'
@@ -135,10 +137,9 @@ def trajectory(message: Any, joints: Joints) -> Path:
     return Path(times, np.array(q), None if any(row is None for row in dq) else np.array(dq))
 
 
-def goal_position(message: Any) -> tuple[np.ndarray, str]:
-    """Return the goal (3,) m of a PoseStamped and the frame that it is given in."""
-    position = message.pose.position
-    goal = np.array([position.x, position.y, position.z], dtype=float)
-    if not np.isfinite(goal).all():
-        raise Unusable('has a position that is not finite')
-    return goal, message.header.frame_id
+def goal_pose(message: Any) -> tuple[np.ndarray, str]:
+    """Return the goal (7,) of a PoseStamped, see `poses`, and the frame that it is given in."""
+    try:
+        return poses.of_message(message.pose), message.header.frame_id
+    except Refused as refused:
+        raise Unusable(f'is no goal: {refused}') from refused

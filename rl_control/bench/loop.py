@@ -82,6 +82,7 @@ def _drive(period: float) -> Callable[[float], None]:
     """Return what takes joint states and answers them, with a policy of two layers of 64."""
     import dataclasses
 
+    from rl_control import poses
     from rl_control.arm import Arm
     from rl_control.driving import Driving, Margins
     from rl_control.environments.make import load_arm
@@ -90,7 +91,7 @@ def _drive(period: float) -> Callable[[float], None]:
     settings = dataclasses.replace(found.settings, control_rate=1.0 / period)
     arm = Arm(settings, found.task, found.kinematics, found.limits, found.home)
     driving = Driving(arm, Margins())
-    driving.policy, driving.goal = _policy(arm), arm.kinematics.position(arm.home) + 0.1
+    driving.policy, driving.goal = _policy(arm), poses.at(arm.kinematics.position(arm.home) + 0.1)
 
     def tick(due: float) -> None:
         now = time.monotonic()

@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from rl_control import poses
 from rl_control.arm import Arm
 from rl_control.limits import limit
 from rl_control.robots.robot import Robot
@@ -43,7 +44,7 @@ class ArmEnvironment:
         self._episodes = 0
         start = self.arm.draw_start(rng)
         self._robot.reset(start)
-        self._state = self._read(Command.at_rest(start), np.full(3, np.nan))
+        self._state = self._read(Command.at_rest(start), poses.at(np.full(3, np.nan)))
         return self._state
 
     def step(self, action: np.ndarray) -> Outcome:
@@ -70,13 +71,13 @@ class ArmEnvironment:
             stamp=state.stamp,
             success=error <= arm.task.settings.success_distance,
             error=error,
-            goal=state.goal,
+            goal=state.goal[:3],
         )
 
     def render(self) -> np.ndarray:
         """Return a picture (h, w, 3) uint8; a simulated robot alone has one."""
         assert self._state is not None, 'reset comes first'
-        return self._robot.picture(self._state.goal)
+        return self._robot.picture(self.arm.task.target(self._state))
 
     def close(self) -> None:
         """Release the robot."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rl_control import poses
 from rl_control.arm import Arm
 from rl_control.config.hardware import HardwareSettings
 from rl_control.environments.arm import ArmEnvironment
@@ -21,7 +22,7 @@ class LiveEnvironment(ArmEnvironment):
     As ArmEnvironment, but time passes by itself, and people stop, resume, take over and score.
 
     `step` raises Interrupted when the arm must stop; `reset` waits until it may move again. What
-    `hindrance` says keeps an episode from beginning, `tell_goal` is given each goal (3,) m.
+    `hindrance` says keeps an episode from beginning, `tell_goal` is given each goal (7,).
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class LiveEnvironment(ArmEnvironment):
         """Bring the arm slowly to rest at a start pose."""
         self._robot.reset(self.arm.draw_start(rng))
         self._episodes = 0
-        self._state = self._read(self._robot.steering.command, np.full(3, np.nan))
+        self._state = self._read(self._robot.steering.command, poses.at(np.full(3, np.nan)))
         return self._state
 
     def step(self, action: np.ndarray) -> Outcome:

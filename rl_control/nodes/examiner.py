@@ -8,6 +8,7 @@ import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control import poses
 from rl_control.config.nodes import ExaminerSettings
 from rl_control.errors import Refused
 from rl_control.files import write_json
@@ -16,6 +17,7 @@ from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
 from rl_control.statistics import wilson_interval
+from rl_control.types import Command
 
 LINE = 10  # goals between two lines
 WAITING_LINE = 5.0  # s between lines that say what is waited for
@@ -35,7 +37,7 @@ class Examiner(Node):
         self._arm = declare_arm(self)
         self._reader = codec.JointReader(self._arm.settings.joint_names, velocity_required=False)
         self._rng = np.random.default_rng(self._settings.seed)
-        self._q: np.ndarray | None = None
+        self._joints: tuple[float, np.ndarray, np.ndarray] | None = None
         self._goal: np.ndarray | None = None
         self._due = 0.0
         self._errors: list[float] = []
@@ -48,7 +50,7 @@ class Examiner(Node):
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
         self._resume = self.create_client(codec.Trigger, 'policy/resume')
-        self._give(self._arm.kinematics.position(self._arm.home))
+        self._give(poses.of_matrix(self._arm.kinematics.pose(self._arm.home)))
         self.create_timer(0.005, self._look)
 
     def done(self) -> bool:
@@ -66,7 +68,7 @@ class Examiner(Node):
 
     def _on_joint_state(self, message: codec.JointState) -> None:
         try:
-            _, self._q, _ = self._reader.read(message)
+            self._joints = self._reader.read(message)
         except Refused as refused:
             self.get_logger().error(str(refused))
 
@@ -84,21 +86,26 @@ class Examiner(Node):
         """Score and give the next goal when it is time."""
         now = time.monotonic()
         if self._goal is None:
-            if self._policy.get('mode') != 'driving' or self._q is None:
+            if self._policy.get('mode') != 'driving' or self._joints is None:
                 if now - self._line >= WAITING_LINE:
                     self._line = now
                     print(f'waiting for the policy node: {self._policy.get("why", "not heard")}')
                 return
             self._due = now
         elif now >= self._due and not self.done():
-            self._errors.append(
-                float(np.linalg.norm(self._arm.kinematics.position(self._q) - self._goal)))
+            self._errors.append(self._error())
             if len(self._errors) % LINE == 0 or self.done():
                 print(f'{self._successes} of {len(self._errors)} goals reached over topics')
         if now >= self._due and not self.done():
             self._goal = self._arm.draw_goal(self._rng)
             self._give(self._goal)
             self._due += self._arm.task.settings.episode_period
+
+    def _error(self) -> float:
+        """Return how far the arm, as last heard, is from success."""
+        stamp, q, dq = self._joints
+        state = self._arm.state(stamp, q, dq, Command.at_rest(q), self._goal)
+        return self._arm.task.error(state)
 
     @property
     def _successes(self) -> int:

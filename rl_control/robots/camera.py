@@ -25,9 +25,9 @@ class Camera:
         self._goal = pybullet.createMultiBody(baseVisualShapeIndex=ball, **self._world)
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
-        """Return the picture (h, w, 3) uint8 with the goal (3,) m."""
+        """Return the picture (h, w, 3) uint8 with the goal (7,)."""
         pybullet.resetBasePositionAndOrientation(
-            self._goal, goal, (0.0, 0.0, 0.0, 1.0), **self._world)
+            self._goal, goal[:3], goal[3:], **self._world)
         _, _, pixels, _, _ = pybullet.getCameraImage(
             WIDTH, HEIGHT, self._view, self._projection, renderer=pybullet.ER_TINY_RENDERER,
             **self._world)

@@ -81,7 +81,7 @@ class Simulator:
         self._command = Command.at_rest(q)
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
-        """Return a picture (h, w, 3) uint8 of the arm and its goal (3,) m."""
+        """Return a picture (h, w, 3) uint8 of the arm and a goal (7,)."""
         if self._camera is None:
             self._camera = Camera(self._client)
         return self._camera.picture(goal)

@@ -30,6 +30,7 @@ from std_msgs.msg import (
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from rl_control import poses
 from rl_control.errors import Refused
 from rl_control.ros.rows import (
     ACKNOWLEDGE_COLUMNS,
@@ -307,26 +308,23 @@ def read_forward_command(message: Float64MultiArray, count: int) -> np.ndarray:
 
 
 def goal_message(goal: np.ndarray, frame_id: str, stamp: float = 0.0) -> PoseStamped:
-    """Return the goal position (3,) m as a message, its orientation the identity."""
+    """Return the goal (7,), see `poses`, as a message."""
     message = PoseStamped()
     message.header.frame_id = frame_id
     message.header.stamp = stamp_message(stamp)
-    position = message.pose.position
-    position.x, position.y, position.z = (float(value) for value in goal)
-    message.pose.orientation.w = 1.0
+    position, orientation = message.pose.position, message.pose.orientation
+    position.x, position.y, position.z = (float(value) for value in goal[:3])
+    orientation.x, orientation.y, orientation.z, orientation.w = (
+        float(value) for value in goal[3:])
     return message
 
 
 def read_goal(message: PoseStamped, frame_id: str | None = None) -> np.ndarray:
-    """Return the goal position (3,) m; raise Refused if not finite or in another frame."""
+    """Return the goal (7,), see `poses`; raise Refused if it is none or in another frame."""
     if frame_id is not None and message.header.frame_id not in ('', frame_id):
         raise Refused(
             f'goal is in frame {message.header.frame_id!r}; give it in frame {frame_id!r}')
-    position = message.pose.position
-    goal = np.array([position.x, position.y, position.z])
-    if not np.isfinite(goal).all():
-        raise Refused(f'goal is {goal.tolist()}; give three finite numbers')
-    return goal
+    return poses.of_message(message.pose)
 
 
 def number(value: float) -> Float64:

@@ -12,7 +12,7 @@ NEAR = 0.05  # m, the distance at which the bearing has half its full length
 
 class Reach:
     """
-    The goal (3,) is a point in the base frame, in m.
+    Of the goal the position counts, not the orientation.
 
     The dense reward is the negative distance, less a logarithmic term that is steepest about the
     success distance, less small costs of the action and of being away from the posture `home`
@@ -44,7 +44,7 @@ class Reach:
         a centimetre.
         """
         position = state.pose[:3, 3]
-        way = state.goal - position
+        way = state.goal[:3] - position
         bearing = way / (np.sqrt(way @ way) + NEAR)
         return np.concatenate(
             (state.q, state.dq, state.command.dq, position, way, bearing))
@@ -72,9 +72,13 @@ class Reach:
         return (self._towards(goal, observation), next_observation,
                 self._reward(distance, action, q))
 
+    def target(self, state: State) -> np.ndarray:
+        """Return the goal."""
+        return state.goal
+
     def error(self, state: State) -> float:
         """Return the distance between end effector and goal in m."""
-        way = state.goal - state.pose[:3, 3]
+        way = state.goal[:3] - state.pose[:3, 3]
         return float(np.sqrt(way @ way))
 
     def _reward(self, distance: np.ndarray, action: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -31,6 +31,9 @@ class Task(Protocol):
     def terminated(self, state: State) -> bool:
         """Say whether the world ends here; time running out is no such end."""
 
+    def target(self, state: State) -> np.ndarray:
+        """Return the pose (7,), see `poses`, where the end effector should be now."""
+
     def error(self, state: State) -> float:
         """Return how far the state is from success, in the unit of the success threshold."""
 
