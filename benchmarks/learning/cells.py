@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compared: environments, budgets, and the settings that both libraries get."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+import hashlib
+import json
+from typing import Any
+
+import gymnasium
+
+from rl_control.config.files import named, read_parameter_file
+
+OURS, PEER = 'rl_control', 'stable_baselines3'
+ARM = 'rl_control.environments.registration:ArmEnv'
+# Known by this name where rl_control is installed, and without it too.
+VARIANTS = {'rl_control/Reach-v0': {}, 'rl_control/SparseReach-v0': {'sparse': True}}
+for name, values in VARIANTS.items():
+    if name not in gymnasium.registry:
+        gymnasium.register(id=name, entry_point=ARM, kwargs=values)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    An `algorithm` with its `settings`, under a label of its own.
+
+    `peer` says whether Stable-Baselines3 has it and is run too.
+    """
+
+    algorithm: str
+    settings: Mapping[str, Any]
+    peer: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """
+    An environment with a budget of `steps`.
+
+    Evaluated by `episodes` each `interval` steps and by `final_episodes` at the end; `score` is
+    what counts, `return` or `success`.
+    """
+
+    name: str
+    title: str
+    environment: str
+    steps: int
+    interval: int
+    episodes: int
+    final_episodes: int
+    seeds: int
+    score: str
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its result is known by all of this but the cell's title."""
+
+    cell: Cell
+    library: str
+    label: str
+    seed: int
+
+    @property
+    def entry(self) -> Entry:
+        """Return the algorithm and its settings."""
+        return self.cell.entries[self.label]
+
+    @property
+    def name(self) -> str:
+        """Return words for a person."""
+        return f'{self.cell.name} {self.library} {self.label} seed {self.seed}'
+
+    @property
+    def key(self) -> tuple[str, str, str, int, str]:
+        """Return what the result is found by; the digest is over everything that was set."""
+        cell = self.cell
+        given = [cell.environment, cell.steps, cell.interval, cell.episodes, cell.final_episodes,
+                 self.entry.algorithm, dict(self.entry.settings)]
+        digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:12]
+        return cell.name, self.library, self.label, self.seed, digest
+
+
+def with_settings(cell: Cell, values: Mapping[str, Any]) -> Cell:
+    """Return the cell with `values` over the settings of every entry."""
+    return replace(cell, entries={
+        label: replace(entry, settings={**entry.settings, **values})
+        for label, entry in cell.entries.items()})
+
+
+def _reach(algorithm: str, **values: Any) -> dict[str, Any]:
+    """Return the settings that the package is shipped with, at one update a transition."""
+    shipped = read_parameter_file(named('algorithms', algorithm), 'algorithm')
+    return {**shipped, 'updates_per_transition': 1.0, 'observation_normalisation': 'none',
+            **values}
+
+
+PENDULUM = {
+    'gamma': 0.98, 'tau': 0.005, 'batch_size': 128, 'hidden_sizes': [64, 64],
+    'critic_learning_rate': 1e-3, 'learning_starts': 1000, 'updates_per_transition': 1.0,
+    'replay_capacity': 20_000,
+}
+ACTOR = {'actor_learning_rate': 1e-3}
+ENTROPY = {'alpha_learning_rate': 1e-3, 'initial_alpha': 1.0}
+GAUSSIAN = {'exploration_scale': 0.1, 'exploration_correlation': 0.0}
+# Relabelled as in Andrychowicz et al. 2017: four rows for one.
+SPARSE = {'hindsight': 0.8, 'gamma': 0.95, 'updates_per_transition': 0.5}
+# As Stable-Baselines3's own tuned settings for this environment, but for the smaller networks.
+CHEETAH = {
+    'gamma': 0.98, 'tau': 0.02, 'batch_size': 256, 'hidden_sizes': [256, 256],
+    'critic_learning_rate': 7.3e-4, 'actor_learning_rate': 7.3e-4, 'learning_starts': 10_000,
+    'updates_per_transition': 1.0, 'replay_capacity': 100_000,
+}
+
+CELLS = {cell.name: cell for cell in (
+    Cell('pendulum', 'Pendulum-v1', 'Pendulum-v1', 20_000, 1000, 10, 50, 5, 'return', {
+        'sac': Entry('sac', {**PENDULUM, **ACTOR, **ENTROPY}, peer=True),
+        'td3': Entry('td3', {**PENDULUM, **ACTOR, **GAUSSIAN}, peer=True),
+        'ddpg': Entry('ddpg', {**PENDULUM, **ACTOR, **GAUSSIAN}, peer=True),
+        'naf': Entry('naf', {**PENDULUM, **GAUSSIAN, 'exploration_scale': 0.3}),
+        'qt_opt': Entry('qt_opt', {
+            **PENDULUM, **GAUSSIAN, 'exploration_scale': 0.2, 'lag': 100, 'batch_size': 64,
+            'updates_per_transition': 0.5}),
+    }),
+    Cell('reach', 'rl_control/Reach-v0, iiwa', 'rl_control/Reach-v0', 20_000, 1000, 10, 100, 5,
+         'success', {
+             'sac': Entry('sac', _reach('sac'), peer=True),
+             'td3': Entry('td3', _reach('td3'), peer=True),
+             'ddpg': Entry('ddpg', _reach('ddpg', exploration_correlation=0.0), peer=True),
+             'naf': Entry('naf', _reach('naf')),
+             'qt_opt': Entry('qt_opt', _reach('qt_opt')),
+         }),
+    # A third of the steps, and many updates for each of them.
+    Cell('reach_third', 'the same, a third of the steps', 'rl_control/Reach-v0', 6_600, 600, 10,
+         100, 5, 'success', {
+             'sac, 1 update': Entry('sac', _reach('sac')),
+             'sac, 6 updates': Entry('sac', _reach(
+                 'sac', updates_per_transition=6.0, layer_norm=True)),
+         }),
+    Cell('reach_sparse', 'rl_control/Reach-v0, sparse, hindsight', 'rl_control/SparseReach-v0',
+         30_000, 1500, 10, 100, 5, 'success', {
+             'sac': Entry('sac', _reach('sac', **SPARSE), peer=True),
+             'td3': Entry('td3', _reach('td3', **SPARSE), peer=True),
+             'qt_opt': Entry('qt_opt', _reach('qt_opt', **SPARSE)),
+         }),
+    Cell('half_cheetah', 'HalfCheetahBulletEnv-v0',
+         'pybullet_envs_gymnasium:HalfCheetahBulletEnv-v0', 100_000, 5000, 5, 20, 3, 'return', {
+             'sac': Entry('sac', {**CHEETAH, 'alpha_learning_rate': 7.3e-4}, peer=True),
+             'td3': Entry('td3', {**CHEETAH, **GAUSSIAN, 'tau': 0.005}, peer=True),
+         }),
+)}

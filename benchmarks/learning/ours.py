@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train an agent of rl_control in this process: collector, replay and learner by turns."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from benchmarks.learning.cells import Run
+from rl_control.algorithms import make_agent, settings_of
+from rl_control.algorithms.agent import Agent
+from rl_control.collecting import Collecting
+from rl_control.config.nodes import CollectorSettings
+from rl_control.drawing import make_sampler
+from rl_control.environments.gymnasium import GymnasiumEnvironment
+from rl_control.environments.make import load_arm
+from rl_control.replay import Ring
+from rl_control.types import Transition
+
+
+class Actor:
+    """An agent's newest policy, used as an OnnxPolicy is, without the ONNX."""
+
+    run = ''
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.noise_size = agent.policy.noise_size
+        self.noise_correlation = agent.policy.noise_correlation
+
+    @property
+    def version(self) -> int:
+        return self._agent.updates
+
+    @torch.no_grad()
+    def act(
+        self, observation: np.ndarray, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, float]:
+        """Return action (a,) and log_prob for observation (o,) and noise (n,), none for None."""
+        noise = np.zeros(self.noise_size) if noise is None else noise
+        result = self._agent.policy(*(
+            torch.from_numpy(values.astype(np.float32))[None] for values in (observation, noise)))
+        if isinstance(result, tuple):
+            return result[0][0].numpy(), float(result[1])
+        return result[0].numpy(), float('nan')
+
+
+def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
+    """Train for the cell's steps; `tell(step, policy)` after each `interval` of them."""
+    cell, entry = run.cell, run.entry
+    world = GymnasiumEnvironment(cell.environment)
+    settings = settings_of(entry.algorithm).from_mapping({**entry.settings, 'seed': run.seed})
+    agent = make_agent(entry.algorithm, world.contract, settings)
+    sizes = len(world.contract.observation), len(world.contract.action)
+    ring = Ring(*sizes, settings.replay_capacity, run.seed)
+    task = load_arm('iiwa', 'reach', {'sparse': True}).task if settings.hindsight else None
+    sampler = make_sampler(agent, ring, Ring(*sizes, 1, run.seed), task)
+    actor = Actor(agent)
+
+    def take(transition: Transition) -> None:
+        agent.observe(transition.observation[None])
+        ring.append('', transition.episode, transition.step, transition.observation,
+                    transition.action, transition.reward, transition.next_observation,
+                    transition.discount)
+        learned_from = ring.total - settings.learning_starts
+        if learned_from >= 0:
+            collecting.policy = actor
+        while agent.updates < learned_from * settings.updates_per_transition:
+            agent.update(*sampler.sample(settings.batch_size))
+            sampler.learned(agent.error.numpy())
+        if ring.total % cell.interval == 0:
+            tell(ring.total, actor)
+        if ring.total >= cell.steps:
+            collecting.stopped.set()
+
+    collecting = Collecting(world, CollectorSettings(seed=run.seed), take, lambda end: None)
+    collecting.run()
+    world.close()
