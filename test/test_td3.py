@@ -34,7 +34,7 @@ def test_losses():
     # Means of 4, 9 and of 9, 16; the actor is judged by the first critic alone.
     assert agent.critic_loss(
         agent.critic(), torch.tensor([3.0, 5.0]), 1.0).item() == 6.5 + 12.5
-    assert agent.actor_loss(torch.zeros(2, 5)).item() == -1.5
+    assert agent.actor_loss(torch.zeros(2, 5), torch.zeros(2, ACTION)).item() == -1.5
 
 
 def test_actor_and_targets_wait():

@@ -12,6 +12,7 @@ from rl_control.config.algorithm import (
     SacSettings,
     Td3Settings,
 )
+from rl_control.config.offline_algorithms import BcSettings, IqlSettings, Td3BcSettings
 from rl_control.errors import Refused
 from rl_control.types import Contract
 
@@ -25,6 +26,9 @@ ALGORITHMS: dict[str, tuple[type[AlgorithmSettings], str, str]] = {
     'sac': (SacSettings, 'rl_control.algorithms.sac', 'Sac'),
     'naf': (NafSettings, 'rl_control.algorithms.naf', 'Naf'),
     'qt_opt': (QtOptSettings, 'rl_control.algorithms.qt_opt', 'QtOpt'),
+    'td3_bc': (Td3BcSettings, 'rl_control.algorithms.td3_bc', 'Td3Bc'),
+    'iql': (IqlSettings, 'rl_control.algorithms.iql', 'Iql'),
+    'bc': (BcSettings, 'rl_control.algorithms.bc', 'Bc'),
 }
 
 

@@ -67,7 +67,7 @@ class Td3(Agent):
 
         self.updates += 1
         if self.updates % self.settings.policy_delay == 0:
-            actor_loss = self.actor_loss(observation)
+            actor_loss = self.actor_loss(observation, action)
             self.actor_optimiser.step(actor_loss)
             metrics['actor_loss'] = actor_loss.detach()
 
@@ -99,6 +99,10 @@ class Td3(Agent):
         """Return the mean squared errors of algorithm 1, summed over the critics."""
         return (weight * (q - target_q).square()).mean(1).sum()
 
-    def actor_loss(self, observation: Tensor) -> Tensor:
-        """Return the loss whose gradient is algorithm 1's, turned to descend: by critic 1."""
+    def actor_loss(self, observation: Tensor, action: Tensor) -> Tensor:
+        """
+        Return the loss whose gradient is algorithm 1's, turned to descend: by critic 1.
+
+        What was done, `action`, does not matter here; it does in TD3+BC.
+        """
         return -self.critic(observation, self.policy.actor(observation))[0].mean()

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the algorithms that are made for fixed data."""
+
+from dataclasses import dataclass
+
+from rl_control.config.algorithm import EnsembleSettings, ExploringSettings, Td3Settings
+from rl_control.config.base import setting
+
+NORMALISATIONS = ('none', 'fixed', 'running')
+
+
+@dataclass(frozen=True)
+class Td3BcSettings(Td3Settings):
+    """TD3+BC; the defaults are those of Fujimoto & Gu 2021, table 3."""
+
+    batch_size: int = setting(256, 'transitions of one update', low=1, high=65536)
+    hidden_sizes: tuple[int, ...] = setting(
+        (256, 256), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
+    critic_learning_rate: float = setting(
+        3e-4, 'step size of the critics, for Adam', low=0.0, high=1.0)
+    actor_learning_rate: float = setting(
+        3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)
+    observation_normalisation: str = setting(
+        'fixed',
+        'where mean and scale of the observations come from: nowhere, the data before the first '
+        'update, or all data so far', choices=NORMALISATIONS)
+    value_weight: float = setting(
+        2.5, 'what q counts beside the distance from the data: the alpha of the paper',
+        low=0.0, high=1e6)
+
+
+@dataclass(frozen=True)
+class IqlSettings(EnsembleSettings):
+    """Implicit Q-learning; the defaults are those of Kostrikov et al. 2022, for MuJoCo."""
+
+    actor_learning_rate: float = setting(
+        3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)
+    value_learning_rate: float = setting(
+        3e-4, 'step size of the state value, for Adam', low=0.0, high=1.0)
+    expectile: float = setting(
+        0.7, 'of q over the actions of the data, which one the state value is: 0.5 is their mean, '
+        'towards 1 their largest', low=0.5, high=0.999)
+    inverse_temperature: float = setting(
+        3.0, 'how much better actions count more in the policy: the beta of the paper, 0 clones',
+        low=0.0, high=1e4)
+    weight_limit: float = setting(
+        100.0, 'most that one action counts in the policy', low=1.0, high=1e6)
+
+
+@dataclass(frozen=True)
+class BcSettings(ExploringSettings):
+    """Behaviour cloning, which has no critic: what concerns one has no effect."""
+
+    actor_learning_rate: float = setting(
+        3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)
