@@ -155,7 +155,8 @@ def test_offline_learning_beats_cloning(algorithm):
     for name in (algorithm, 'bc'):
         rates = {key: 3e-3 for key in settings_of(name)().to_mapping()
                  if key.endswith('learning_rate')}
-        agent = make_agent(name, LINE, settings_of(name)(hidden_sizes=(32, 32), gamma=0.8, **rates))
+        agent = make_agent(
+            name, LINE, settings_of(name)(hidden_sizes=(32, 32), gamma=0.8, **rates))
         rng = np.random.default_rng(1)
         for _ in range(400):
             rows = rng.integers(0, 2000, 64)

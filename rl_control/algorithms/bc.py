@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Behaviour cloning: do what the data did (Pomerleau 1991, 'Efficient Training of Artificial
-Neural Networks for Autonomous Navigation', Neural Computation 3(1)).
+Behaviour cloning: do what the data did.
 
-The floor that every other offline algorithm has to beat; reward and future do not matter to it.
+Pomerleau 1991, 'Efficient Training of Artificial Neural Networks for Autonomous Navigation',
+Neural Computation 3(1). The floor that every other offline algorithm has to beat; reward and
+future do not matter to it.
 """
 
 import numpy as np
