@@ -35,7 +35,8 @@ def make_sampler(
             hindsight = Hindsight(one, task, settings.hindsight, low, high)
         return Sampler(
             one, settings, (high - low) / 2, lambda batch: agent.td_error(batch).numpy(),
-            agent.act, hindsight)
+            agent.act, hindsight, evaluate)
 
+    evaluate = agent.evaluate if settings.correction == 'retrace' else None
     old.generator = ring.generator
     return Symmetric(of(ring), of(old))

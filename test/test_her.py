@@ -9,7 +9,8 @@ from test_trainer import make
 
 from rl_control.config.task import TaskSettings
 from rl_control.errors import Refused
-from rl_control.replay import Hindsight, Ring
+from rl_control.replay import Batch, Hindsight, Ring
+from rl_control.replay.returns import n_step, window
 from rl_control.tasks import make_task
 from rl_control.types import Command, State
 
@@ -47,7 +48,7 @@ def test_relabel_is_what_the_state_with_that_goal_gives(sparse):
     np.testing.assert_allclose(achieved, [state.pose[:3, 3] for state in after])
 
 
-def _filled(sparse: bool = True, capacity: int = 60):
+def filled(sparse: bool = True, capacity: int = 60):
     """Two streams by turns, episodes of 10 steps; the arm moves 1 m a step along x."""
     task = make_task(TaskSettings(sparse=sparse, success_distance=0.5), HOME)
     ring = Ring(OBSERVATION, JOINTS, capacity, seed=0)
@@ -65,11 +66,17 @@ def _filled(sparse: bool = True, capacity: int = 60):
     return task, ring, where
 
 
+def _batch(hindsight: Hindsight, ring: Ring, slots: np.ndarray, steps: int, gamma: float) -> Batch:
+    path, fields = window(ring, slots, steps)
+    alive = hindsight.relabel(path, fields)
+    return n_step(fields, alive, gamma)
+
+
 def test_goals_are_reached_later_in_the_same_episode():
-    task, ring, where = _filled()
+    task, ring, where = filled()
     hindsight = Hindsight(ring, task, 1.0, LOW, HIGH)
     slots = np.repeat(np.arange(60), 200)
-    batch = hindsight.batch(slots, 1, 0.9)
+    batch = _batch(hindsight, ring, slots, 1, 0.9)
     goal = batch.observation[:, -9:-6] + batch.observation[:, -6:-3]
     np.testing.assert_allclose(
         goal, batch.next_observation[:, -9:-6] + batch.next_observation[:, -6:-3], atol=1e-3)
@@ -87,9 +94,9 @@ def test_goals_are_reached_later_in_the_same_episode():
 
 
 def test_the_share_that_is_not_chosen_stays():
-    task, ring, _ = _filled()
+    task, ring, _ = filled()
     slots = np.tile(np.arange(60), 100)
-    batch = Hindsight(ring, task, 0.25, LOW, HIGH).batch(slots, 1, 0.9)
+    batch = _batch(Hindsight(ring, task, 0.25, LOW, HIGH), ring, slots, 1, 0.9)
     stays = batch.reward == -7.0
     assert stays.mean() == pytest.approx(0.75, abs=0.02)
     np.testing.assert_array_equal(
@@ -98,9 +105,9 @@ def test_the_share_that_is_not_chosen_stays():
 
 
 def test_several_steps_have_one_goal_and_end_where_it_was_reached():
-    task, ring, where = _filled()
+    task, ring, where = filled()
     slots = np.repeat(np.arange(60), 50)
-    batch = Hindsight(ring, task, 1.0, LOW, HIGH).batch(slots, 3, 0.5)
+    batch = _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, slots, 3, 0.5)
     for k, slot in enumerate(slots):
         _, episode, step = where[slot + 60 if slot < 40 else slot]
         goal = batch.observation[k, -9] + batch.observation[k, -6] - 100.0 * episode
@@ -113,8 +120,8 @@ def test_several_steps_have_one_goal_and_end_where_it_was_reached():
 
 
 def test_the_action_is_normalised_for_the_reward():
-    task, ring, _ = _filled(sparse=False)
-    batch = Hindsight(ring, task, 1.0, LOW, HIGH).batch(np.arange(60), 1, 0.9)
+    task, ring, _ = filled(sparse=False)
+    batch = _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, np.arange(60), 1, 0.9)
     # Actions 1 and 2 within -2..2 and -1..3 are 0.5 and 0.5.
     _, _, expected = task.relabel(
         batch.observation, np.full((60, 2), 0.5), batch.next_observation,
@@ -123,9 +130,9 @@ def test_the_action_is_normalised_for_the_reward():
 
 
 def test_the_ring_is_not_changed():
-    task, ring, _ = _filled()
+    task, ring, _ = filled()
     before = ring.rows.copy()
-    Hindsight(ring, task, 1.0, LOW, HIGH).batch(np.arange(60), 3, 0.9)
+    _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, np.arange(60), 3, 0.9)
     assert (ring.rows == before).all()
 
 

@@ -5,9 +5,16 @@ import numpy as np
 import pytest
 
 from rl_control.replay import Ring
-from rl_control.replay.returns import n_step
+from rl_control.replay.corrections import cut
+from rl_control.replay.returns import n_step, window
+from rl_control.replay.ring import NO_ROW, Batch
 
 GAMMA = 0.9
+
+
+def _returns(ring: Ring, slots: np.ndarray, n: int, gamma: float = GAMMA) -> Batch:
+    path, fields = window(ring, slots, n)
+    return n_step(fields, path != NO_ROW, gamma)
 
 
 def _row(ring: Ring, stream: str, episode: int, step: int, reward: float, discount: float = 1.0):
@@ -21,7 +28,7 @@ def test_closed_form():
     for step in range(100):
         _row(ring, 'c', 0, step, 1.0)
     for n in (1, 2, 3, 7):
-        batch = n_step(ring, np.arange(50), n, GAMMA)
+        batch = _returns(ring, np.arange(50), n)
         np.testing.assert_allclose(batch.reward, (1 - GAMMA**n) / (1 - GAMMA), rtol=1e-6)
         np.testing.assert_allclose(batch.discount, GAMMA**(n - 1), rtol=1e-6)
         assert batch.observation[:, 0].tolist() == list(range(50))
@@ -36,7 +43,7 @@ def test_a_termination_and_a_time_out():
     for step in range(3):  # the next episode runs out of time
         _row(ring, 'c', 1, step, 10.0 + step)
     _row(ring, 'c', 2, 0, 99.0)
-    batch = n_step(ring, np.arange(7), 3, GAMMA)
+    batch = _returns(ring, np.arange(7), 3)
     np.testing.assert_allclose(batch.reward, [
         1 + 0.9 * 2 + 0.81 * 3, 2 + 0.9 * 3, 3,
         10 + 0.9 * 11 + 0.81 * 12, 11 + 0.9 * 12, 12, 99], rtol=1e-6)
@@ -50,7 +57,7 @@ def test_nothing_is_taken_from_behind_a_termination():
     ring = Ring(1, 1, 10, seed=0)
     for step in range(4):
         _row(ring, 'c', 0, step, 1.0, discount=float(step != 1))
-    batch = n_step(ring, np.arange(2), 4, GAMMA)
+    batch = _returns(ring, np.arange(2), 4)
     np.testing.assert_allclose(batch.reward, [1.9, 1.0])
     assert batch.discount.tolist() == [0.0, 0.0]
 
@@ -70,7 +77,7 @@ def test_against_a_list():
         oldest = max(0, len(history) - 37)
         slots = np.arange(oldest, len(history)) % 37
         n = int(rng.integers(1, 6))
-        batch = n_step(ring, slots, n, GAMMA)
+        batch = _returns(ring, slots, n)
         known = {row[:3]: row for row in history}
         for k in range(len(slots)):
             stream, episode, step, reward, discount = history[oldest + k]
@@ -89,15 +96,20 @@ def test_the_ring_is_not_changed():
     for step in range(10):
         _row(ring, 'c', 0, step, 1.0)
     before = ring.rows.copy()
-    n_step(ring, np.arange(10), 5, GAMMA)
+    batch = _returns(ring, np.arange(10), 5)
+    for field in batch:
+        field[:] = -1.0
     assert (ring.rows == before).all()
 
 
-def test_a_trace_ends_in_front_of_what_does_not_go_on():
+def test_a_trace_ends_in_front_of_what_would_be_done_otherwise():
     ring = Ring(1, 1, 10, seed=0)
     for step in range(6):
         _row(ring, 'c', 0, step, 1.0)
-    batch = n_step(ring, np.arange(5), 4, 1.0, lambda slots: slots != 2)
+    path, fields = window(ring, np.arange(5), 4)
+    # Done was what the number of the step says; now all would be done so but step 2.
+    alive = cut(fields, path != NO_ROW, lambda o: o + 10.0 * (o == 2.0), np.array([0.5]))
+    batch = n_step(fields, alive, 1.0)
     # From 0: rows 0, 1. From 1: row 1. From 2: the first is never asked, rows 2 to 5.
     assert batch.reward.tolist() == [2.0, 1.0, 4.0, 3.0, 2.0]
     assert batch.next_observation[:, 0].tolist() == [2.0, 2.0, 6.0, 6.0, 6.0]

@@ -103,7 +103,7 @@ def test_a_trace_is_cut_where_the_policy_would_do_something_else():
     # Done was 0.1 at step 1, 0.2 at step 2 and so on; now it would be 0.5 everywhere.
     sampler = _sampler(
         ring, lambda observation: np.full((len(observation), 1), 0.5, np.float32),
-        n_step=3, trace='cut', trace_tolerance=0.16)
+        n_step=3, correction='cut', trace_tolerance=0.16)
     batch, _ = sampler.sample(400)
     first = batch.observation[:, 0]
     rewards = {k: batch.reward[first == k][0] for k in range(10)}
@@ -117,7 +117,7 @@ def test_a_trace_is_cut_where_the_policy_would_do_something_else():
 def test_every_algorithm_takes_all_of_it(algorithm):
     """With one set of options on: the errors come back as priorities, weights stay changed."""
     agent = shaken(small_agent(
-        algorithm, n_step=3, trace='cut', trace_tolerance=0.5, priority_exponent=0.6))
+        algorithm, n_step=3, correction='cut', trace_tolerance=0.5, priority_exponent=0.6))
     rng = np.random.default_rng(0)
     ring = Ring(OBSERVATION, ACTION, 30, seed=5)
     ring.extend('c', np.zeros(40), np.arange(40), *made_up_batch(rng, 40))

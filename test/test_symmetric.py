@@ -84,7 +84,7 @@ def test_a_dataset_becomes_steps(tmp_path):
         'episode': steps.episode, 'step': steps.step, 'observation': steps.observation,
         'action': steps.action, 'applied': rng.normal(size=(20, ACTION)),
         'reward': steps.reward, 'next_observation': steps.next_observation,
-        'terminated': np.arange(20) % 2 == 0,
+        'terminated': np.arange(20) % 2 == 0, 'intervention': np.zeros(20, bool),
     }
     Dataset(CONTRACT, TransitionRows(**values), steps.stream.astype(np.int64), ('a', 'b')).save(
         tmp_path / 'set')

@@ -13,6 +13,7 @@ from rl_control.types import Contract
 # A column that hardly moved before learning would turn a small later change into a huge input.
 NORMALISED_LIMIT = 10.0
 
+TELLING = 1.0 - 1e-5  # beyond, float32 does not tell what an action was in front of its tanh
 LOG_NORMAL = 0.5 * math.log(2.0 * math.pi) + 2.0 * math.log(2.0)
 
 
@@ -123,6 +124,19 @@ class SquashedGaussian(nn.Module):
         bend = before + nn.functional.softplus(-2.0 * before)
         gauss = (-0.5 * noise * noise - LOG_NORMAL).sum(-1)
         return torch.tanh(before), gauss - torch.sub(log_std, bend, alpha=2.0).sum(-1)
+
+    def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
+        """
+        Return the log_prob (b,) of normalised actions (b, a) at normalised observations (b, o).
+
+        An action nearer to a bound than TELLING is taken as that far from it.
+        """
+        mean, log_std = self.actor(observation).chunk(2, -1)
+        log_std = torch.clamp(log_std, *self.LOG_STD_LIMITS)
+        before = torch.atanh(torch.clamp(action, -TELLING, TELLING))
+        noise = (before - mean) / log_std.exp()
+        bend = before + nn.functional.softplus(-2.0 * before)
+        return (-0.5 * noise * noise - LOG_NORMAL - log_std + 2.0 * bend).sum(-1)
 
 
 class DeterministicPolicy(nn.Module):

@@ -92,6 +92,24 @@ class Sac(Agent):
             reward, discount, next_observation, self._noise(*action.shape))
         return (self.critic(observation, action) - target_q).abs().mean(0)
 
+    @torch.no_grad()
+    def evaluate(
+        self, observation: np.ndarray, action: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        Return q of actions (b, a), the soft value v, and log pi of the actions, (b,) each.
+
+        In SI units; q and v by the target critics, of which the same count for both, and v
+        (equation 3) by one action of the policy.
+        """
+        observation = self.policy.normaliser(torch.from_numpy(observation))
+        action = self.policy.action_scale.normalise(torch.from_numpy(action))
+        own, log_prob = self.policy.sample(observation, self._noise(*action.shape))
+        both = self.target_critic(observation.repeat(2, 1), torch.cat((action, own)))
+        q, value = smallest(both, self.settings.target_critics, self.generator).chunk(2)
+        value = value - self.temperature() * log_prob
+        return q.numpy(), value.numpy(), self.policy.log_prob(observation, action).numpy()
+
     def target_q(
         self, reward: Tensor, discount: Tensor, next_observation: Tensor, noise: Tensor
     ) -> Tensor:

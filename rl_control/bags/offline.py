@@ -12,7 +12,4 @@ def offline_steps(path: Path | str, contract: Contract) -> Steps:
     """Return the transitions of a dataset; raise Refused unless it is whole and of `contract`."""
     dataset = Dataset.load(path)
     contract.require_equal(dataset.contract, 'this learner', f'dataset {path}')
-    rows = dataset.rows
-    return Steps(
-        dataset.streams, dataset.stream, rows.episode, rows.step, rows.observation, rows.action,
-        rows.reward, rows.next_observation, 1.0 - rows.terminated)
+    return dataset.rows.steps(dataset.streams, dataset.stream, contract)

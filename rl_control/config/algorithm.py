@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 import math
+from typing import ClassVar
 
 from rl_control.config.base import Settings, required, setting
 from rl_control.errors import Refused
@@ -16,6 +17,8 @@ ONLINE = {
 @dataclass(frozen=True)
 class AlgorithmSettings(Settings):
     """What every off-policy algorithm here has: networks, replay, pace and targets."""
+
+    DENSITY: ClassVar[bool] = False  # whether the policy tells how likely its actions are
 
     gamma: float = setting(
         0.99, 'discount of one step', low=0.0, high=1.0)
@@ -50,13 +53,17 @@ class AlgorithmSettings(Settings):
         choices=('none', 'fixed', 'running'))
     n_step: int = setting(
         1, 'rewards summed before the target takes over', low=1, high=1000)
-    trace: str = setting(
+    correction: str = setting(
         'ignore',
-        'what a longer return does about actions of older policies: nothing, or end in front of '
-        'one that differs by more than trace_tolerance', choices=('ignore', 'cut'))
+        'what a longer return does about actions of older policies: ignore; cut, it ends in front '
+        'of one that differs by more than trace_tolerance; retrace, it counts what lies behind by '
+        'how likely they are now (sac alone)', choices=('ignore', 'cut', 'retrace'))
     trace_tolerance: float = setting(
         0.3, 'largest difference of a stored action from the current one that does not cut the '
         'trace, in half action ranges', low=0.0, high=2.0)
+    trace_decay: float = setting(
+        1.0, 'largest part of what lies behind a step that counts, where correction is retrace',
+        low=0.0, high=1.0)
     priority_exponent: float = setting(
         0.0, 'power of the error that a transition is drawn in proportion to; 0 draws evenly',
         low=0.0, high=1.0)
@@ -80,6 +87,10 @@ class AlgorithmSettings(Settings):
             raise Refused(
                 'speed is online, which keeps one transition; set n_step to 1 and '
                 'priority_exponent to 0, or another speed')
+        if self.correction == 'retrace' and not self.DENSITY:
+            raise Refused(
+                'setting correction is retrace, which needs to know how likely each action was, '
+                'and of the policies here that of sac alone tells; set it to ignore or cut')
         if self.replay_capacity < self.learning_starts:
             raise Refused(
                 f'setting replay_capacity is {self.replay_capacity}, less than learning_starts '
@@ -238,6 +249,8 @@ class QtOptSettings(ExploringSettings):
 @dataclass(frozen=True)
 class SacSettings(EnsembleSettings):
     """Soft actor-critic; the defaults are those of Haarnoja et al. 2018b, table 1."""
+
+    DENSITY = True
 
     actor_learning_rate: float = setting(
         3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hindsight: what was reached is taken for what was wanted."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from rl_control.replay.returns import n_step
 from rl_control.replay.ring import NO_ROW, Batch, Ring
 from rl_control.tasks.task import Task
 
@@ -15,8 +12,9 @@ class Hindsight:
     Relabels a share of the rows of a batch (Andrychowicz et al. 2017, strategy `future`).
 
     The goal of such a row is what a step drawn evenly from itself to the newest of its episode
-    reached. A return of several steps has one goal, and ends where that was reached: what was
-    done behind it was done for another. `low` and `high` (a,) are the bounds of the actions.
+    reached. A return of several steps has one goal, and ends with the first step that reached it:
+    what was done behind it was done for another. `low` and `high` (a,) are the bounds of the
+    actions.
     """
 
     def __init__(
@@ -27,30 +25,34 @@ class Hindsight:
         self._share = share
         self._centre, self._half_range = (low + high) / 2, (high - low) / 2
 
-    def batch(
-        self, slots: np.ndarray, steps: int, gamma: float,
-        goes_on: Callable[[np.ndarray], np.ndarray] | None = None,
-    ) -> Batch:
-        """Return the rows in `slots` (b,) as `n_step` does, a share of them with other goals."""
-        fields, generator = self._ring.fields, self._ring.generator
-        chosen = generator.random(len(slots)) < self._share
-        ends = np.full(len(slots), NO_ROW)
-        ends[chosen] = self._later(slots[chosen])
-        goal = self._task.achieved(fields.next_observation[ends])
+    def relabel(self, path: np.ndarray, fields: Batch) -> np.ndarray:
+        """
+        Give a share of the columns of a `window` other goals, in place.
 
-        def reward(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
-            earned = fields.reward[at]
-            new = chosen[rows]
-            _, _, earned[new] = self._task.relabel(
-                fields.observation[at[new]], self._normalised(fields.action[at[new]]),
-                fields.next_observation[at[new]], goal[rows[new]])
-            return earned
-
-        batch = n_step(self._ring, slots, steps, gamma, goes_on, reward, ends)
-        batch.observation[chosen], batch.next_observation[chosen], _ = self._task.relabel(
-            batch.observation[chosen], self._normalised(batch.action[chosen]),
-            batch.next_observation[chosen], goal[chosen])
-        return batch
+        Return which rows (m, b) are still there: those up to the first that reached the goal.
+        """
+        alive = path != NO_ROW
+        slots = path[0]
+        chosen = self._ring.generator.random(len(slots)) < self._share
+        steps, number = len(path), int(chosen.sum())
+        if not number:
+            return alive
+        goal = self._task.achieved(
+            self._ring.fields.next_observation[self._later(slots[chosen])])
+        goal = np.tile(goal, (steps, 1))
+        observation, action, next_observation = (
+            field[:, chosen].reshape(steps * number, -1)
+            for field in (fields.observation, fields.action, fields.next_observation))
+        away = np.linalg.norm(self._task.achieved(next_observation) - goal, axis=1)
+        reached = (away <= self._task.settings.success_distance).reshape(steps, number)
+        alive[1:, chosen] &= ~np.logical_or.accumulate(reached)[:-1]
+        for field, values in zip(
+            (fields.observation, fields.next_observation, fields.reward),
+            self._task.relabel(observation, self._normalised(action), next_observation, goal),
+            strict=True,
+        ):
+            field[:, chosen] = values.reshape(steps, number, *field.shape[2:])
+        return alive
 
     def _later(self, slots: np.ndarray) -> np.ndarray:
         """Return for each slot one drawn evenly from it to the end of its episode."""

@@ -29,14 +29,14 @@ class Batch(NamedTuple):
 
     @classmethod
     def views(cls, rows: np.ndarray, observation_size: int, action_size: int) -> 'Batch':
-        """Return the fields of `rows` (n, 2 o + a + 2) as views of it."""
+        """Return the fields of `rows` (..., 2 o + a + 2) as views of it."""
         action = observation_size + action_size
         return cls(
-            observation=rows[:, :observation_size],
-            action=rows[:, observation_size:action],
-            reward=rows[:, action],
-            next_observation=rows[:, action + 1:-1],
-            discount=rows[:, -1],
+            observation=rows[..., :observation_size],
+            action=rows[..., observation_size:action],
+            reward=rows[..., action],
+            next_observation=rows[..., action + 1:-1],
+            discount=rows[..., -1],
         )
 
 
@@ -46,8 +46,8 @@ class Ring:
 
     Rows are copied in and out; `successor` tells which row is the next step of the same episode
     of the same stream (one collector run), NO_ROW where there is none: never index + 1. A row
-    and its successor leave oldest first, so a successor is always of a row still there. Owned by
-    one thread.
+    and its successor leave oldest first, so a successor is always of a row still there.
+    `log_prob` (capacity,) stands beside the rows, see Steps. Owned by one thread.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Ring:
         self.generator = np.random.default_rng(seed)
         self.rows = np.zeros((capacity, 2 * observation_size + action_size + 2), np.float32)
         self.successor = np.full(capacity, NO_ROW, np.int32)
+        self.log_prob = np.full(capacity, np.nan, np.float32)
         self.fields = Batch.views(self.rows, observation_size, action_size)
         self._newest: dict[str, tuple[int, int, int]] = {}  # stream: row number, episode, step
         self._sampled = np.empty((0, self.rows.shape[1]), np.float32)
@@ -77,6 +78,7 @@ class Ring:
         reward: float,
         next_observation: np.ndarray,
         discount: float,
+        log_prob: float = float('nan'),
     ) -> None:
         """Copy one transition in; `extend` is the same for many."""
         total, fields = self.total, self.fields
@@ -86,6 +88,7 @@ class Ring:
         fields.reward[slot] = reward
         fields.next_observation[slot] = next_observation
         fields.discount[slot] = discount
+        self.log_prob[slot] = log_prob
         self._link(stream, total, episode, step)
         self.successor[slot] = NO_ROW
         self._newest[stream] = total, episode, step
@@ -124,6 +127,7 @@ class Ring:
         slots = np.arange(first, first + number) % self.capacity
         for values, field in zip(given, self.fields, strict=True):
             field[slots[gone:]] = values[gone:]
+        self.log_prob[slots[gone:]] = np.nan if steps.log_prob is None else steps.log_prob[gone:]
         stream, episode, step = steps.stream, steps.episode, steps.step
         order = np.argsort(stream, kind='stable')  # each stream's rows together, in their order
         same = np.diff(stream[order]) == 0
@@ -174,6 +178,7 @@ class Ring:
         return {
             'rows': self.rows[:len(self)].copy(),
             'successor': self.successor[:len(self)].copy(),
+            'log_prob': self.log_prob[:len(self)].copy(),
         }
 
     def load(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -190,6 +195,7 @@ class Ring:
         self.generator.bit_generator.state = state['generator']
         self.rows[:len(self)] = rows
         self.successor[:len(self)] = arrays['successor']
+        self.log_prob[:len(self)] = arrays['log_prob']
 
     def _link(self, stream: str, number: int, episode: int, step: int) -> None:
         """Make row `number` the successor of the stream's newest, if it is that and still here."""

@@ -6,14 +6,17 @@ from collections.abc import Callable
 import numpy as np
 
 from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.replay.corrections import cut, retrace
 from rl_control.replay.hindsight import Hindsight
-from rl_control.replay.returns import n_step
-from rl_control.replay.ring import Batch, Ring
+from rl_control.replay.returns import n_step, window
+from rl_control.replay.ring import NO_ROW, Batch, Ring
 from rl_control.replay.sum_tree import SumTree
 
 # Added to each error, so that no row is lost for ever (Schaul et al. 2016, section 3.3).
 LEAST_ERROR = 1e-6
 PASS = 4096  # rows of one critic pass over what came in
+
+Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 class Sampler:
@@ -23,7 +26,7 @@ class Sampler:
     `td_error(batch) -> (b,)` is the critic's, for the first priority of each row; `act(observation
     (b, o)) -> (b, a)` the current policy's action without noise, in SI units, against which
     traces are cut; `half_range` (a,) is half the range of each action column; `hindsight` gives a
-    share of the rows other goals. Owned by the ring's thread.
+    share of the rows other goals; `evaluate` is what `retrace` needs. Owned by the ring's thread.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Sampler:
         td_error: Callable[[Batch], np.ndarray],
         act: Callable[[np.ndarray], np.ndarray],
         hindsight: Hindsight | None = None,
+        evaluate: Evaluate | None = None,
     ) -> None:
         self._ring = ring
         self._settings = settings
@@ -41,6 +45,7 @@ class Sampler:
         self._td_error = td_error
         self._act = act
         self._hindsight = hindsight
+        self._evaluate = evaluate
         self._tree = SumTree(ring.capacity) if settings.priority_exponent else None
         self._known = ring.total - len(ring)  # rows that have a priority, counted as ring.total
         self._slots = np.empty(0, np.int64)
@@ -72,18 +77,19 @@ class Sampler:
 
     def _batch(self, slots: np.ndarray) -> Batch:
         settings = self._settings
-        goes_on = self._as_now if settings.trace == 'cut' else None
-        if self._hindsight is not None:
-            return self._hindsight.batch(slots, settings.n_step, settings.gamma, goes_on)
-        if settings.n_step == 1:
+        if settings.n_step == 1 and self._hindsight is None:
             return self._ring.take(slots)
-        return n_step(self._ring, slots, settings.n_step, settings.gamma, goes_on)
-
-    def _as_now(self, slots: np.ndarray) -> np.ndarray:
-        """Say of rows whether the current policy would do nearly what was done."""
-        fields = self._ring.fields
-        away = np.abs(self._act(fields.observation[slots]) - fields.action[slots])
-        return (away <= self._settings.trace_tolerance * self._half_range).all(1)
+        path, fields = window(self._ring, slots, settings.n_step)
+        alive = path != NO_ROW
+        if self._hindsight is not None:
+            alive = self._hindsight.relabel(path, fields)
+        reward = weight = None
+        if settings.correction == 'cut':
+            alive = cut(fields, alive, self._act, settings.trace_tolerance * self._half_range)
+        elif settings.correction == 'retrace':
+            alive, reward, weight = retrace(
+                fields, alive, self._ring.log_prob[path], self._evaluate, settings.trace_decay)
+        return n_step(fields, alive, settings.gamma, reward, weight)
 
     def _priority(self, error: np.ndarray) -> np.ndarray:
         return (error.astype(np.float64) + LEAST_ERROR) ** self._settings.priority_exponent

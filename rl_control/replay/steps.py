@@ -13,7 +13,9 @@ class Steps:
     Transitions in the order they came: arrays (n, ...), see Transition.
 
     `streams` are collector runs, `stream` (n,) says by index of which of them each is;
-    `intervention` (n,) bool which of them a person made, None for none.
+    `intervention` (n,) bool which of them a person made, None for none. `log_prob` (n,) is the log
+    density with which the action was drawn, of actions within [-1, 1]; NaN where there is none,
+    and where limits or a person made another action of it; None for NaN everywhere.
     """
 
     streams: tuple[str, ...]
@@ -26,6 +28,7 @@ class Steps:
     next_observation: np.ndarray
     discount: np.ndarray
     intervention: np.ndarray | None = None
+    log_prob: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.reward)

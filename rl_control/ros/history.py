@@ -27,10 +27,7 @@ def steps_of(
     """
     good, reasons = validate_rows(rows, contract)
     read = TransitionRows.read(rows[good], contract)
-    steps = Steps(
-        streams, stream[good], read.episode, read.step, read.observation, read.action,
-        read.reward, read.next_observation, 1.0 - read.terminated, read.intervention)
-    return steps, good, reasons
+    return read.steps(streams, stream[good], contract), good, reasons
 
 
 def read_history(
