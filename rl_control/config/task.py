@@ -15,6 +15,14 @@ class TaskSettings(Settings):
         2.5, 'length of an episode', unit='s', low=0.05, high=3600.0)
     success_distance: float = setting(
         0.02, 'distance to the goal that counts as success', unit='m', low=1e-4, high=1.0)
+    success_angle: float = setting(
+        0.1, 'angle to the goal that counts as success, of reach_pose', unit='rad', low=1e-3,
+        high=3.2)
+    path_radius: float = setting(
+        0.1, 'radius of the circle that the point of follow goes round', unit='m', low=0.001,
+        high=2.0)
+    path_period: float = setting(
+        6.0, 'time that the point of follow takes for its circle', unit='s', low=0.1, high=3600.0)
     goal_range: float = setting(
         1.0, 'goals are poses with every joint this far from home at most', unit='rad',
         low=0.0, high=3.2)

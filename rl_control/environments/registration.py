@@ -61,4 +61,6 @@ class ArmEnv(gymnasium.Env):
 
 def register() -> None:
     """Make the environments known to Gymnasium (its plug-in entry point calls this)."""
-    gymnasium.register(id='Reach-v0', entry_point=f'{__name__}:ArmEnv')
+    for name, task in (('Reach', 'reach'), ('ReachPose', 'reach_pose'), ('Follow', 'follow')):
+        gymnasium.register(
+            id=f'{name}-v0', entry_point=f'{__name__}:ArmEnv', kwargs={'task': task})

@@ -5,10 +5,12 @@ import numpy as np
 
 from rl_control.config.task import TaskSettings
 from rl_control.errors import Refused
+from rl_control.tasks.follow import Follow
 from rl_control.tasks.reach import Reach
+from rl_control.tasks.reach_pose import ReachPose
 from rl_control.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {'reach': Reach}
+TASKS: dict[str, type[Task]] = {'reach': Reach, 'reach_pose': ReachPose, 'follow': Follow}
 
 
 def make_task(settings: TaskSettings, home: np.ndarray) -> Task:

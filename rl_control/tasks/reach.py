@@ -31,6 +31,7 @@ class Reach:
             *(Column(f'{name}.q', 'rad') for name in joint_names),
             *(Column(f'{name}.dq', 'rad/s') for name in joint_names),
             *(Column(f'{name}.command_dq', 'rad/s') for name in joint_names),
+            *self._own_columns(),
             *(Column(f'end_effector.{axis}', 'm') for axis in 'xyz'),
             *(Column(f'to_goal.{axis}', 'm') for axis in 'xyz'),
             *(Column(f'bearing.{axis}', '1') for axis in 'xyz'),
@@ -44,14 +45,14 @@ class Reach:
         a centimetre.
         """
         position = state.pose[:3, 3]
-        way = state.goal[:3] - position
+        way = self.target(state)[:3] - position
         bearing = way / (np.sqrt(way @ way) + NEAR)
         return np.concatenate(
-            (state.q, state.dq, state.command.dq, position, way, bearing))
+            (state.q, state.dq, state.command.dq, self._own(state), position, way, bearing))
 
     def reward(self, action: np.ndarray, next_state: State) -> float:
         """Return the reward for arriving in `next_state` by the normalised action (a,)."""
-        return float(self._reward(self.error(next_state), action, next_state.q))
+        return float(self._reward(self._misses(next_state), action, next_state.q))
 
     def terminated(self, state: State) -> bool:
         """Never: to stay at the goal is part of the skill."""
@@ -67,26 +68,41 @@ class Reach:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return observation, next_observation and reward (n,) as goals (n, 3) make them."""
         next_observation = self._towards(goal, next_observation)
-        distance = np.linalg.norm(next_observation[:, -6:-3], axis=1)
         q = next_observation[:, :len(self._home)]
         return (self._towards(goal, observation), next_observation,
-                self._reward(distance, action, q))
+                self._reward(self._observed_misses(next_observation), action, q))
 
     def target(self, state: State) -> np.ndarray:
         """Return the goal."""
         return state.goal
 
     def error(self, state: State) -> float:
-        """Return the distance between end effector and goal in m."""
-        way = state.goal[:3] - state.pose[:3, 3]
-        return float(np.sqrt(way @ way))
+        """Return the distance between end effector and target in m."""
+        return float(max(self._misses(state)))
 
-    def _reward(self, distance: np.ndarray, action: np.ndarray, q: np.ndarray) -> np.ndarray:
-        """Return the reward (...) at distances (...) m and q (..., n) by actions (..., a)."""
+    def _own_columns(self) -> tuple[Column, ...]:
+        """Describe what a kin of this task observes beside it."""
+        return ()
+
+    def _own(self, state: State) -> np.ndarray:
+        """Return what `_own_columns` describes."""
+        return np.zeros(0)
+
+    def _misses(self, state: State) -> np.ndarray:
+        """Return by how much (m) each thing that counts is missed: here the distance alone."""
+        way = self.target(state)[:3] - state.pose[:3, 3]
+        return np.sqrt(way @ way)[None]
+
+    def _observed_misses(self, observation: np.ndarray) -> np.ndarray:
+        """Return `_misses` (..., n) as observations (n, o) tell them."""
+        return np.linalg.norm(observation[:, -6:-3], axis=1)[None]
+
+    def _reward(self, misses: np.ndarray, action: np.ndarray, q: np.ndarray) -> np.ndarray:
+        """Return the reward (...) at misses (m, ...) and q (..., n) by actions (..., a)."""
         if self.settings.sparse:
-            return np.where(distance <= self.settings.success_distance, 0.0, -1.0)
-        precision = np.log1p((distance / self.settings.success_distance) ** 2)
-        return -(distance + PRECISION * precision
+            return np.where(misses.max(0) <= self.settings.success_distance, 0.0, -1.0)
+        precision = np.log1p((misses / self.settings.success_distance) ** 2)
+        return -((misses + PRECISION * precision).sum(0)
                  + self.settings.action_cost * np.mean(np.square(action), axis=-1)
                  + self.settings.posture_cost * np.mean(np.square(q - self._home), axis=-1))
 
