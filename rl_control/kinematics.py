@@ -7,16 +7,24 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from rl_control.config.files import config_directory
 from rl_control.errors import Refused
 
 PYBULLET = 'pybullet_data:'
+PACKAGED = 'config:'
 LARGEST_URDF = 16 * 1024 * 1024  # bytes
 MOVING = ('revolute', 'continuous', 'prismatic')
 
 
 def urdf_path(urdf: str) -> Path:
-    """Return the file of a path, or of `pybullet_data:PATH`; raise Refused if it is missing."""
-    if urdf.startswith(PYBULLET):
+    """
+    Return the file of a path; raise Refused if it is missing.
+
+    `pybullet_data:PATH` is one that PyBullet ships, `config:PATH` one of this package's config/.
+    """
+    if urdf.startswith(PACKAGED):
+        path = config_directory() / urdf.removeprefix(PACKAGED)
+    elif urdf.startswith(PYBULLET):
         try:
             import pybullet_data  # only where an arm of PyBullet's own is asked for
         except ImportError as error:

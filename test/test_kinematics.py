@@ -6,6 +6,7 @@ import pybullet
 import pytest
 
 from rl_control import kinematics
+from rl_control.environments.make import load_arm
 from rl_control.errors import Refused
 from rl_control.kinematics import Kinematics, urdf_path
 
@@ -188,3 +189,18 @@ def test_paths_are_resolved_or_refused(small, monkeypatch):
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(Refused, match='cannot be read'):
         Kinematics(tmp_path, ('a',), 'b')
+
+
+def test_the_arm_of_two_joints_is_where_its_sines_say() -> None:
+    arm = load_arm('two_joint', 'reach')
+    limits = arm.limits
+    q = np.random.default_rng(0).uniform(limits.position_low, limits.position_high, (20, 2))
+    upper, fore = q[:, 0], q[:, 0] + q[:, 1]
+    np.testing.assert_allclose(arm.kinematics.position(q), np.stack((
+        0.4 * np.sin(upper) + 0.4 * np.sin(fore), np.zeros(20),
+        0.4 + 0.4 * np.cos(upper) + 0.4 * np.cos(fore)), axis=1), atol=1e-12)
+
+
+def test_a_packaged_urdf_that_is_not_there_is_refused() -> None:
+    with pytest.raises(Refused, match=r'URDF config:robots/none\.urdf is not a file'):
+        urdf_path('config:robots/none.urdf')
