@@ -14,12 +14,16 @@ from torch import Tensor, nn
 from rl_control import checkpoint
 from rl_control.algorithms import make_agent, settings_of
 from rl_control.errors import Refused
+from rl_control.files import write_aside
 from rl_control.onnx_check import checked_model
 from rl_control.policy import FORMAT, OnnxPolicy, TestVectors
 from rl_control.types import Contract
 
 OPSET = 18  # with IR version 10: what runtimes on robots have; the exporter's own is newer
 PARITY = 1e-5  # of the action range, the largest error with which a policy is published
+
+
+logger = logging.getLogger(__name__)
 
 
 class Exporter:
@@ -180,6 +184,27 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
 
 def _bytes(tensor: Tensor) -> bytes:
     return np.ascontiguousarray(tensor.numpy(), '<f4').tobytes()
+
+
+def kept_exporter(
+    path: Path, policy: nn.Module, contract: Contract, algorithm: str, run: str,
+) -> Exporter:
+    """
+    Return an exporter by the graph in the file `path`, which an earlier start left there.
+
+    Without one that fits, it is traced anew, which lasts seconds, and left for the next start.
+    """
+    try:
+        exporter = Exporter(policy, contract, algorithm, run, template=path.read_bytes())
+        exporter.verify(exporter.export(0, 0))
+        return exporter
+    except (OSError, Refused):
+        exporter = Exporter(policy, contract, algorithm, run)
+    try:
+        write_aside(path, exporter.export(0, 0))
+    except OSError as error:
+        logger.warning('%s cannot be written (%s)', path, error.strerror)
+    return exporter
 
 
 def export_checkpoint(path: Path) -> tuple[OnnxPolicy, float]:

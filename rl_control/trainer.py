@@ -18,8 +18,8 @@ from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.nodes import LearnerSettings
 from rl_control.drawing import make_sampler
 from rl_control.errors import Refused
-from rl_control.export import Exporter
-from rl_control.files import write_aside
+from rl_control.export import Exporter, kept_exporter
+from rl_control.recovery import Recovery, finite
 from rl_control.replay import Ring, Steps
 from rl_control.saving import Saver
 from rl_control.tasks import Task
@@ -84,6 +84,7 @@ class Trainer:
         self._learner = learner
         self._publish = publish
         self._saver = Saver(Path(learner.out) / 'checkpoints')
+        self.recovery = Recovery(self.agent, Path(learner.out) / 'checkpoints')
         self._arrived: queue.SimpleQueue[Steps] = queue.SimpleQueue()
 
     def adopt(self, learner: LearnerSettings) -> None:
@@ -130,7 +131,10 @@ class Trainer:
 
     def run(self) -> None:
         """Train until `stopped` is set; then take in what still came, and save a checkpoint."""
-        exporter = self._make_exporter()
+        exporter = kept_exporter(
+            Path(self._learner.out) / GRAPH, self.agent.policy, self.contract, self.algorithm,
+            self._run)
+        self.recovery.keep()
         published = checkpointed = measured = time.monotonic()
         saved = published_version = measured_updates = self.updates
         checkpoint_wait = FIRST_CHECKPOINT
@@ -141,10 +145,13 @@ class Trainer:
             self._ingest(wait=not due)
             if due:
                 losses = self.agent.update(*self.sampler.sample(self._settings.batch_size))
-                self.sampler.learned(self.agent.error.numpy())
+                if self.recovery.check(losses):
+                    self.sampler.learned(self.agent.error.numpy())
+                else:
+                    losses = {}
             now = time.monotonic()
             if now - measured >= METRICS_PERIOD:
-                rate = (self.updates - measured_updates) / (now - measured)
+                rate = max(0, self.updates - measured_updates) / (now - measured)
                 measured, measured_updates = now, self.updates
                 self._measure(losses, rate)
             if (self.updates > published_version
@@ -175,8 +182,12 @@ class Trainer:
         return state['transitions']
 
     def _save(self) -> None:
-        """Begin to write a checkpoint, of copies made here."""
-        self._saver.save(self.updates, self.agent.tensors(), {
+        """Begin to write a checkpoint, of copies made here, if they are good."""
+        tensors = self.agent.tensors()
+        if not finite(tensors):
+            self.recovery.take_back('its weights are not finite')
+            return
+        self._saver.save(self.updates, tensors, {
             'algorithm': self.algorithm,
             'settings': self._settings.to_mapping(),
             'contract': self.contract.to_json(),
@@ -226,27 +237,17 @@ class Trainer:
             'parity_max_abs_error': self.parity,
         }
 
-    def _make_exporter(self) -> Exporter:
-        """Return an exporter, by the graph of an earlier start: tracing anew lasts seconds."""
-        path = Path(self._learner.out) / GRAPH
-        policy = self.agent.policy, self.contract, self.algorithm, self._run
-        try:
-            exporter = Exporter(*policy, template=path.read_bytes())
-            exporter.verify(exporter.export(self.updates, self.transitions))
-            return exporter
-        except (OSError, Refused):
-            exporter = Exporter(*policy)
-        try:
-            write_aside(path, exporter.export(self.updates, self.transitions))
-        except OSError as error:
-            logger.warning('%s cannot be written (%s)', path, error.strerror)
-        return exporter
-
     def _export(self, exporter: Exporter) -> None:
         data = exporter.export(self.updates, self.transitions)
-        self.parity = max(self.parity, exporter.verify(data))
-        self.versions += 1
-        self._publish(data, self.updates)
+        try:
+            error = exporter.verify(data)
+        except Refused as refused:
+            self.recovery.take_back(str(refused))
+            return
+        if self.recovery.keep():
+            self.parity = max(self.parity, error)
+            self.versions += 1
+            self._publish(data, self.updates)
 
 
 def _spare_cores(busy_processes: int) -> int:

@@ -19,6 +19,7 @@ from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.nodes.world import declare_arm, declare_contract
 from rl_control.progress import Progress
+from rl_control.recovery import LIMIT
 from rl_control.refusals import Refusals
 from rl_control.resume import run_of
 from rl_control.ros import codec, qos
@@ -112,6 +113,7 @@ class Learner(Node):
                 'parity_max_abs_error': self._trainer.parity,
                 'collectors': self._inbox.to_state(),
                 'refused': self._refused.counts,
+                'taken_back': self._trainer.recovery.count,
             })
         except OSError as error:
             self.get_logger().error(f'journal not finished: {error.strerror}')
@@ -188,6 +190,10 @@ class Learner(Node):
         """Yield what is not as it should be, with its level."""
         for error in filter(None, (self._disk, self._trainer.error)):
             yield codec.ERROR, error
+        recovery = self._trainer.recovery
+        if recovery.count:
+            yield (codec.ERROR if recovery.in_row >= LIMIT else codec.WARN,
+                   f'{recovery.count} updates were not finite and taken back')
         now, turns = time.monotonic(), self._trainer.turns
         if (stuck := self._progress.still(turns, now)) > STUCK and turns:
             yield codec.ERROR, f'training makes no progress for {stuck:.0f} s'
@@ -220,6 +226,7 @@ class Learner(Node):
                 'duplicates': sum(known.duplicates for known in runs),
                 'lost': sum(known.lost for known in runs),
                 'refused': self._refused.total,
+                'taken_back': self._trainer.recovery.count,
             },
             self.get_clock().now().nanoseconds * 1e-9))
 
