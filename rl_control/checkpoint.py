@@ -90,7 +90,7 @@ def load(path: Path | str) -> Checkpoint:
             f'checkpoint {path} cannot be read: {error.filename}: {error.strerror}; '
             'give a directory that the learner saved'
         ) from error
-    except (SafetensorError, ValueError) as error:  # Refused is one, and what json raises
+    except (SafetensorError, ValueError, RecursionError) as error:  # Refused is a ValueError
         raise Refused(f'checkpoint {path} is not whole: {error}; take an older one') from error
 
 
@@ -132,6 +132,6 @@ def _remove_old(directory: Path, keep: int) -> None:
             continue
         try:
             _whole(path)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         whole += 1

@@ -38,6 +38,7 @@ class Collecting:
     `tell` takes each transition of training and may wait (that is how the learner sets the
     pace); `tell_end` takes each finished episode. `policy` is swapped from another thread at any
     time and taken up between two ticks; an evaluation keeps one policy for all its episodes.
+    `start` is how many starts of this collector came before: each draws from a stream of its own.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Collecting:
         settings: CollectorSettings,
         tell: Callable[[Transition], None],
         tell_end: Callable[[EpisodeEnd], None],
+        start: int = 0,
     ) -> None:
         self.policy: OnnxPolicy | None = None
         self.steps = 0  # grows as long as the loop is not stuck
@@ -55,7 +57,7 @@ class Collecting:
         self._tell = tell
         self._tell_end = tell_end
         self._rng, self._evaluation_rng = (
-            np.random.default_rng([settings.seed, stream]) for stream in range(2))
+            np.random.default_rng([settings.seed, stream, start]) for stream in range(2))
         self._low = np.array(environment.contract.action_low)
         self._high = np.array(environment.contract.action_high)
         self._noise = np.empty(0)  # the last step's, within an episode

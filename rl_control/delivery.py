@@ -7,12 +7,11 @@ control (RFC 9113, 5.2): a collector sends, and a simulator produces, no more th
 the learner sets the pace. No clock is read here: `now` is steady time in s.
 """
 
-import os
-from pathlib import Path
 
 import numpy as np
 
 from rl_control.errors import Refused
+from rl_control.spill import RowFile
 
 BATCH = 64
 # Rows on their way at once: half of what a reader of depth 64 holds, so that a long backlog does
@@ -24,45 +23,42 @@ class Outbox:
     """
     Keeps the rows of one collector run until the learner has them, and says what to send.
 
-    The newest rows that do not fit into memory go to the file `spill`, a ring like the memory,
-    so that neither grows. It has no name on the disk, since its rows mean nothing once the run has
-    ended, however it ends. One thread uses an outbox.
+    In a file they outlive the process, for another outbox to deliver. The newest rows that do not
+    fit into memory, which then is mapped from the file, go behind it, into a ring like the
+    memory, so that neither grows. One thread uses an outbox.
     """
 
     def __init__(
         self,
         width: int,
         capacity_rows: int = 10_000,
-        spill: Path | None = None,
-        spill_rows: int = 1_000_000,
+        file: RowFile | None = None,
         resend_period: float = 0.5,
         first: int = 0,
     ) -> None:
         """
-        Make an outbox for rows of `width` numbers, the first of which has the number `first`.
+        Make an outbox for rows of `width` numbers, in `file` where there is one.
 
-        Raise Refused if `spill` is unusable.
+        What the file has already, an outbox before this one left: it was granted once. Without
+        a file the first row has the number `first`.
         """
-        if width < 1 or capacity_rows < 1 or spill_rows < 1 or resend_period <= 0.0:
+        if width < 1 or capacity_rows < 1 or resend_period <= 0.0:
             raise Refused(
-                f'outbox has width {width}, {capacity_rows} + {spill_rows} rows and resend period '
+                f'outbox has width {width}, {capacity_rows} rows and resend period '
                 f'{resend_period} s; each must be positive'
             )
         self.width = width
         self.resend_period = resend_period
         self.resends = 0
         self.lost = 0
-        self._memory = np.empty((capacity_rows, width))
-        self._file = -1
-        self._file_rows = 0
-        if spill is not None:
-            self._file = _open_spill(spill)
-            self._file_rows = spill_rows
-        self._oldest = first  # the first row kept
-        self._spilled = first  # the first row that is in the file; `_next` when none is
-        self._next = first  # the number of the next row to come
-        self._sent = first  # the next row to send
-        self._granted = 0
+        self._file = file
+        self._memory = np.empty((capacity_rows, width)) if file is None else file.memory
+        self._marks = np.full(3, first, np.int64) if file is None else file.marks
+        # The first row kept, the first row that is in the file (`_next` when none is), and the
+        # number of the next row to come; each is noted in `_marks` when it changes.
+        self._oldest, self._spilled, self._next = map(int, self._marks)
+        self._sent = self._oldest  # the next row to send
+        self._owed = self._granted = self._next
         self._probing = False
         self._progress = -np.inf  # when something was last acknowledged, or first or again sent
         self._spoken = -np.inf  # when something was last sent, if only that credit is missing
@@ -90,7 +86,7 @@ class Outbox:
     @property
     def room(self) -> int:
         """Return how many rows `append` would still take."""
-        file = self._file_rows - (self._next - self._spilled)
+        file = (self._file.file_rows if self._file else 0) - (self._next - self._spilled)
         if self._spilled < self._next:
             return file  # the memory takes none before the file is empty
         return len(self._memory) - self.backlog + file
@@ -115,10 +111,10 @@ class Outbox:
                 f'outbox is full with {self.backlog} rows; wait until the learner takes some')
         if self._spilled == self._next and self.backlog < len(self._memory):
             self._memory[self._next % len(self._memory)] = row
-            self._spilled += 1
+            self._marks[1] = self._spilled = self._spilled + 1
         else:
-            self._write(row)
-        self._next += 1
+            self._file.write(self._next, row)
+        self._marks[2] = self._next = self._next + 1
         return self._next - 1
 
     def pending(self, now: float, limit: int = BATCH) -> tuple[int, np.ndarray] | None:
@@ -159,10 +155,10 @@ class Outbox:
                 f'learner acknowledges {next_expected} rows but {self._next} were made; '
                 'give every collector run a name of its own'
             )
-        self._granted = granted
+        self._granted = max(granted, self._owed)
         if next_expected > self._oldest:
-            self._oldest = next_expected
-            self._spilled = max(self._spilled, self._oldest)
+            self._marks[0] = self._oldest = next_expected
+            self._marks[1] = self._spilled = max(self._spilled, self._oldest)
             self._sent = max(self._sent, self._oldest)
             self._progress, self._probing = now, False
         elif next_expected < self._oldest:
@@ -172,38 +168,14 @@ class Outbox:
             self._sent = self._oldest
 
     def close(self) -> None:
-        """Give the spill file back; rows that were not acknowledged are forgotten."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def _write(self, row: np.ndarray) -> None:
-        data = row.tobytes()
-        offset = self._next % self._file_rows * len(data)
-        written = os.pwrite(self._file, data, offset)
-        if written < len(data):  # a full disk takes a part first and says so at the next try
-            os.pwrite(self._file, data[written:], offset + written)
+        """Give the file back; it stays on the disk while it has rows for an heir to deliver."""
+        if self._file is not None:
+            self._file.close(remove=not self.backlog)
+            self._file = None
 
     def _read(self, first: int, end: int) -> np.ndarray:
         rows = np.empty((end - first, self.width))
-        size = rows.itemsize * self.width
         for index, number in enumerate(range(first, end)):
-            if number < self._spilled:
-                rows[index] = self._memory[number % len(self._memory)]
-            else:
-                data = os.pread(self._file, size, number % self._file_rows * size)
-                rows[index] = np.frombuffer(data)
+            rows[index] = (self._memory[number % len(self._memory)] if number < self._spilled
+                           else self._file.read(number))
         return rows
-
-
-def _open_spill(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        path.unlink()
-        return descriptor
-    except OSError as error:
-        raise Refused(
-            f'outbox cannot make {path} ({error.strerror}); '
-            'choose a new name in a writable directory'
-        ) from error

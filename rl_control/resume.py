@@ -34,7 +34,7 @@ def run_of(out: Path, name: str, algorithm: str, contract: Contract) -> str:
         its_contract = Contract.from_json(begun['contract'])
     except OSError as error:
         raise Refused(f'run {path} cannot be used ({error.strerror}); name another out') from error
-    except (ValueError, KeyError, TypeError) as error:  # Refused is one
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # Refused is one
         raise Refused(
             f'run {path} cannot be read ({type(error).__name__}: {error}); name another out'
         ) from error

@@ -148,7 +148,7 @@ def _read_score(policy: Path, version: int) -> tuple[Score | None, set[int]]:
         values = json.loads(_score_path(policy).read_bytes())
         withdrawn = {int(number) for number in values.pop('withdrawn')}
         score = Score(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, set()
     return (score if score.version == version and score.episodes else None), withdrawn
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+from pathlib import Path
 import random
 
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ import pytest
 from rl_control.arrival import Inbox
 from rl_control.delivery import BATCH, WINDOW, Outbox
 from rl_control.errors import Refused
+from rl_control.spill import Identity, RowFile
 
 
 def row(number: int) -> np.ndarray:
@@ -25,6 +27,10 @@ def numbers(rows: np.ndarray) -> list[int]:
 def granted(outbox: Outbox, now: float = 0.0, acknowledged: int = 0) -> Outbox:
     outbox.acknowledge(acknowledged, 10**6, now)
     return outbox
+
+
+def filed(path: Path, rows: int = 100, file_rows: int = 1000) -> RowFile:
+    return RowFile.create(path, Identity('a', path.stem, 'hash'), 3, rows, file_rows)
 
 
 def fill(outbox: Outbox, count: int) -> None:
@@ -116,7 +122,7 @@ def test_a_long_backlog_is_sent_window_by_window():
 @pytest.mark.parametrize('seed', range(5))
 def test_beyond_memory_rows_go_to_a_file_and_come_back_in_order(tmp_path, seed):
     spill = tmp_path / 'deep' / 'spill'
-    outbox = granted(Outbox(3, capacity_rows=7, spill=spill, spill_rows=20))
+    outbox = granted(Outbox(3, file=filed(spill, 7, 20)))
     random_ = random.Random(seed)
     seen, now = [], 0.0
     while len(seen) < 500:
@@ -131,7 +137,8 @@ def test_beyond_memory_rows_go_to_a_file_and_come_back_in_order(tmp_path, seed):
         outbox.acknowledge(random_.randrange(outbox.oldest, len(seen) + 1), 10**6, now)
         assert outbox.backlog <= 27
     assert seen == list(range(len(seen)))
-    assert 0 < os.fstat(outbox._file).st_size <= 20 * 3 * 8
+    assert 4096 < spill.stat().st_size <= 4096 + 27 * 3 * 8
+    outbox.acknowledge(outbox.produced, 0, now)
     outbox.close()
     assert list(spill.parent.iterdir()) == []
 
@@ -139,7 +146,7 @@ def test_beyond_memory_rows_go_to_a_file_and_come_back_in_order(tmp_path, seed):
 def test_full_outbox_refuses_and_recovers(tmp_path):
     for outbox, room in (
         (Outbox(3, capacity_rows=5), 5),
-        (Outbox(3, capacity_rows=5, spill=tmp_path / 's', spill_rows=4), 9),
+        (Outbox(3, file=filed(tmp_path / 's', 5, 4)), 9),
     ):
         granted(outbox)
         fill(outbox, room)
@@ -155,7 +162,7 @@ def test_full_outbox_refuses_and_recovers(tmp_path):
 
 
 def test_full_disk_keeps_no_part_of_a_row(tmp_path, monkeypatch):
-    outbox = granted(Outbox(3, capacity_rows=2, spill=tmp_path / 's'))
+    outbox = granted(Outbox(3, file=filed(tmp_path / 's', 2)))
     fill(outbox, 3)
     with monkeypatch.context() as patch:
         patch.setattr(os, 'pwrite', lambda *_: (_ for _ in ()).throw(OSError(28, 'No space')))
@@ -171,7 +178,7 @@ def test_unusable_arguments_are_refused(tmp_path):
         Outbox(0)
     (tmp_path / 'file').write_text('')
     with pytest.raises(Refused, match='in a writable directory'):
-        Outbox(3, spill=tmp_path / 'file' / 'spill')
+        filed(tmp_path / 'file' / 'spill')
     outbox = Outbox(3)
     with pytest.raises(Refused, match='the outbox takes'):
         outbox.append(np.zeros(4))
@@ -242,7 +249,7 @@ def test_every_row_arrives_once(tmp_path_factory, seed, drop, double, kill, spil
     """
     total, random_ = 300, random.Random(seed)
     path = tmp_path_factory.mktemp('spill') / 'file' if spill else None
-    outbox = Outbox(3, capacity_rows=40 if spill else 500, spill=path, spill_rows=500)
+    outbox = Outbox(3, capacity_rows=500, file=filed(path, 40, 500) if spill else None)
     journal: list = []
     learner, wire, now = Learner(journal), [], 0.0
     while outbox.produced < total or outbox.backlog:

@@ -2,7 +2,6 @@
 """Nothing lost, nothing twice: full disks, overrun queues, wrong and foreign acknowledgements."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import permutations
 from pathlib import Path
 import threading
@@ -14,7 +13,7 @@ import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from training import Nodes, exported, parameters, prepare
 
-from rl_control.delivery import Outbox
+from rl_control import outboxes
 from rl_control.nodes import collector as collector_module
 from rl_control.nodes import learner as learner_module
 from rl_control.nodes.broadcaster import Broadcaster
@@ -22,6 +21,7 @@ from rl_control.nodes.collector import Collector
 from rl_control.nodes.learner import Learner
 from rl_control.report.account import journaled
 from rl_control.ros import codec, journal, qos
+from rl_control.spill import RowFile
 
 Start = Callable[..., Nodes]
 
@@ -74,17 +74,25 @@ def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypat
     assert (known.lost, known.received) == (0, collector._outbox.produced)
 
 
-def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
-    monkeypatch.setattr(collector_module, 'Outbox', partial(Outbox, capacity_rows=50))
-    full = [True]
-    write = Outbox._write
+class SmallFile(RowFile):
+    """One with 50 rows mapped."""
 
-    def sometimes(self, row):
+    @classmethod
+    def create(cls, path, identity, width):
+        return super().create(path, identity, width, rows=50)
+
+
+def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(outboxes, 'RowFile', SmallFile)
+    full = [True]
+    write = SmallFile.write
+
+    def sometimes(self, number, row):
         if full[0]:
             raise OSError(28, 'No space left on device')
-        write(self, row)
+        write(self, number, row)
 
-    monkeypatch.setattr(Outbox, '_write', sometimes)
+    monkeypatch.setattr(SmallFile, 'write', sometimes)
     # A learner that acknowledges late, then not at all, though it granted a lot.
     nodes = start(learner__headroom=1000, learner__journal_period=0.5)
     learner, collector = nodes.add(Learner()), nodes.add(Collector())

@@ -90,7 +90,7 @@ def describe(path: Path | str) -> dict[str, Any]:
         for name in ('contract', 'streams', 'source', 'report', 'shards', 'digest'):
             described[name]
         return described
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(f'{path} is no dataset ({type(error).__name__}: {error}); make one with '
                       'rl-control bag transitions') from error
 

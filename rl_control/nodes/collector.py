@@ -14,12 +14,12 @@ from rclpy.node import Node
 from rl_control.collecting import Collecting, EpisodeEnd
 from rl_control.collecting_live import LiveCollecting
 from rl_control.config.nodes import CollectorSettings
-from rl_control.delivery import BATCH, Outbox
+from rl_control.delivery import BATCH
 from rl_control.errors import Refused
-from rl_control.files import write_json
 from rl_control.following import Following
 from rl_control.nodes.attending import Attending
 from rl_control.nodes.world import declare_environment
+from rl_control.outboxes import Outboxes
 from rl_control.policy import OnnxPolicy
 from rl_control.progress import Progress
 from rl_control.refusals import Refusals
@@ -27,6 +27,7 @@ from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare, watch
 from rl_control.ros.peers import Peers, publisher_events
 from rl_control.ros.process import Worker, run
+from rl_control.spill import Identity
 from rl_control.types import Transition
 
 FAREWELL = 1.0  # s to wait for the last acknowledgements
@@ -49,17 +50,17 @@ class Collector(Node):
         self._contract_hash = self._contract.hash
         self._columns = codec.transition_columns(self._contract)
         self._run = f'{self.get_name()}-{uuid.uuid4().hex[:12]}'
-        out = Path(self.settings.out) if self.settings.out else None
-        self._outbox = Outbox(
-            len(self._columns), spill=out and out / 'spill' / f'{self._run}.rows')
-        self._account = out and out / 'collectors' / f'{self._run}.json'
+        self._outboxes = Outboxes(
+            Identity(self.get_name(), self._run, self._contract_hash), len(self._columns),
+            Path(self.settings.out) if self.settings.out else None, self.get_logger().error)
+        self._outbox = self._outboxes.own
         collecting = LiveCollecting if self._attending is not None else Collecting
         self._collecting = collecting(
-            self._environment, self.settings, self._tell, self._tell_end)
+            self._environment, self.settings, self._tell, self._tell_end, self._outboxes.start)
         watch(self, 'collector', self.settings, self._collecting.adopt)
         self._following = Following(SILENCE)
         self._learner = Peers(self, 'transitions/ack', 'the learner', self._report)
-        self._acknowledgement: tuple[int, int] | None = None
+        self._acknowledged: dict[str, tuple[int, int]] = {}
         self._credit = threading.Event()
         self._flushed = 0.0
         self._fresh = 0
@@ -95,16 +96,11 @@ class Collector(Node):
             self._attending.end()
         self._worker.join()
         deadline = time.monotonic() + FAREWELL
-        while self._outbox.backlog and time.monotonic() < deadline:
+        while self._outboxes.backlog and time.monotonic() < deadline:
             self._exchange(at_once=True)
             executor.spin_once(timeout_sec=0.02)
         self._exchange(at_once=True)
-        if self._account is not None:
-            try:
-                write_json(self._account, self._figures())
-            except OSError as error:
-                self.get_logger().error(f'no account in {self._account}: {error.strerror}')
-        self._outbox.close()
+        self._outboxes.close()
         self._environment.close()
 
     def _tell(self, transition: Transition) -> None:
@@ -170,20 +166,18 @@ class Collector(Node):
     def _exchange(self, *, at_once: bool = False) -> None:
         """Take the newest acknowledgement, and publish when a batch is full or has waited."""
         now = time.monotonic()
-        acknowledgement, self._acknowledgement = self._acknowledgement, None
-        if acknowledgement is not None:
+        acknowledged, self._acknowledged = self._acknowledged, {}
+        if acknowledged:
             try:
-                self._outbox.acknowledge(*acknowledgement, now)
+                self._outboxes.acknowledge(acknowledged, now)
             except Refused as refused:
                 self._refused.add(f'acknowledgement not taken: {refused}')
         if (not at_once and self._fresh < BATCH
                 and now - self._flushed < self.settings.flush_period):
             return
         self._flushed, self._fresh = now, 0
-        while (pending := self._outbox.pending(now)) is not None:
-            first, rows = pending
-            origin = codec.Origin(
-                self.get_name(), self._run, self._contract_hash, first, self._outbox.oldest)
+        for of, first, rows, oldest in self._outboxes.pending(now):
+            origin = codec.Origin(of.collector, of.run, of.contract_hash, first, oldest)
             self._transitions.publish(codec.encode_table(
                 codec.Table(self._columns, rows, origin.to_header())))
 
@@ -199,8 +193,8 @@ class Collector(Node):
         except Refused as refused:
             self._refused.add(f'acknowledgement not taken: {refused}')
             return
+        self._acknowledged = acknowledged
         if self._run in acknowledged:
-            self._acknowledgement = acknowledged[self._run]
             self._credit.set()
 
     def _on_policy(self, message: codec.Policy) -> None:
@@ -223,16 +217,6 @@ class Collector(Node):
             return
         self._collecting.policy = policy
         self._received = time.monotonic()
-
-    def _figures(self) -> dict[str, str | int]:
-        return {
-            'collector': self.get_name(),
-            'run': self._run,
-            'produced': self._outbox.produced,
-            'acknowledged': self._outbox.oldest,
-            'lost': self._outbox.lost,
-            'resends': self._outbox.resends,
-        }
 
     def _problems(self, policy: OnnxPolicy | None, age: float) -> Iterator[tuple[bytes, str]]:
         """Yield what is not as it should be, with its level."""
@@ -263,8 +247,8 @@ class Collector(Node):
             f'{self.get_fully_qualified_name()}: collecting',
             max((level for level, _ in problems), default=codec.OK),
             '; '.join(text for _, text in problems) or 'collecting',
-            {**self._figures(), 'version': policy.version if policy else -1, 'policy_age': age,
-             'learner': self._following.run},
+            {**self._outboxes.figures(), 'version': policy.version if policy else -1,
+             'policy_age': age, 'learner': self._following.run},
             self.get_clock().now().nanoseconds * 1e-9))
 
 

@@ -5,16 +5,26 @@ from collections import defaultdict
 import json
 from pathlib import Path
 
+from rl_control.outboxes import ACCOUNTS, SPILL
 from rl_control.ros.journal import read_journal
 from rl_control.ros.rows import Origin
 from rl_control.ros.table import decode_table_cdr
+from rl_control.spill import left_behind, produced_by
 
 
 def produced(out: Path) -> dict[str, int]:
-    """Return the transitions that each collector run says it produced."""
-    paths = sorted((out / 'collectors').glob('*.json'))
+    """
+    Return the transitions that each collector run produced.
+
+    A run that ended well left an account; one that was killed counted in the file of its rows.
+    """
+    paths = sorted((out / ACCOUNTS).glob('*.json'))
     accounts = [json.loads(path.read_text()) for path in paths]
-    return {account['run']: account['produced'] for account in accounts}
+    left = [produced_by(path) for path in left_behind(out / SPILL)]
+    return {
+        **{identity.run: made for identity, made, _ in left},
+        **{account['run']: account['produced'] for account in accounts},
+    }
 
 
 def journaled(out: Path) -> dict[str, int]:
