@@ -24,6 +24,9 @@ SOURCES = ('computed', 'topic')  # of rewards and successes
 ROBOT = Argument(
     'robot', 'iiwa', 'name in config/robots, path of such a file, or gymnasium:ID')
 TASK = Argument('task', 'reach', 'name in config/tasks, or path of such a file')
+RANDOMISATION = Argument(
+    'randomisation', '', 'name in config/randomisation, or path of such a file: what simulated '
+    'arms differ by; empty for nothing')
 OUT = Argument('out', 'runs/latest', 'directory of everything that the run leaves')
 SEED = Argument('seed', '0', 'seed of weights, goals and exploration')
 ARM = Argument('robot', 'iiwa', 'name in config/robots, or path of such a file')

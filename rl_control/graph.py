@@ -19,6 +19,7 @@ from rl_control.arguments import (
     CONTROLLERS,
     NAMESPACE,
     OUT,
+    RANDOMISATION,
     RECORD,
     ROBOT,
     SEED,
@@ -102,7 +103,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
         'monitor.time_limit': number(arguments, 'time_limit'),
     }, ends_graph=True)
     return [learner, broadcaster, monitor, *_recorder(arguments, Path(out) / 'recording'), *(
-        NodeProcess('collector', f'collector_{index}', files, {
+        NodeProcess('collector', f'collector_{index}', (*files, *_randomisation(arguments)), {
             'collector.environment': environment,
             'collector.out': out,
             'collector.seed': COLLECTORS * seed + index,
@@ -219,7 +220,7 @@ GRAPHS = {
     'train_sim': Graph(
         'Train in simulation: one learner, one broadcaster, collectors, a monitor.',
         (
-            ROBOT, TASK, ALGORITHM,
+            ROBOT, TASK, RANDOMISATION, ALGORITHM,
             Argument('collectors', '2', 'how many simulators collect'),
             OUT, RECORD, SEED,
             Argument('time_limit', '600.0', 'longest training in s; 0 for none'),
@@ -273,6 +274,15 @@ def _world(arguments: Mapping[str, str]) -> tuple[tuple[Path, ...], str]:
     if robot.startswith(GYMNASIUM):
         return (), robot.removeprefix(GYMNASIUM)
     return (named('robots', robot), named('tasks', arguments['task'])), ''
+
+
+def _randomisation(arguments: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the parameter file that says how simulated arms differ, if one is asked for."""
+    name = arguments['randomisation']
+    if name and arguments['robot'].startswith(GYMNASIUM):
+        raise Refused(f'argument randomisation is {name!r} but {arguments["robot"]} is no arm of '
+                      'ours; leave it empty')
+    return (named('randomisation', name),) if name else ()
 
 
 def _under(prefix: str, values: Mapping[str, Parameter]) -> dict[str, Parameter]:

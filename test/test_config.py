@@ -18,6 +18,7 @@ from rl_control.config.files import (
     named,
     read_parameter_file,
 )
+from rl_control.config.randomisation import RandomisationSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 from rl_control.errors import Refused
@@ -133,7 +134,7 @@ def test_settings_that_need_each_other() -> None:
         RobotSettings(name='arm')
 
 
-@pytest.mark.parametrize('kind', ['robots', 'tasks', 'algorithms'])
+@pytest.mark.parametrize('kind', ['robots', 'tasks', 'algorithms', 'randomisation'])
 def test_what_is_not_there_is_refused_with_the_known(kind: str) -> None:
     known = sorted(path.stem for path in (config_directory() / kind).glob('*.yaml'))
     assert known
@@ -147,15 +148,15 @@ def test_what_is_not_there_is_refused_with_the_known(kind: str) -> None:
 
 @pytest.mark.parametrize('path', sorted(config_directory().rglob('*.yaml')), ids=lambda p: p.stem)
 def test_the_packaged_files_are_read_in_full(path: Path) -> None:
-    prefix = {'robots': 'robot', 'tasks': 'task', 'algorithms': 'algorithm'}[path.parent.name]
-    kind = {'robot': RobotSettings, 'task': TaskSettings,
+    prefix = path.parent.name.removesuffix('s')
+    kind = {'robot': RobotSettings, 'task': TaskSettings, 'randomisation': RandomisationSettings,
             'algorithm': import_module('rl_control.algorithms').settings_of(path.stem)
             if prefix == 'algorithm' else None}[prefix]
     values = read_parameter_file(path, prefix)
     written = yaml.safe_load(path.read_text())['/**']['ros__parameters']
     assert list(written) == [prefix] and set(values) == set(written[prefix])
     settings = kind.from_mapping(values)
-    if prefix != 'algorithm':
+    if prefix in ('robot', 'task'):
         assert settings.name == path.stem
 
 

@@ -101,6 +101,14 @@ def test_training_has_as_many_collectors_as_asked_for_and_the_first_evaluates() 
         assert parameters(processes, name)[f'{prefix}.out'] == 'there'
 
 
+def test_collectors_alone_are_randomised() -> None:
+    for process in build('train_sim', randomisation='mild'):
+        given = 'mild.yaml' in {path.name for path in process.parameter_files}
+        assert given == (process.executable == 'collector')
+    with pytest.raises(Refused, match='leave it empty'):
+        build('train_sim', randomisation='mild', robot='gymnasium:Pendulum-v1')
+
+
 def test_no_two_collectors_share_a_seed() -> None:
     seeds = [process.parameters['collector.seed']
              for seed in ('0', '1', '2') for process in build(
@@ -188,9 +196,10 @@ def test_each_graph_records_itself_if_told(name: str, directory: str) -> None:
 
 @pytest.mark.parametrize(('name', 'given', 'words'), [
     ('train_sim', {'colour': 'red'}, "argument 'colour' is not known here; known are robot, task"),
-    ('train_sim', {'robot': 'none'}, "no 'none' in robots; known are iiwa, panda, or give"),
+    ('train_sim', {'robot': 'none'},
+     "no 'none' in robots; known are iiwa, panda, two_joint, or give"),
     ('train_sim', {'robot': 'none.yaml'}, 'there is no file none.yaml'),
-    ('train_sim', {'task': 'none'}, "no 'none' in tasks; known are reach"),
+    ('train_sim', {'task': 'none'}, "no 'none' in tasks; known are follow, reach, reach_pose"),
     ('train_sim', {'algorithm': 'none'}, f"is not known; known are {', '.join(ALGORITHMS)}"),
     ('train_sim', {'collectors': '0'}, "collectors is '0'; give a whole number from 1 to 1000"),
     ('train_sim', {'collectors': '1001'}, 'collectors is'),

@@ -18,6 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of starts and goals, default 0')
     parser.add_argument('--robot', help="name or path; default: the policy's own")
     parser.add_argument('--task', help="name or path; default: the policy's own")
+    parser.add_argument(
+        '--randomisation', default='', help='name or path of what the arm differs by; none')
     parser.add_argument('--json', action='store_true', help='print JSON')
 
 
@@ -30,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     policy = load(options.policy)
     robot = options.robot or policy.contract.robot
     task = options.task or ('' if robot.startswith(GYMNASIUM) else policy.contract.task)
-    environment = make_environment(robot, task)
+    environment = make_environment(robot, task, options.randomisation)
     try:
         environment.contract.require_equal(policy.contract, f'robot {robot}', options.policy)
         results = evaluate(policy, environment, options.episodes, options.seed)

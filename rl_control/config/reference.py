@@ -18,6 +18,7 @@ from rl_control.config.nodes import (
     RecorderSettings,
     SimulatorSettings,
 )
+from rl_control.config.randomisation import RandomisationSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 
@@ -28,6 +29,7 @@ SECTIONS: dict[str, tuple[type[Settings], str]] = {
     'learner': (LearnerSettings, 'learner'),
     'broadcaster': (BroadcasterSettings, 'broadcaster'),
     'collector': (CollectorSettings, 'collector'),
+    'randomisation': (RandomisationSettings, 'collector, with a simulated arm'),
     'hardware': (HardwareSettings, 'collector, with `collector.robot: ros`'),
     'monitor': (MonitorSettings, 'monitor'),
     'policy': (PolicyNodeSettings, 'policy'),

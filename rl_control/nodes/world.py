@@ -4,6 +4,7 @@
 from rclpy.node import Node
 
 from rl_control.arm import Arm
+from rl_control.config.randomisation import RandomisationSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 from rl_control.environments.environment import Environment
@@ -19,10 +20,11 @@ def declare_arm(node: Node) -> Arm:
     return Arm.make(robot, task)
 
 
-def declare_environment(node: Node, environment_id: str) -> Environment:
-    """Return a simulated arm, or the Gymnasium environment of that id."""
+def declare_environment(node: Node, environment_id: str, seed: int = 0) -> Environment:
+    """Return a simulated arm, randomised by `seed`, or the Gymnasium environment of that id."""
     if not environment_id:
-        return simulate(declare_arm(node))
+        return simulate(
+            declare_arm(node), declare(node, 'randomisation', RandomisationSettings), seed)
     from rl_control.environments.gymnasium import GymnasiumEnvironment
 
     return GymnasiumEnvironment(environment_id)

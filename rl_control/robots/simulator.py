@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm in PyBullet, in this process."""
 
+from collections import deque
 import math
 from pathlib import Path
 
@@ -45,7 +46,10 @@ class Simulator:
         self._joints = [by_name[name][0] for name in joint_names]
         self._others = [info[0] for info in infos if info[0] not in self._joints]
         self._forces = [by_name[name][10] or 1000.0 for name in joint_names]
+        self._links = [-1, *(info[0] for info in infos)]
         self._blend = _hermite(self._substeps, control_period)
+        self._latency = 0  # substeps
+        self._setpoints: deque[np.ndarray] = deque()  # (2, n) each, what is still to be tracked
         self._ticks = 0
         self._camera: Camera | None = None
         self.reset(np.zeros(len(joint_names)))
@@ -56,6 +60,25 @@ class Simulator:
         q = np.array([state[0] for state in states])
         dq = np.array([state[1] for state in states])
         return self._ticks * self.substep_period, q, dq
+
+    @property
+    def masses(self) -> np.ndarray:
+        """Return the mass of the base and of each link in kg."""
+        return np.array([
+            pybullet.getDynamicsInfo(self.body, link, **self._world)[0] for link in self._links])
+
+    def change(self, masses: np.ndarray, damping: np.ndarray, latency: float) -> None:
+        """
+        Be another arm from the next `reset` on.
+
+        It has `masses` (l,) kg of base and links, viscous friction `damping` (n,) N m s/rad, and
+        commands that take effect `latency` s late.
+        """
+        for link, mass in zip(self._links, masses, strict=True):
+            pybullet.changeDynamics(self.body, link, mass=mass, **self._world)
+        for joint, friction in zip(self._joints, damping, strict=True):
+            pybullet.changeDynamics(self.body, joint, jointDamping=friction, **self._world)
+        self._latency = round(latency / self.substep_period)
 
     def track(self, q: np.ndarray, dq: np.ndarray) -> None:
         """Advance one substep with the position controllers aiming at `q`, `dq`."""
@@ -68,8 +91,9 @@ class Simulator:
     def send(self, command: Command) -> None:
         """Advance one control period on the cubic from the previous command to `command`."""
         ends = np.array([self._command.q, self._command.dq, command.q, command.dq])
-        for q, dq in zip(*(self._blend @ ends), strict=True):
-            self.track(q, dq)
+        self._setpoints.extend(np.swapaxes(self._blend @ ends, 0, 1))
+        for _ in range(self._substeps):
+            self.track(*self._setpoints.popleft())
         self._command = command
 
     def reset(self, q: np.ndarray) -> None:
@@ -79,6 +103,8 @@ class Simulator:
         for joint, angle in zip(self._joints, q, strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
         self._command = Command.at_rest(q)
+        rest = np.stack((self._command.q, self._command.dq))
+        self._setpoints = deque(rest for _ in range(self._latency))
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
         """Return a picture (h, w, 3) uint8 of the arm and a goal (7,)."""
