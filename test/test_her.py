@@ -48,9 +48,9 @@ def test_relabel_is_what_the_state_with_that_goal_gives(sparse):
     np.testing.assert_allclose(achieved, [state.pose[:3, 3] for state in after])
 
 
-def filled(sparse: bool = True, capacity: int = 60):
+def filled(sparse: bool = True, capacity: int = 60, success_distance: float = 0.5):
     """Two streams by turns, episodes of 10 steps; the arm moves 1 m a step along x."""
-    task = make_task(TaskSettings(sparse=sparse, success_distance=0.5), HOME)
+    task = make_task(TaskSettings(sparse=sparse, success_distance=success_distance), HOME)
     ring = Ring(OBSERVATION, JOINTS, capacity, seed=0)
     where = []
     for k in range(100):
@@ -117,6 +117,24 @@ def test_several_steps_have_one_goal_and_end_where_it_was_reached():
         assert batch.reward[k] == pytest.approx(sum(0.5**j * r for j, r in enumerate(rewards)))
         assert batch.discount[k] == pytest.approx(0.5 ** (m - 1))
         assert batch.next_observation[k, -9] == pytest.approx(100.0 * episode + step + m)
+
+
+def test_the_first_step_near_enough_ends_a_return():
+    """Success within 1 m: the step in front of the one that was drawn is as good."""
+    task, ring, where = filled(success_distance=1.0)
+    slots = np.repeat(np.arange(60), 50)
+    batch = _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, slots, 4, 0.5)
+    lengths = set()
+    for k, slot in enumerate(slots):
+        _, episode, step = where[slot + 60 if slot < 40 else slot]
+        goal = round(batch.observation[k, -9] + batch.observation[k, -6] - 100.0 * episode)
+        m = min(4, max(1, goal - 1 - step))
+        reached = step + m >= goal - 1
+        assert batch.discount[k] == 0.5 ** (m - 1)
+        assert batch.reward[k] == pytest.approx(
+            -sum(0.5**j for j in range(m)) + reached * 0.5 ** (m - 1))
+        lengths.add(m)
+    assert lengths == {1, 2, 3, 4}
 
 
 def test_the_action_is_normalised_for_the_reward():
