@@ -102,7 +102,7 @@ def _of_cpprb():
 
 def test_a_library_draws_the_same():
     """Two-sample chi-square, and weights that differ by a factor of the batch alone."""
-    rows, weight = _drawn(_taught(_sampler()), 64, 500)
+    rows, _ = _drawn(_taught(_sampler()), 64, 500)
     mine, theirs = np.bincount(rows, minlength=ROWS), np.zeros(ROWS)
     known = dict(zip(rows, (ROWS * SHARE[rows]) ** -BETA, strict=True))
     for drawn, its in _of_cpprb():
