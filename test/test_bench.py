@@ -60,6 +60,11 @@ def test_each_part_measures_ours(part: str) -> None:
         assert any(name.startswith(OURS) for name in comparison.values), comparison.what
 
 
+def test_transitions_reach_the_journal(ros_domain: int) -> None:
+    (found,) = importlib.import_module('rl_control.bench.transport').measure(TINY)
+    assert found.median(OURS, 'lost') == 0.0 and found.median(OURS, 'rate') > 0.0
+
+
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['bench', 'replay', '--quick', '--json']) == 0
     found = json.loads(capsys.readouterr().out)

@@ -10,5 +10,6 @@ PARTS = {
     'learner': 'updates/s of each algorithm',
     'replay': 'append, uniform and prioritised sampling, memory',
     'inference': 'one action of a policy',
+    'transport': 'transitions/s over topics, journaled and acknowledged',
     'loop': 'lateness of the control loop',
 }

@@ -15,6 +15,7 @@ from rl_control.algorithms import settings_of
 from rl_control.arrival import Inbox
 from rl_control.bags.offline import offline_steps
 from rl_control.config.nodes import LearnerSettings
+from rl_control.delivery import WINDOW
 from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.nodes.world import declare_arm, declare_contract
@@ -23,7 +24,8 @@ from rl_control.recovery import LIMIT
 from rl_control.refusals import Refusals
 from rl_control.resume import run_of
 from rl_control.ros import codec, qos
-from rl_control.ros.history import read_history, steps_of
+from rl_control.ros.history import read_history, received_steps
+from rl_control.ros.intake import subscribe_drained
 from rl_control.ros.journal import Journal
 from rl_control.ros.parameters import declare, watch
 from rl_control.ros.peers import Peers, publisher_events
@@ -34,6 +36,7 @@ ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a sha
 FAREWELL = 1.2  # s in which collectors hand over their last transitions
 QUIET = 0.6  # s without a message after which none is expected: longer than an outbox's probe
 HEARTBEAT = 1.0  # s at most between two acknowledgements, so that collectors hear of a hang
+SOON = WINDOW // 4  # transitions that are acknowledged at once: who sends fast must not wait
 STUCK = 5.0  # s without a turn of the training thread
 LAST_SAVE = 1.0  # s for the last checkpoint; the one before it, and the journal, are whole
 
@@ -60,6 +63,7 @@ class Learner(Node):
         self._refused = Refusals(
             lambda reason: self.get_logger().error(f'transitions not taken: {reason}'))
         self._said: tuple[list[str], np.ndarray] = [], np.zeros((0, 2))  # as last acknowledged
+        self._unsaid = 0  # transitions since the last acknowledgement
         self._began = time.monotonic()
         self._spoken = 0.0
         self._progress = Progress()
@@ -78,9 +82,9 @@ class Learner(Node):
             offline_steps(settings.offline, self._contract) if settings.offline else None)
         self._resume()
         watch(self, 'learner', settings, self._trainer.adopt)
-        self.create_subscription(
-            codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS_HEARD,
-            event_callbacks=self._collectors.events(), raw=True)
+        subscribe_drained(
+            self, codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS_HEARD,
+            event_callbacks=self._collectors.events())
         self.create_subscription(
             codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES, raw=True)
         self.create_timer(settings.journal_period, self._flush)
@@ -125,28 +129,35 @@ class Learner(Node):
             self._inbox, lambda path, reason: self.get_logger().warning(
                 f'journal {path} is read up to where it was cut ({reason})')))
 
-    def _on_transitions(self, raw: bytes) -> None:
-        """Journal and pass on what is new in a message; count what is refused, and why."""
-        if self._journal.full:
-            return  # it is not acknowledged, hence sent again
-        try:
-            table = codec.decode_table_cdr(raw, self._columns)
-            origin = codec.Origin.from_header(table.header, self._contract_hash)
-            fresh = self._inbox.accept(
-                origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
-        except Refused as refused:
-            self._refused.add(refused)
+    def _on_transitions(self, messages: list[bytes]) -> None:
+        """Journal and pass on what is new in messages; count what is refused, and why."""
+        received, runs = [], []
+        for raw in messages:
+            if self._journal.full:
+                break  # it is not acknowledged, hence sent again
+            try:
+                table = codec.decode_table_cdr(raw, self._columns)
+                origin = codec.Origin.from_header(table.header, self._contract_hash)
+                fresh = self._inbox.accept(
+                    origin.collector, origin.run, origin.first_sequence, table.rows,
+                    origin.oldest)
+            except Refused as refused:
+                self._refused.add(refused)
+                continue
+            self._heard[origin.run] = time.monotonic()
+            if len(fresh):
+                self._write('transitions', codec.Transitions, raw)
+                received.append(fresh)
+                runs.append(origin.run)
+        if not received:
             return
-        self._heard[origin.run] = time.monotonic()
-        if not len(fresh):
-            return
-        self._write('transitions', codec.Transitions, raw)
-        steps, good, reasons = steps_of(
-            fresh, self._contract, (origin.run,), np.zeros(len(fresh), np.int32))
+        steps, reasons = received_steps(received, runs, self._contract, self._inbox)
         for reason, count in reasons.items():
             self._refused.add(reason, count)
-        self._inbox.refuse(origin.run, int((~good).sum()))
         self._trainer.put(steps)
+        self._unsaid += len(steps)
+        if self._unsaid >= SOON:
+            self._flush()
 
     def _on_episodes(self, raw: bytes) -> None:
         if not self._journal.full:
@@ -159,7 +170,7 @@ class Learner(Node):
     def _flush(self) -> None:
         """Bring the journal to the system, then acknowledge what is in it and grant more."""
         now = time.monotonic()
-        said = self._said
+        said, self._unsaid = self._said, 0
         try:
             self._journal.flush()
         except OSError as error:

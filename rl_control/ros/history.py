@@ -17,17 +17,24 @@ from rl_control.types import Contract
 CHUNK = 16384  # rows: what is done once for many of them costs little for each
 
 
-def steps_of(
-    rows: np.ndarray, contract: Contract, streams: tuple[str, ...], stream: np.ndarray,
-) -> tuple[Steps, np.ndarray, dict[str, int]]:
+def received_steps(
+    received: list[np.ndarray], runs: list[str], contract: Contract, inbox: Inbox,
+) -> tuple[Steps, dict[str, int]]:
     """
-    Return those of `rows` (n, m) that may be learned from, and which they are, (n,) bool.
+    Return the steps in the rows of several messages, the k-th of which is of the run runs[k].
 
-    Row i is of streams[stream[i]]. The third value counts what is refused, by reason.
+    What may not be learned from is left out, counted in `inbox`, and by reason in the second
+    value. Many rows at once cost little each.
     """
+    streams = tuple(dict.fromkeys(runs))
+    index = {run: number for number, run in enumerate(streams)}
+    stream = np.repeat([index[run] for run in runs], [len(rows) for rows in received])
+    rows = np.concatenate(received)
     good, reasons = validate_rows(rows, contract)
     read = TransitionRows.read(rows[good], contract)
-    return read.steps(streams, stream[good], contract), good, reasons
+    for number, count in enumerate(np.bincount(stream[~good], minlength=len(streams))):
+        inbox.refuse(streams[number], int(count))
+    return read.steps(streams, stream[good], contract), reasons
 
 
 def read_history(
@@ -58,20 +65,7 @@ def read_history(
         runs.append(origin.run)
         waiting += len(fresh)
         if waiting >= CHUNK:
-            yield _steps(chunk, runs, contract, inbox)
+            yield received_steps(chunk, runs, contract, inbox)[0]
             chunk, runs, waiting = [], [], 0
     if chunk:
-        yield _steps(chunk, runs, contract, inbox)
-
-
-def _steps(
-    chunk: list[np.ndarray], runs: list[str], contract: Contract, inbox: Inbox,
-) -> Steps:
-    """Return the rows of several messages, the k-th of which is of the run runs[k]."""
-    streams = tuple(dict.fromkeys(runs))
-    index = {run: number for number, run in enumerate(streams)}
-    stream = np.repeat([index[run] for run in runs], [len(rows) for rows in chunk])
-    steps, good, _ = steps_of(np.concatenate(chunk), contract, streams, stream)
-    for number, count in enumerate(np.bincount(stream[~good], minlength=len(streams))):
-        inbox.refuse(streams[number], int(count))
-    return steps
+        yield received_steps(chunk, runs, contract, inbox)[0]

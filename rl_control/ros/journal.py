@@ -172,13 +172,15 @@ class Journal:
         """Write the buffer and `mark` behind what is there, all or nothing."""
         start, data = self._buffer.start, self._buffer.data
         try:
-            _write_all(self._descriptor, bytes(data) + mark, start)
+            data += mark  # and written as it is: copies of what is long cost more than writing
+            _write_all(self._descriptor, data, start)
         except OSError:
+            del data[len(data) - len(mark):]
             os.ftruncate(self._descriptor, start)
             if start:
                 _write_all(self._descriptor, END_MARK, start)
             raise
-        self._buffer.start += len(data)
+        self._buffer.start += len(data) - len(mark)
         data.clear()
 
     def _describe(self) -> None:
@@ -201,10 +203,12 @@ class _Buffer:
         return self.start + len(self.data)
 
 
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    while data:
-        written = os.pwrite(descriptor, data, offset)
-        data, offset = data[written:], offset + written
+def _write_all(descriptor: int, data: bytes | bytearray, offset: int) -> None:
+    written = 0
+    with memoryview(data) as view:
+        while written < len(view):
+            with view[written:] as rest:
+                written += os.pwrite(descriptor, rest, offset + written)
 
 
 def journal_files(directory: Path) -> list[Path]:
