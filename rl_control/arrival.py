@@ -15,20 +15,20 @@ class Received:
     """What the learner knows of one collector run; all counts are rows."""
 
     collector: str
-    expected: int = 0  # the next number that is new, but for those given up
+    expected: int = 0  # the first that is missing of those that still may come
     published: int = 0  # the highest number seen, and one
     received: int = 0
     duplicates: int = 0
     gaps: int = 0  # not there when a later one came; what is sent again is there after all
-    lost: int = 0  # given up, since the collector no longer has them
+    lost: int = 0  # missing before `oldest`
     refused: int = 0
-    oldest: int = 0  # what is missing before it is given up
+    oldest: int = 0  # the first that its sender said it still has
     ranges: list[list[int]] = field(default_factory=list)  # received: [first, end), in order
 
     def missing(self, first: int, end: int) -> list[tuple[int, int]]:
         """Return the parts [a, b) of [first, end) that were not received, in order."""
         parts = []
-        index = max(0, bisect_right(self.ranges, first, key=lambda held: held[0]) - 1)
+        index = max(0, bisect_right(self.ranges, first, key=_first) - 1)
         for start, stop in self.ranges[index:]:
             if start >= end or first >= end:
                 break
@@ -37,28 +37,37 @@ class Received:
             first = max(first, stop)
         return [*parts, (first, end)] if first < end else parts
 
-    def take(self, first: int, end: int) -> None:
-        """Note that [first, end), of which nothing was received before, was received."""
-        index = bisect_right(self.ranges, first, key=lambda held: held[0])
-        self.ranges.insert(index, [first, end])
-        for at in (index, index - 1):
-            if 0 <= at < len(self.ranges) - 1 and self.ranges[at][1] == self.ranges[at + 1][0]:
-                self.ranges[at][1] = self.ranges.pop(at + 1)[1]
-        self.received += end - first
-        self.lost -= max(0, min(end, self.oldest) - first)  # it came after all
+    def take(self, first: int, end: int) -> list[tuple[int, int]]:
+        """Note that [first, end) came, and return the parts of it that are new."""
+        new = self.missing(first, end)
+        for start, stop in new:
+            index = bisect_right(self.ranges, start, key=_first)
+            self.ranges.insert(index, [start, stop])
+            for at in (index, index - 1):
+                if 0 <= at < len(self.ranges) - 1 and (
+                        self.ranges[at][1] == self.ranges[at + 1][0]):
+                    self.ranges[at][1] = self.ranges.pop(at + 1)[1]
+        count = sum(stop - start for start, stop in new)
+        self.published = max(self.published, end)
+        self.received += count
+        self.duplicates += end - first - count
+        return new
 
-    def give_up(self, oldest: int) -> None:
-        """Note that what is missing before `oldest` will not be sent."""
-        if oldest > self.oldest:
-            self.lost += sum(end - first for first, end in self.missing(self.oldest, oldest))
-            self.oldest = oldest
+    def look(self, oldest: int) -> None:
+        """
+        Bring `lost` and `expected` up to date: who sends now has what is from `oldest` on.
 
-    def advance(self) -> None:
-        """Bring `expected` to the first number that still may come."""
-        self.expected = max(self.expected, self.oldest)
-        index = bisect_right(self.ranges, self.expected, key=lambda held: held[0]) - 1
+        A recording that is played may have what its collector no longer had.
+        """
+        self.oldest = self.expected = oldest
+        self.lost = sum(end - first for first, end in self.missing(0, oldest))
+        index = bisect_right(self.ranges, oldest, key=_first) - 1
         if index >= 0:
-            self.expected = max(self.expected, self.ranges[index][1])
+            self.expected = max(oldest, self.ranges[index][1])
+
+
+def _first(held: list[int]) -> int:
+    return held[0]
 
 
 class Inbox:
@@ -78,7 +87,7 @@ class Inbox:
         """
         Return the part of `rows` (k, m) that is new, (j, m), j from 0 to k.
 
-        Rows before `oldest`, which the collector no longer has, are given up and counted as lost
+        Rows before `oldest`, which the sender does not have, are given up and counted as lost
         until they come after all. Raise Refused for numbers that no collector sends.
         """
         if first_sequence < 0 or not 0 <= oldest <= first_sequence + len(rows):
@@ -92,15 +101,9 @@ class Inbox:
                 f'run {run} is sent by {collector} and by {known.collector}; '
                 'give every collector run a name of its own'
             )
-        end = first_sequence + len(rows)
         known.gaps += max(0, first_sequence - max(known.published, oldest))
-        known.published = max(known.published, end)
-        fresh = known.missing(first_sequence, end)
-        for first, stop in fresh:
-            known.take(first, stop)
-        known.give_up(oldest)
-        known.advance()
-        known.duplicates += len(rows) - sum(stop - first for first, stop in fresh)
+        fresh = known.take(first_sequence, first_sequence + len(rows))
+        known.look(oldest)
         parts = [rows[first - first_sequence:stop - first_sequence] for first, stop in fresh]
         return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else rows[:0]
 

@@ -107,6 +107,15 @@ def test_a_gap_at_the_end_is_counted_and_what_is_behind_it_kept(tmp_path):
     assert report['runs']['run-1']['lost'] == 64
 
 
+def test_a_second_bag_fills_what_the_first_one_missed(tmp_path):
+    first = [message(range(n, n + 64), oldest=n, at=n) for n in range(0, 640, 64) if n != 128]
+    second = [message(range(n, n + 64), oldest=n, at=n) for n in range(64, 256, 64)]
+    found, report = taken(tmp_path, first, second)
+    assert sorted(steps(found)) == list(range(640))
+    known = report['runs']['run-1']
+    assert (known['lost'], known['received'], known['duplicates']) == (0, 640, 128)
+
+
 @pytest.mark.parametrize('seed', range(8))
 def test_a_lossy_wire_gives_what_an_inbox_gets(tmp_path, seed):
     """Record what really passes between an Outbox and an Inbox over a wire that loses a third."""

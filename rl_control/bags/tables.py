@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_control.arrival import Inbox
+from rl_control.arrival import Inbox, Received
 from rl_control.bags.joints import TABLE
 from rl_control.bags.raw import Losses, Raw
 from rl_control.bags.reading import Bag
@@ -44,24 +44,73 @@ class _Waiting:
     rows: np.ndarray = field(compare=False)
 
 
-class Rows:
+class InOrder:
     """
-    Takes tables of transitions and gives each row once, in the order of its number.
+    Takes batches of rows as they were sent, and gives each row once, in the order of its number.
 
     A recorder may have missed what the learner got, so a gap is waited for only as long as the
-    collector could still send it; then it is counted as lost. Feed several bags to one object:
-    what a second one repeats is dropped. `refused` counts rows and tables that are not usable.
+    collector could still send it; then it is counted as lost. What comes later still, as from a
+    second recording, is given when it comes.
+    """
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._batches = 0
+
+    def take(self, origin: Origin, rows: np.ndarray) -> Iterator[tuple[str, int, np.ndarray]]:
+        """
+        Take `rows` (k, m); return (run, number of the first row, rows) of what is ready.
+
+        Raise Refused where a run is of another collector already.
+        """
+        known = self.inbox.runs.get(origin.run)
+        if known is not None and known.collector != origin.collector:
+            raise Refused(f'run {origin.run} is of {known.collector} as well')
+        self._batches += 1
+        heapq.heappush(self._waiting.setdefault(origin.run, []),
+                       _Waiting(origin.first_sequence, self._batches, rows))
+        # What is older than `oldest` was acknowledged: it was sent, and will not come again.
+        yield from self._ready(origin.collector, origin.run, origin.oldest)
+
+    def finish(self) -> Iterator[tuple[str, int, np.ndarray]]:
+        """Return what is left, also behind a gap that nothing fills; call it at the end."""
+        for run, waiting in self._waiting.items():
+            while waiting:
+                yield from self._ready(self.inbox.runs[run].collector, run, waiting[0].first)
+
+    def _ready(
+        self, collector: str, run: str, given_up: int,
+    ) -> Iterator[tuple[str, int, np.ndarray]]:
+        waiting = self._waiting[run]
+        while waiting:
+            known = self.inbox.runs.setdefault(run, Received(collector))
+            first = waiting[0].first
+            held = sum(len(batch.rows) for batch in waiting) if first > known.expected else 0
+            if first > known.expected and first > given_up and held <= 2 * WINDOW:
+                return
+            rows = heapq.heappop(waiting).rows
+            new = known.take(first, first + len(rows))
+            known.look(max(known.oldest, first) if first > known.expected else known.oldest)
+            for start, end in new:
+                yield run, start, rows[start - first:end - first]
+
+
+class Rows:
+    """
+    Takes tables of transitions and gives each row once, as `InOrder` does, if it is usable.
+
+    Feed several bags to one object: what a second one repeats is dropped. `refused` counts rows
+    that are not usable.
     """
 
     def __init__(self, contract: Contract) -> None:
-        self.inbox = Inbox()
         self.refused: dict[str, int] = {}
         self._contract = contract
         self._hash = contract.hash  # it is worked out anew each time it is asked for
         self._columns = transition_columns(contract)
-        self._waiting: dict[str, list[_Waiting]] = {}
+        self._order = InOrder()
         self._held: dict[str, list[np.ndarray]] = {}
-        self._tables = 0
 
     def take(self, raw: Raw, losses: Losses) -> Iterator[tuple[str, TransitionRows]]:
         """
@@ -76,48 +125,29 @@ class Rows:
             losses.count(raw.topic.name, str(refused))
             return
         self._require_contract(table, origin, raw)
-        known = self.inbox.runs.get(origin.run)
-        if known is not None and known.collector != origin.collector:
-            losses.count(raw.topic.name, f'run {origin.run} is of {known.collector} as well')
-            return
-        waiting = self._waiting.setdefault(origin.run, [])
-        self._tables += 1
-        heapq.heappush(waiting, _Waiting(origin.first_sequence, self._tables, table.rows))
-        # What is older than `oldest` was acknowledged: it was sent, and will not come again.
-        yield from self._ready(origin.collector, origin.run, origin.oldest)
+        try:
+            for run, _, rows in self._order.take(origin, table.rows):
+                held = self._held.setdefault(run, [])
+                held.append(rows)
+                if sum(map(len, held)) >= BATCH:
+                    yield from self._usable(run)
+        except Refused as refused:
+            losses.count(raw.topic.name, str(refused))
 
     def finish(self) -> Iterator[tuple[str, TransitionRows]]:
-        """Return what is left, also behind a gap that no bag fills; call it at the end."""
-        for run, waiting in self._waiting.items():
-            while waiting:
-                yield from self._ready(self.inbox.runs[run].collector, run, waiting[0].first)
+        """Return what is left; call it at the end."""
+        for run, _, rows in self._order.finish():
+            self._held.setdefault(run, []).append(rows)
         for run in list(self._held):
             yield from self._usable(run)
 
     def figures(self) -> dict[str, Any]:
         """Return the account of each collector run, in rows."""
-        runs = {run: asdict(known) for run, known in self.inbox.runs.items()}
+        runs = {run: asdict(known) for run, known in self._order.inbox.runs.items()}
         for known in runs.values():
             # Of the wire: here a gap is waited for.
             del known['gaps'], known['refused'], known['oldest'], known['ranges']
         return {'runs': runs, 'refused': dict(self.refused)}
-
-    def _ready(self, collector: str, run: str, given_up: int) -> Iterator[
-            tuple[str, TransitionRows]]:
-        waiting, inbox = self._waiting[run], self.inbox
-        while waiting:
-            known = inbox.runs.get(run)
-            expected = 0 if known is None else known.expected
-            first = waiting[0].first
-            held = sum(len(batch.rows) for batch in waiting) if first > expected else 0
-            if first > expected and first > given_up and held <= 2 * WINDOW:
-                return
-            batch = heapq.heappop(waiting)
-            oldest = first if first > expected else 0
-            held = self._held.setdefault(run, [])
-            held.append(inbox.accept(collector, run, first, batch.rows, oldest))
-            if sum(len(rows) for rows in held) >= BATCH:
-                yield from self._usable(run)
 
     def _usable(self, run: str) -> Iterator[tuple[str, TransitionRows]]:
         """Check and return what is held: many rows at once, since the checks are vectorised."""
@@ -125,7 +155,6 @@ class Rows:
         good, reasons = validate_rows(fresh, self._contract)
         for reason, count in reasons.items():
             self.refused[reason] = self.refused.get(reason, 0) + count
-            self.inbox.refuse(run, count)
         if good.any():
             yield run, TransitionRows.read(fresh[good], self._contract)
 
