@@ -11,12 +11,14 @@ where its result is there.
 """
 
 import argparse
+from array import array
 import json
 from pathlib import Path
 import sys
 
 import numpy as np
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import deserialize_message
+from rosbags.typesys import Stores, get_typestore
 
 from rl_control.bags.reading import Bag
 from rl_control.collecting import Collecting
@@ -30,10 +32,27 @@ from rl_control.ros import codec
 from rl_control.ros.journal import Journal
 from rl_control.running import graph_environment, run_graph
 
+STORE = get_typestore(Stores.LATEST)
 START = 1_700_000_000_000_000_000
 GAP = 2_000_000_000  # ns between two sets of episodes, in which the arm is put elsewhere
 DELAY = 1e-3  # s from a state to the command that answers it
 TRIAL = 60  # episodes by which versions are compared
+
+
+def as_described(message):
+    """Return a message of rclpy as one of rosbags, which serializes it to its exact length."""
+    values = {}
+    for name in message.get_fields_and_field_types():
+        value = getattr(message, name)
+        if hasattr(value, 'get_fields_and_field_types'):
+            value = as_described(value)
+        elif isinstance(value, list):
+            value = [as_described(part) if hasattr(part, 'get_fields_and_field_types') else part
+                     for part in value]
+        elif isinstance(value, array):
+            value = np.array(value)
+        values[name] = value
+    return STORE.types[codec.type_name(type(message))](**values)
 
 
 class Recording:
@@ -85,7 +104,9 @@ class Recording:
 
     def _write(self, topic, message, later: int = 0) -> None:
         at = self.offset + round(self.robot.read()[0] * 1e9) + later
-        self.journal.write(topic, codec.type_name(type(message)), serialize_message(message), at)
+        kind = codec.type_name(type(message))
+        data = bytes(STORE.serialize_cdr(as_described(message), kind))
+        self.journal.write(topic, kind, data, at)
 
     def _table(self, topic, columns, rows, first) -> None:
         origin = codec.Origin('medium', self.run, self.contract.hash, first, first)

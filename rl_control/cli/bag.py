@@ -3,7 +3,10 @@
 
 import argparse
 from dataclasses import fields
+from importlib.util import find_spec
 import json
+import math
+import os
 from pathlib import Path
 import sys
 from typing import Any, get_args, get_type_hints
@@ -11,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 from rl_control.bags.settings import SamplingSettings
 from rl_control.config.base import kind_of
 from rl_control.errors import Refused
+from rl_control.running import NO_ROS
 
 LISTS = {'goal': 3}  # options that take so many values; other lists are written A,B,C
 
@@ -32,6 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     make.add_argument('--json', action='store_true', help='print the report as JSON')
     _add_settings(make)
     make.set_defaults(action_of_bag=_transitions)
+    play = commands.add_parser('play', help='play transitions into a running learner')
+    play.add_argument('bag', help='directory or file')
+    play.add_argument('--rate', type=float, default=0.0, metavar='TIMES',
+                      help='times the recorded speed; default: as fast as the learner takes them')
+    play.add_argument('--namespace', default='', help="the learner's")
+    play.add_argument('--json', action='store_true', help='print JSON')
+    play.set_defaults(action_of_bag=_play)
     away = commands.add_parser('minari', help='export a dataset to Minari')
     away.add_argument('dataset', help='directory that `transitions` made')
     away.add_argument('name', help='name in Minari, such as arm/reach-v0')
@@ -130,6 +141,27 @@ def _transitions(options: argparse.Namespace) -> int:
         print(json.dumps(facts | {'report': report}, indent=2))
     else:
         print(f'dataset {options.output}: {report["transitions"]} transitions, digest {digest}')
+    return 0
+
+
+def _play(options: argparse.Namespace) -> int:
+    if find_spec('rclpy') is None:
+        raise Refused(NO_ROS)
+    if not 0.0 <= options.rate < math.inf:
+        raise Refused(f'--rate is {options.rate}; give a number above 0')
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy want it
+    from rl_control.bags.reading import Bag
+    from rl_control.ros.playing import play_alone  # the rest needs no ROS
+
+    bag = Bag(options.bag)
+    facts = play_alone(bag, options.rate, options.namespace,
+                       lambda line: print(line, file=sys.stderr, flush=True))
+    if options.json:
+        print(json.dumps({'runs': facts, 'losses': bag.losses.figures()}, indent=2))
+        return 0
+    for run, told in facts.items():
+        print(f'{run}: {told["transitions"]} transitions, {told["not_recorded"]} not recorded')
+    _print_losses(bag.losses.figures())
     return 0
 
 

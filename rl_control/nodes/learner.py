@@ -236,6 +236,7 @@ class Learner(Node):
                 'gaps': sum(known.gaps for known in runs),
                 'duplicates': sum(known.duplicates for known in runs),
                 'lost': sum(known.lost for known in runs),
+                'missing': sum(known.published - known.received for known in runs),
                 'refused': self._refused.total,
                 'taken_back': self._trainer.recovery.count,
             },
