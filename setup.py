@@ -35,7 +35,10 @@ setup(
         *files('launch'),
     ],
     install_requires=['setuptools'],
-    extras_require={'bench': pinned('requirements-bench.txt')},
+    extras_require={
+        'bench': pinned('requirements-bench.txt'),
+        'tensorboard': ['tensorboard'],
+    },
     zip_safe=False,
     python_requires='>=3.11',
     maintainer='rl_control maintainers',

@@ -101,10 +101,11 @@ def _training_figures(out: Path) -> dict[str, Any]:
 
 def _draw(out: Path, robot: str, seed: int) -> None:
     """Draw the learning curve, and the arm in motion where there is an arm."""
-    from rl_control.report.pictures import animation, learning_curve  # matplotlib: a second
+    from rl_control.report.curves import draw_evaluations, evaluations_of  # matplotlib: a second
+    from rl_control.report.pictures import animation
 
-    training = json.loads((out / 'training.json').read_text())
-    learning_curve(training['evaluations'], out / 'learning_curve.png')
+    over = 'transitions'
+    draw_evaluations({out: evaluations_of(out, over)}, over, out / 'learning_curve.png')
     if robot.startswith(GYMNASIUM):
         return
     world = make_environment(robot, 'reach')

@@ -30,7 +30,7 @@ MESSAGES = re.compile(r'\w+_(msgs|srvs|interfaces)')
 SYSTEM = {'matplotlib': 'python3-matplotlib', 'numpy': 'python3-numpy', 'PIL': 'python3-pil',
           'yaml': 'python3-yaml'}
 BROUGHT = {'google': 'onnx', 'lz4': 'mcap', 'zstandard': 'mcap'}  # by what is pinned
-OPTIONAL = {'h5py', 'minari'}  # asked for when they are used
+OPTIONAL = {'h5py', 'minari', 'tensorboard'}  # asked for when they are used
 PEERS = {'cpprb', 'panda_gym', 'stable_baselines3'}  # measured beside, where they are there
 
 

@@ -47,6 +47,8 @@ class LearnerSettings(Settings):
         0, 'threads of torch; 0 takes cores less busy processes', low=0, high=256)
     busy_processes: int = setting(
         2, 'processes beside the learner that keep a core busy', low=0, high=256)
+    tensorboard: bool = setting(
+        False, 'write the metrics as event files of TensorBoard, too')
     publish_period: float = setting(
         0.5, 'time between two candidate policies', unit='s', low=0.01, high=3600.0, live=True)
     checkpoint_period: float = setting(

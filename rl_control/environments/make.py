@@ -27,15 +27,19 @@ def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = No
 
 
 def simulate(
-    arm: Arm, randomisation: RandomisationSettings = SAME, seed: int = 0,
+    arm: Arm, randomisation: RandomisationSettings = SAME, seed: int = 0, window: bool = False,
 ) -> ArmEnvironment:
-    """Return the environment of `arm` in a PyBullet world of its own, randomised by `seed`."""
+    """
+    Return the environment of `arm` in a PyBullet world of its own, randomised by `seed`.
+
+    With `window` it is shown on the display.
+    """
     # The arm's computer has no PyBullet.
     from rl_control.robots.randomised import Randomised
     from rl_control.robots.simulator import Simulator
 
     simulator = Simulator(
-        arm.kinematics.urdf, arm.settings.joint_names, arm.control_period)
+        arm.kinematics.urdf, arm.settings.joint_names, arm.control_period, window)
     robot = simulator if randomisation == SAME else Randomised(simulator, randomisation, seed)
     return ArmEnvironment(arm, robot)
 

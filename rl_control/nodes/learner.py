@@ -18,6 +18,7 @@ from rl_control.config.nodes import LearnerSettings
 from rl_control.delivery import WINDOW
 from rl_control.errors import Refused
 from rl_control.files import write_json
+from rl_control.logbook import Logbook
 from rl_control.nodes.world import declare_arm, declare_contract
 from rl_control.progress import Progress
 from rl_control.recovery import LIMIT
@@ -58,6 +59,7 @@ class Learner(Node):
         for topic, profile in (('transitions', qos.TRANSITIONS), ('episodes', qos.EPISODES)):
             self._journal.offer(self.resolve_topic_name(topic), [qos.described(profile)])
         self._run = run_of(self._out, self.get_name(), settings.algorithm, self._contract)
+        self._logbook = Logbook(self._out, settings.tensorboard)
         self._inbox = Inbox()
         self._heard: dict[str, float] = {}
         self._refused = Refusals(
@@ -199,7 +201,7 @@ class Learner(Node):
 
     def _problems(self) -> Iterator[tuple[bytes, str]]:
         """Yield what is not as it should be, with its level."""
-        for error in filter(None, (self._disk, self._trainer.error)):
+        for error in filter(None, (self._disk, self._trainer.error, self._logbook.error)):
             yield codec.ERROR, error
         recovery = self._trainer.recovery
         if recovery.count:
@@ -217,6 +219,7 @@ class Learner(Node):
 
     def _report(self) -> None:
         metrics = self._trainer.metrics
+        self._logbook.write(metrics)
         for name, value in metrics.items():
             if name not in self._metrics:
                 self._metrics[name] = self.create_publisher(

@@ -1,59 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learning curve, and the arm in motion."""
+"""The arm in motion: as a GIF, or in a window in real time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+import time
 
-import matplotlib
-
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
 from rl_control.environments.arm import ArmEnvironment
+from rl_control.errors import Refused
 from rl_control.policy import OnnxPolicy
 
-GOALS = 4  # goals that the animation shows
+GOALS = 4  # goals that an animation shows
 EVERY = 2  # ticks between two frames
 
 
-def learning_curve(evaluations: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw success rate with its interval, and return, over transitions."""
-    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.0, 5.5))
-    transitions = [evaluation['transitions'] for evaluation in evaluations]
-    rates = [evaluation['success_rate'] for evaluation in evaluations]
-    intervals = np.array([evaluation['interval'] for evaluation in evaluations]).reshape(-1, 2)
-    above.fill_between(transitions, intervals[:, 0], intervals[:, 1], alpha=0.2, lw=0)
-    above.plot(transitions, rates, marker='o', markersize=3)
-    above.set_ylabel('success rate, with 95 % interval')
-    above.set_ylim(-0.02, 1.02)
-    below.plot(
-        transitions, [evaluation['mean_return'] for evaluation in evaluations], marker='o',
-        markersize=3)
-    below.set_ylabel('mean return')
-    below.set_xlabel('transitions')
-    for axes in (above, below):
-        axes.grid(alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+def animation(
+    policy: OnnxPolicy, environment: ArmEnvironment, seed: int, path: Path, goals: int = GOALS,
+) -> int:
+    """Save a GIF in real time of the policy at a few goals; return how many it reached."""
+    frames: list[Image.Image] = []
+
+    def look(tick: int) -> None:
+        if tick % EVERY == 0:
+            frames.append(Image.fromarray(environment.render()))
+
+    reached = _episodes(policy, environment, seed, goals, look)
+    period = round(1000.0 * EVERY * environment.contract.control_period)
+    try:
+        frames[0].save(
+            path, format='GIF', save_all=True, append_images=frames[1:], duration=period, loop=0,
+            optimize=True)
+    except OSError as error:
+        raise Refused(f'{path} cannot be written ({error.strerror}); give another') from error
+    return reached
 
 
-def animation(policy: OnnxPolicy, environment: ArmEnvironment, seed: int, path: Path) -> None:
-    """Save a GIF in real time of the policy reaching a few goals."""
+def perform(policy: OnnxPolicy, environment: ArmEnvironment, seed: int, goals: int) -> int:
+    """Run the policy in the simulator's window in real time; return how many goals it reached."""
+    due = time.monotonic()
+
+    def look(tick: int) -> None:
+        nonlocal due
+        environment.render()  # which puts the ball at the goal
+        due += environment.contract.control_period
+        time.sleep(max(0.0, due - time.monotonic()))
+
+    return _episodes(policy, environment, seed, goals, look)
+
+
+def _episodes(
+    policy: OnnxPolicy, environment: ArmEnvironment, seed: int, goals: int,
+    look: Callable[[int], None],
+) -> int:
+    """Return the successes of `goals` episodes; `look` is called before each tick of one."""
     rng = np.random.default_rng(seed)
-    frames = []
-    for _ in range(GOALS):
+    reached = 0
+    for _ in range(goals):
         observation, done, tick = environment.reset(rng), False, 0
         while not done:
-            if tick % EVERY == 0:
-                frames.append(Image.fromarray(environment.render()))
+            look(tick)
             outcome = environment.step(policy.act(observation)[0])
             observation, tick = outcome.observation, tick + 1
             done = outcome.terminated or outcome.truncated
-    period = round(1000.0 * EVERY * environment.contract.control_period)
-    frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=period, loop=0, optimize=True)
+        reached += outcome.success
+    return reached

@@ -21,12 +21,16 @@ class Simulator:
     One arm on a fixed base in a PyBullet world of its own, stepped by hand.
 
     `track` is one substep of the position controller towards (q, dq); `send` a whole control
-    period on the cubic between two commands, as a joint-trajectory controller follows it.
+    period on the cubic between two commands, as a joint-trajectory controller follows it. With
+    `window` the world is shown on the display.
     Raises Refused for a URDF that PyBullet cannot load.
     """
 
-    def __init__(self, urdf: Path, joint_names: tuple[str, ...], control_period: float) -> None:
-        self._client = pybullet.connect(pybullet.DIRECT)
+    def __init__(
+        self, urdf: Path, joint_names: tuple[str, ...], control_period: float,
+        window: bool = False,
+    ) -> None:
+        self._client = pybullet.connect(pybullet.GUI if window else pybullet.DIRECT)
         self._world = {'physicsClientId': self._client}
         self._substeps = math.ceil(control_period * LEAST_SUBSTEP_RATE - 1e-9)
         self.substep_period = control_period / self._substeps

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watch a policy at its goals in simulation: in a window, or as a GIF without a display."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rl_control.environments.make import load_arm, load_randomisation, simulate
+from rl_control.errors import Refused
+from rl_control.policy import load
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument('policy', help='path of the ONNX file')
+    parser.add_argument('--gif', type=Path, help='write this file instead of opening a window')
+    parser.add_argument('--goals', type=int, default=4, help='default 4')
+    parser.add_argument('--seed', type=int, default=0, help='seed of starts and goals, default 0')
+    parser.add_argument('--robot', help="name or path; default: the policy's own")
+    parser.add_argument('--task', help="name or path; default: the policy's own")
+    parser.add_argument(
+        '--randomisation', default='', help='name or path of what the arm differs by; none')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show the episodes."""
+    from rl_control.report.pictures import animation, perform  # matplotlib and Pillow: a second
+
+    if options.goals < 1:
+        raise Refused(f'--goals is {options.goals}; give 1 or more')
+    window = options.gif is None
+    if window and not os.environ.get('DISPLAY'):
+        raise Refused('there is no display (DISPLAY is not set); give --gif FILE')
+    policy = load(options.policy)
+    robot = options.robot or policy.contract.robot
+    arm = load_arm(robot, options.task or policy.contract.task)
+    world = simulate(arm, load_randomisation(options.randomisation), options.seed, window)
+    try:
+        world.contract.require_equal(policy.contract, f'robot {robot}', options.policy)
+        if window:
+            reached = perform(policy, world, options.seed, options.goals)
+        else:
+            reached = animation(policy, world, options.seed, options.gif, options.goals)
+    finally:
+        world.close()
+    print(f'{reached} of {options.goals} goals reached')
+    return 0

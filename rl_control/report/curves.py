@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learning curves of one run or of several, from what the runs left."""
+
+from collections.abc import Mapping, Sequence
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from rl_control.errors import Refused
+from rl_control.logbook import read_metrics
+
+AXES = {'transitions': 'transitions', 'updates': 'version', 'seconds': 'began'}
+
+
+def evaluations_of(run: Path, over: str) -> list[dict[str, Any]]:
+    """Return the finished evaluations of a run, `at` each its place on the axis `over`."""
+    path = run / 'training.json'
+    if not path.is_file():
+        raise Refused(f'run {run} has no training.json yet, which the monitor writes at its end; '
+                      'wait for it, or give --metric NAME')
+    evaluations = json.loads(path.read_text(encoding='utf-8'))['evaluations']
+    return [{**evaluation, 'at': evaluation[AXES[over]]} for evaluation in evaluations]
+
+
+def metric_of(run: Path, metric: str, over: str) -> tuple[str, np.ndarray, np.ndarray]:
+    """Return a run's name, and one of its metrics (n,) over the axis `over` (n,)."""
+    lines = read_metrics(run)
+    known = sorted({name for line in lines for name in line} - {'time'})
+    if metric not in known:
+        raise Refused(f'run {run} has no metric {metric!r}; it has {", ".join(known) or "none"}')
+    kept = [line for line in lines if line.get(metric) is not None]
+    at = [line['time'] - lines[0]['time'] if over == 'seconds' else line[over] for line in kept]
+    return run.name, np.array(at), np.array([line[metric] for line in kept])
+
+
+def draw_evaluations(
+    runs: Mapping[Path, Sequence[Mapping[str, Any]]], over: str, out: Path,
+) -> None:
+    """Draw success rate with its 95 % interval, and return, of each run."""
+    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.0, 5.5))
+    for run, evaluations in runs.items():
+        at = [evaluation['at'] for evaluation in evaluations]
+        intervals = np.array([one['interval'] for one in evaluations]).reshape(-1, 2)
+        above.fill_between(at, intervals[:, 0], intervals[:, 1], alpha=0.2, lw=0)
+        above.plot(at, [one['success_rate'] for one in evaluations], marker='o', markersize=3)
+        below.plot(at, [one['mean_return'] for one in evaluations], marker='o', markersize=3,
+                   label=run.name)
+    above.set_ylabel('success rate, with 95 % interval')
+    above.set_ylim(-0.02, 1.02)
+    below.set_ylabel('mean return')
+    below.set_xlabel(over)
+    if len(runs) > 1:
+        below.legend()
+    _save(figure, (above, below), out)
+
+
+def draw_metric(
+    runs: Sequence[tuple[str, np.ndarray, np.ndarray]], metric: str, over: str, out: Path,
+) -> None:
+    """Draw one metric of each run."""
+    figure, axes = plt.subplots(figsize=(7.0, 4.0))
+    for name, at, values in runs:
+        axes.plot(at, values, label=name)
+    axes.set_xlabel(over)
+    axes.set_ylabel(metric)
+    axes.legend()
+    _save(figure, (axes,), out)
+
+
+def _save(figure: Any, every: Sequence[Any], out: Path) -> None:
+    for axes in every:
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    try:
+        figure.savefig(out, dpi=110)
+    except (OSError, ValueError) as error:
+        raise Refused(f'picture {out} cannot be written ({error}); give -o FILE.png') from error
+    finally:
+        plt.close(figure)
