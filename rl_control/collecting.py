@@ -13,6 +13,7 @@ from rl_control.environments.environment import Environment
 from rl_control.episode import CONFIRMATION, EVALUATION, TRAINING, Episode
 from rl_control.policy import OnnxPolicy
 from rl_control.types import Outcome, Transition
+from rl_control.versions import Score
 
 NO_POLICY = -1  # the version of actions drawn evenly, before there is a policy
 
@@ -64,6 +65,7 @@ class Collecting:
         self._number = 0
         self._evaluated: tuple[str, int] | None = None  # run and version
         self._evaluation_due = 0.0
+        self._best: Score | None = None  # of what was evaluated since the start
 
     def adopt(self, settings: CollectorSettings) -> None:
         """Go on with other settings, of which the live ones may differ."""
@@ -83,29 +85,41 @@ class Collecting:
                 and time.monotonic() >= self._evaluation_due)
 
     def _evaluate(self, policy: OnnxPolicy) -> None:
-        """Evaluate one version, and confirm it on fresh goals if it reaches the target."""
+        """Evaluate one version; if it reaches the target, or beats all before, do so again."""
         settings = self._settings
         self._evaluation_due = time.monotonic() + settings.evaluation_period
         self._evaluated = policy.run, policy.version
-        successes = sum(
-            self._deterministic(policy, EVALUATION) for _ in range(settings.evaluation_episodes))
-        if successes >= settings.success_target * settings.evaluation_episodes:
-            for _ in range(settings.confirmation_episodes):
-                self._deterministic(policy, CONFIRMATION)
+        score = Score(policy.version)
+        self._judge(policy, EVALUATION, settings.evaluation_episodes, score)
+        best = self._best
+        if (score.successes >= settings.success_target * settings.evaluation_episodes
+                and settings.confirmation_episodes):
+            self._judge(policy, CONFIRMATION, settings.confirmation_episodes, score)
+        elif best is not None and score.rank > best.rank:
+            # The best of many is as a rule a lucky one, so it is judged by fresh goals as well.
+            self._judge(policy, EVALUATION, settings.evaluation_episodes, score)
+        if best is None or score.rank > best.rank:
+            self._best = score
 
-    def _deterministic(self, policy: OnnxPolicy, phase: int) -> bool:
-        """Run one episode without noise, kept out of training; return its success."""
+    def _judge(self, policy: OnnxPolicy, phase: int, episodes: int, score: Score) -> None:
+        for _ in range(episodes):
+            if (end := self._deterministic(policy, phase)) is not None:
+                score.add(end.outcome.success, end.episode.reward_sum)
+
+    def _deterministic(self, policy: OnnxPolicy, phase: int) -> EpisodeEnd | None:
+        """Run one episode without noise, kept out of training; return its end, if it has one."""
         if self.stopped.is_set():
-            return False
+            return None
         episode = self._begin(self._evaluation_rng)
         while not self.stopped.is_set():
             action, log_prob = policy.act(episode.observation)
             outcome = self._step(action)
             episode.add(action, log_prob, policy.version, outcome)
             if outcome.terminated or outcome.truncated:
-                self._tell_end(EpisodeEnd(episode, phase, policy.version, outcome))
-                return outcome.success
-        return False
+                end = EpisodeEnd(episode, phase, policy.version, outcome)
+                self._tell_end(end)
+                return end
+        return None
 
     def _train(self) -> None:
         """Run one exploring episode with the newest policy at each tick."""

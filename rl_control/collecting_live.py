@@ -41,19 +41,19 @@ class LiveCollecting(Collecting):
         self._tell(last)
         self._tell_end(end)
 
-    def _deterministic(self, policy: OnnxPolicy, phase: int) -> bool:
-        """Run one episode without noise, again until nobody interferes; return its success."""
+    def _deterministic(self, policy: OnnxPolicy, phase: int) -> EpisodeEnd | None:
+        """Run one episode without noise, again until nobody interferes; return its end."""
         while not self.stopped.is_set():
             try:
                 if (end := self._untouched(policy, phase)) is not None:
                     self._tell_end(end)
-                    return end.outcome.success
+                    return end
             except Interrupted:
                 continue
             except NonFinite as error:
                 self._environment.stop(str(error))
-                return False
-        return False
+                return None
+        return None
 
     def _untouched(self, policy: OnnxPolicy, phase: int) -> EpisodeEnd | None:
         """Return the end of one episode without noise, None if a person had a hand in it."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which policy an arm runs: only newer ones of the same run, and the way from one to the next."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from rl_control.errors import Refused
@@ -17,18 +19,27 @@ class Succession:
         self._previous: OnnxPolicy | None = None
         self.current: OnnxPolicy | None = None
 
-    def take(self, policy: OnnxPolicy, name: str) -> OnnxPolicy:
-        """Put `policy` in force; raise Refused, calling it `name`, and keep the old one else."""
+    def take(
+        self, policy: OnnxPolicy, name: str, withdrawn: Collection[int] = (),
+    ) -> OnnxPolicy:
+        """
+        Put `policy` in force; raise Refused, calling it `name`, and keep the old one else.
+
+        An older one is taken when the present one is among the `withdrawn` versions.
+        """
         self._contract.require_equal(policy.contract, 'this arm', name)
         newest = self._newest
         if newest is not None and policy.run != newest.run:
             raise Refused(f'{name} is of run {policy.run} but the arm runs {newest.run}; '
                           'clean the node up and configure it to change the run')
-        if newest is not None and policy.version <= newest.version:
+        if policy.version in withdrawn:
+            raise Refused(f'{name} has version {policy.version}, which is withdrawn')
+        leaving = newest is not None and newest.version in withdrawn
+        if newest is not None and policy.version <= newest.version and not leaving:
             raise Refused(f'{name} has version {policy.version}, not greater than '
                           f'{newest.version}; nothing is to be done')
         self._newest = policy
-        self._previous, self.current = self.current, policy
+        self._previous, self.current = None if leaving else self.current, policy
         return policy
 
     def rollback(self) -> OnnxPolicy:

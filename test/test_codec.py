@@ -303,6 +303,19 @@ def test_policy_returns_equal_and_any_damage_is_refused():
         codec.decode_policy(again)
 
 
+def test_withdrawn_versions_are_told():
+    message = codec.encode_policy(b'x', 'r', 5, {7, 30, 9})
+    assert codec.decode_policy(message) == (b'x', 'r', 5)
+    assert codec.read_withdrawn(message) == {7, 9, 30}
+    assert codec.read_withdrawn(codec.encode_policy(b'x', 'r', 5)) == frozenset()
+    many = codec.encode_policy(b'x', 'r', 5, range(10**5))
+    assert codec.read_withdrawn(many) == set(range(10**5 - codec.WITHDRAWN_LIMIT, 10**5))
+    for value in (3, 'x', [''], ['-1'], ['1e3'], ['9' * 5000]):
+        message.layout.dim[0].label = json.dumps({'withdrawn': value})
+        with pytest.raises(Refused, match='withdraws'):
+            codec.read_withdrawn(message)
+
+
 def test_policy_size_is_capped(monkeypatch):
     monkeypatch.setattr(codec, 'MESSAGE_LIMIT', 10)
     with pytest.raises(Refused, match='at most 10 are sent'):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The collecting loop with a stand-in world and stand-in policies; no ROS, no simulator."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
@@ -230,6 +231,25 @@ def test_a_version_that_meets_the_target_is_confirmed(successes: int, confirmed:
     assert phases == [EVALUATION] * 6 + [CONFIRMATION if confirmed else TRAINING] * 3
     assert {end.version for end in rig.ends} == {4}
     assert len(rig.told) == (0 if confirmed else 3 * LENGTH)
+
+
+def test_a_winner_below_the_target_is_evaluated_again() -> None:
+    world = World(lambda action: action[0] >= 3.0 and world.resets % 4 > 0)
+    rig = Rig(world, episodes=24, evaluate=True, evaluation_episodes=4, success_target=1.0,
+              confirmation_episodes=3)
+
+    def newer(tick: int) -> None:
+        trained = sum(end.phase == TRAINING for end in rig.ends)
+        if rig.collecting.policy.version <= trained:
+            rig.collecting.policy = StandIn(1 + trained)
+
+    world.before_step = newer
+    rig.run(StandIn(1))
+    counts = Counter((end.phase, end.version) for end in rig.ends if end.phase != TRAINING)
+    # The first has nothing to beat, the second does not beat it, the third beats both with 3 of
+    # 4, and the fourth does as well in fewer episodes.
+    assert [counts[EVALUATION, version] for version in (1, 2, 3, 4)] == [4, 4, 8, 4]
+    assert {phase for phase, _ in counts} == {EVALUATION}
 
 
 def test_evaluations_do_not_change_what_is_explored() -> None:

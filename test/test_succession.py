@@ -37,6 +37,23 @@ def test_rollback_goes_one_back_and_what_was_left_does_not_return() -> None:
     assert succession.rollback() is first
 
 
+def test_a_withdrawn_version_is_left_for_an_older_one() -> None:
+    succession = Succession(iiwa().contract())
+    first, second, third = exported(1), exported(2), exported(3)
+    succession.take(first, 'a')
+    succession.take(third, 'b')
+    with pytest.raises(Refused, match='not greater than 3'):
+        succession.take(second, 'c', withdrawn={1})
+    with pytest.raises(Refused, match='has version 3, which is withdrawn'):
+        succession.take(third, 'c', withdrawn={3})
+    assert succession.current is third
+    assert succession.take(second, 'c', withdrawn={3}) is succession.current is second
+    with pytest.raises(Refused, match='no policy before'):
+        succession.rollback()  # not to what was withdrawn
+    with pytest.raises(Refused, match='not greater than 2'):
+        succession.take(first, 'd', withdrawn={3})
+
+
 def test_a_new_policy_takes_over_evenly() -> None:
     one, two = acting(lambda _: np.ones(7)), acting(lambda _: -np.ones(7), version=2)
     blend = Blend(0.5)

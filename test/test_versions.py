@@ -120,6 +120,10 @@ class Rig:
                 codec.Policy, f'/policy/{name}',
                 lambda message, seen=seen: seen.append(codec.decode_policy(message)[2]),
                 qos.POLICY)
+        self.withdrawn: list[frozenset[int]] = []
+        self.node.create_subscription(
+            codec.Policy, '/policy/best',
+            lambda message: self.withdrawn.append(codec.read_withdrawn(message)), qos.POLICY)
         self._candidate = self.node.create_publisher(
             codec.Policy, '/policy/candidate', qos.POLICY)
         self._episodes = self.node.create_publisher(codec.Episodes, '/episodes', qos.EPISODES)
@@ -226,6 +230,7 @@ def test_a_winner_is_judged_by_all_its_episodes_and_rolled_back(rig: Rig):
         (True, 'version 5 is the best again'),
         (False, 'there is no best before this one; nothing was changed')]
     rig.nodes.until(lambda: rig.best == [5, 7, 5])
+    assert rig.withdrawn == [frozenset(), frozenset(), {7}]
 
 
 def test_a_full_disk_keeps_no_version_but_hands_it_on(rig: Rig, monkeypatch):

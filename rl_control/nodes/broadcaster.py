@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The broadcaster node: keeps the versions, hands the newest on, and the best to arms."""
 
+from collections.abc import Collection
 from pathlib import Path
 import time
 
@@ -56,7 +57,7 @@ class Broadcaster(Node):
         for publisher, policy in (
                 (self._latest, self._newest), (self._best, self._versions.best)):
             if policy is not None:
-                publisher.publish(_message(policy))
+                publisher.publish(_message(policy, self._versions.withdrawn))
 
     def done(self) -> bool:
         """Never."""
@@ -136,20 +137,20 @@ class Broadcaster(Node):
             self._refused.add(f'version {version} is not promoted: {error}')
             return
         if promoted:
-            self._best.publish(_message(self._versions.best))
+            self._best.publish(_message(self._versions.best, self._versions.withdrawn))
             self.get_logger().info(
                 f'version {version} is the best: {score.successes} of {score.episodes}')
 
     def _on_rollback(
         self, request: codec.Trigger.Request, response: codec.Trigger.Response,
     ) -> codec.Trigger.Response:
-        """Publish the former best; an arm takes it when it next configures, or rolls back too."""
+        """Publish the former best; arms that run the present one take it."""
         try:
             policy = self._versions.rollback()
         except (Refused, OSError) as error:
             response.message = str(error)
             return response
-        self._best.publish(_message(policy))
+        self._best.publish(_message(policy, self._versions.withdrawn))
         response.success = True
         response.message = f'version {policy.version} is the best again'
         self.get_logger().warning(response.message)
@@ -173,8 +174,8 @@ class Broadcaster(Node):
             self.get_clock().now().nanoseconds * 1e-9))
 
 
-def _message(policy: OnnxPolicy) -> codec.Policy:
-    return codec.encode_policy(policy.data, policy.run, policy.version)
+def _message(policy: OnnxPolicy, withdrawn: Collection[int]) -> codec.Policy:
+    return codec.encode_policy(policy.data, policy.run, policy.version, withdrawn)
 
 
 def main() -> int:

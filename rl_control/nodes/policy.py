@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The policy node: drives the arm by a policy, within limits, at a fixed rate."""
 
+from collections.abc import Collection
 import time
 
 from rclpy.executors import Executor
@@ -166,14 +167,17 @@ class Policy(LifecycleNode):
         if self._difference is not None:
             self._difference.publish(codec.number(driving.difference))
 
-    def _take(self, policy: OnnxPolicy, name: str) -> None:
-        self._driving.policy = self._succession.take(policy, name)
+    def _take(
+        self, policy: OnnxPolicy, name: str, withdrawn: Collection[int] = (),
+    ) -> None:
+        self._driving.policy = self._succession.take(policy, name, withdrawn)
         self.get_logger().info(f'runs version {policy.version} of {policy.run}')
 
     def _on_policy(self, message: codec.Policy) -> None:
         try:
             data, _, version = codec.decode_policy(message)
-            self._take(OnnxPolicy(data), f'policy/best version {version}')
+            self._take(OnnxPolicy(data), f'policy/best version {version}',
+                       codec.read_withdrawn(message))
         except Refused as refused:
             self.get_logger().error(f'policy not taken: {refused}')
 

@@ -7,7 +7,7 @@ number, hence `_doubles`.
 """
 
 import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import hashlib
 import importlib
 import json
@@ -138,11 +138,22 @@ def decode_table(message: Float64MultiArray, columns: tuple[str, ...] | None = N
     return Table(found, np.array(message.data, dtype=np.float64).reshape(sizes), header)
 
 
-def encode_policy(data: bytes, run: str, version: int) -> UInt8MultiArray:
-    """Return the bytes of a policy file as a message that carries their SHA-256."""
+WITHDRAWN_LIMIT = 1000  # versions named in a message
+
+
+def encode_policy(
+    data: bytes, run: str, version: int, withdrawn: Collection[int] = (),
+) -> UInt8MultiArray:
+    """
+    Return the bytes of a policy file as a message that carries their SHA-256.
+
+    `withdrawn` are versions that nobody is to run any more; the newest WITHDRAWN_LIMIT are told.
+    """
     if len(data) > MESSAGE_LIMIT:
         raise Refused(f'policy has {len(data)} bytes; at most {MESSAGE_LIMIT} are sent')
     header = {'digest': hashlib.sha256(data).hexdigest(), 'run': run, 'version': version}
+    if withdrawn:
+        header['withdrawn'] = [str(one) for one in sorted(withdrawn)[-WITHDRAWN_LIMIT:]]
     message = UInt8MultiArray()
     message.layout.dim = [
         MultiArrayDimension(label=json.dumps(header), size=len(data), stride=len(data))]
@@ -172,6 +183,16 @@ def decode_policy(message: UInt8MultiArray) -> tuple[bytes, str, int]:
     if not isinstance(run, str) or not isinstance(version, int) or version < 0:
         raise Refused(f"policy has run {run!r} and version {version!r}; use a learner's policy")
     return data, run, version
+
+
+def read_withdrawn(message: UInt8MultiArray) -> frozenset[int]:
+    """Return the versions that a policy message, which `decode_policy` takes, withdraws."""
+    withdrawn = read_header(message.layout.dim[0].label).get('withdrawn', [])
+    if not isinstance(withdrawn, list) or not all(
+            one.isdecimal() and len(one) < 20 for one in withdrawn):
+        raise Refused(f'policy message withdraws {str(withdrawn)[:64]}; use a broadcaster of this '
+                      'package')
+    return frozenset(map(int, withdrawn))
 
 
 def joint_state(

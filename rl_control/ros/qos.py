@@ -18,8 +18,8 @@ UNLIMITED = 2**63 - 1  # ns
 # What a publisher promises at least to say 'alive', and what a subscription waits before it takes
 # the publisher for dead. The wait is longer, since a busy machine may be late with the promise;
 # the two together stay below 1 s.
-LEASE_OFFERED = Duration(seconds=0.5)
-LEASE_REQUESTED = Duration(seconds=0.9)
+LEASE_OFFERED = Duration(seconds=0.4)
+LEASE_REQUESTED = Duration(seconds=0.75)
 
 
 def _profile(
