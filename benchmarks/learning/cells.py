@@ -99,7 +99,7 @@ def _reach(algorithm: str, **values: Any) -> dict[str, Any]:
 
 PENDULUM = {
     'gamma': 0.98, 'tau': 0.005, 'batch_size': 128, 'hidden_sizes': [64, 64],
-    'critic_learning_rate': 1e-3, 'learning_starts': 1000, 'updates_per_transition': 1.0,
+    'critic_learning_rate': 1e-3, 'learning_starts': 1000, 'updates_per_transition': 0.5,
     'replay_capacity': 20_000,
 }
 ACTOR = {'actor_learning_rate': 1e-3}
@@ -121,10 +121,9 @@ CELLS = {cell.name: cell for cell in (
         'ddpg': Entry('ddpg', {**PENDULUM, **ACTOR, **GAUSSIAN}, peer=True),
         'naf': Entry('naf', {**PENDULUM, **GAUSSIAN, 'exploration_scale': 0.3}),
         'qt_opt': Entry('qt_opt', {
-            **PENDULUM, **GAUSSIAN, 'exploration_scale': 0.2, 'lag': 100, 'batch_size': 64,
-            'updates_per_transition': 0.5}),
+            **PENDULUM, **GAUSSIAN, 'exploration_scale': 0.2, 'lag': 100, 'batch_size': 64}),
     }),
-    Cell('reach', 'rl_control/Reach-v0, iiwa', 'rl_control/Reach-v0', 20_000, 1000, 10, 100, 5,
+    Cell('reach', 'rl_control/Reach-v0, iiwa', 'rl_control/Reach-v0', 20_000, 2000, 10, 100, 5,
          'success', {
              'sac': Entry('sac', _reach('sac'), peer=True),
              'td3': Entry('td3', _reach('td3'), peer=True),
@@ -133,14 +132,14 @@ CELLS = {cell.name: cell for cell in (
              'qt_opt': Entry('qt_opt', _reach('qt_opt')),
          }),
     # A third of the steps, and many updates for each of them.
-    Cell('reach_third', 'the same, a third of the steps', 'rl_control/Reach-v0', 6_600, 600, 10,
+    Cell('reach_third', 'the same, a third of the steps', 'rl_control/Reach-v0', 6_600, 660, 10,
          100, 5, 'success', {
              'sac, 1 update': Entry('sac', _reach('sac')),
              'sac, 6 updates': Entry('sac', _reach(
                  'sac', updates_per_transition=6.0, layer_norm=True)),
          }),
     Cell('reach_sparse', 'rl_control/Reach-v0, sparse, hindsight', 'rl_control/SparseReach-v0',
-         30_000, 1500, 10, 100, 5, 'success', {
+         30_000, 3000, 10, 100, 5, 'success', {
              'sac': Entry('sac', _reach('sac', **SPARSE), peer=True),
              'td3': Entry('td3', _reach('td3', **SPARSE), peer=True),
              'qt_opt': Entry('qt_opt', _reach('qt_opt', **SPARSE)),
