@@ -10,7 +10,11 @@ import numpy as np
 from stable_baselines3 import DDPG, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.noise import (
+    ActionNoise,
+    NormalActionNoise,
+    OrnsteinUhlenbeckActionNoise,
+)
 
 from benchmarks.learning.cells import Entry, Run
 from benchmarks.learning.goals import GoalEnv, ReachFeatures, as_goal_observation
@@ -87,9 +91,8 @@ def _arguments(entry: Entry, actions: int) -> dict[str, Any]:
         arguments['ent_coef'] = f'auto_{given["initial_alpha"]}'
         arguments['target_entropy'] = given['target_entropy'] * actions
     else:
-        assert not given['exploration_correlation'], 'its noise here is Gaussian'
-        arguments['action_noise'] = NormalActionNoise(
-            np.zeros(actions), np.full(actions, given['exploration_scale']))
+        arguments['action_noise'] = _noise(
+            given['exploration_scale'], given['exploration_correlation'], actions)
     if given['hindsight']:
         kwargs['features_extractor_class'] = ReachFeatures
         arguments['replay_buffer_class'] = HerReplayBuffer
@@ -98,3 +101,12 @@ def _arguments(entry: Entry, actions: int) -> dict[str, Any]:
         arguments['replay_buffer_kwargs'] = {
             'n_sampled_goal': round(share / (1.0 - share)), 'goal_selection_strategy': 'future'}
     return arguments
+
+
+def _noise(scale: float, kept: float, actions: int) -> ActionNoise:
+    """Return noise of the standard deviation `scale` of which a step keeps the part `kept`."""
+    mean = np.zeros(actions)
+    if not kept:
+        return NormalActionNoise(mean, np.full(actions, scale))
+    sigma = np.full(actions, scale * np.sqrt(1.0 - kept * kept))
+    return OrnsteinUhlenbeckActionNoise(mean, sigma, theta=1.0 - kept, dt=1.0)
