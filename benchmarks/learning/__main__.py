@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 import yaml
 
 from benchmarks.learning.cells import CELLS, OURS, PEER, Run, with_settings
-from benchmarks.learning.report import draw, runs_of, table
+from benchmarks.learning.report import draw, put_between, runs_of, table
 from benchmarks.learning.results import Result, load, save
 from benchmarks.learning.running import train_all
 
@@ -44,9 +44,12 @@ def main() -> None:
     if missing and not options.draw:
         _train(missing, options.jobs, options.results, done)
     draw(options.picture, cells, done, seeds)
-    for cell in cells:
-        print(f'\n### {cell.title}, {cell.steps:,} steps\n')
-        print(table(cell, done, seeds[cell.name]))
+    text = '\n\n'.join(
+        f'**{cell.title}, {cell.steps:,} steps**\n\n{rows}' for cell in cells
+        if (rows := table(cell, done, seeds[cell.name])))
+    print(f'\n{text}')
+    if options.page:
+        put_between(options.page, text)
 
 
 def _train(
@@ -92,6 +95,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument('--draw', action='store_true', help='run nothing; draw what there is')
     parser.add_argument('--results', type=Path, default=Path('benchmarks/results/learning'))
     parser.add_argument('--picture', type=Path, default=Path('docs/images/learning_beside.png'))
+    parser.add_argument('--page', type=Path, help='a page whose marked part becomes the tables')
     options = parser.parse_args()
     options.set = dict(options.set)
     return options

@@ -14,6 +14,7 @@ from benchmarks.learning.statistics import interquartile_mean, interval
 
 NAMES = {OURS: 'rl_control', PEER: 'Stable-Baselines3'}
 WIDTH = 3  # panels side by side
+MARKS = '<!-- learning: begin -->', '<!-- learning: end -->'
 
 
 def runs_of(
@@ -35,7 +36,7 @@ def finished(
 
 
 def table(cell: Cell, results: Mapping[tuple, Result], seeds: Iterable[int]) -> str:
-    """Return the cell's final scores in Markdown."""
+    """Return the cell's final scores in Markdown, nothing where none is there."""
     columns = ['success', 'return'] if cell.score == 'success' else ['return']
     head = ['algorithm', *(f'{NAMES[library]}, {what}' for what in columns
                            for library in (OURS, PEER)), 'seeds', 's a run']
@@ -51,7 +52,14 @@ def table(cell: Cell, results: Mapping[tuple, Result], seeds: Iterable[int]) -> 
             label, *cells, ' / '.join(str(len(found)) for found in there),
             ' / '.join(f'{median(result.seconds for result in found):.0f}' for found in there),
         ]) + ' |')
-    return '\n'.join(lines)
+    return '\n'.join(lines) if len(lines) > 2 else ''
+
+
+def put_between(path: Path, text: str) -> None:
+    """Replace what stands between the marks in the page `path`."""
+    before, rest = path.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    path.write_text(f'{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}')
 
 
 def draw(path: Path, cells: Iterable[Cell], results: Mapping[tuple, Result],
