@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the monitor knows of a training: its evaluations, and whether it has arrived."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+import json
+from pathlib import Path
 from typing import Any
 
 from rl_control.statistics import wilson_interval
@@ -24,6 +27,12 @@ class Tally:
         self.successes += success
         self.return_sum += episode_return
 
+    @classmethod
+    def read(cls, figures: Mapping[str, Any]) -> 'Tally':
+        """Return the tally of what `figures` returned."""
+        counted = {one.name: figures[one.name] for one in fields(cls) if one.name in figures}
+        return cls(**counted, return_sum=figures['mean_return'] * figures['episodes'])
+
     def figures(self) -> dict[str, Any]:
         """Return plain values, with rate, its Wilson interval and mean return."""
         counted = asdict(self)
@@ -45,6 +54,37 @@ class Training:
         self.confirmations: dict[int, Tally] = {}
         self.episodes = 0
         self.recent: list[bool] = []  # success of the newest 50 episodes of training
+
+    @classmethod
+    def read(
+        cls, path: Path, evaluation_episodes: int, confirmation_episodes: int,
+        tell: Callable[[str], None],
+    ) -> tuple['Training', float]:
+        """
+        Return what an earlier start left in `path`, and its seconds; none where there is nothing.
+
+        A confirmation of then does not end the training of now, so it is left out.
+        """
+        training = cls(evaluation_episodes, confirmation_episodes)
+        try:
+            left = json.loads(path.read_bytes())
+            tallies = [Tally.read(figures) for figures in left['evaluations']]
+            seconds, training.episodes = float(left['train_seconds']), int(left['episodes'])
+        except FileNotFoundError:
+            return training, 0.0
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            tell(f'{path} cannot be read ({type(error).__name__}: {error}); figures begin anew')
+            return cls(evaluation_episodes, confirmation_episodes), 0.0
+        training.evaluations = {tally.version: tally for tally in tallies}
+        return training, seconds
+
+    def figures(self) -> dict[str, Any]:
+        """Return plain values, which `read` takes back."""
+        return {
+            'episodes': self.episodes,
+            'evaluations': [tally.figures() for tally in self.finished],
+            'confirmation': self.confirmed and self.confirmed.figures(),
+        }
 
     def add_training(self, success: bool) -> None:
         """Count an exploring episode."""

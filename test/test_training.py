@@ -71,3 +71,24 @@ def test_no_episode_is_no_confirmation(episodes: int) -> None:
     training = Training(1, 2)
     evaluated(training, 1, episodes, episodes, confirmation=True)
     assert training.confirmed is None
+
+
+def test_what_an_earlier_start_left_is_gone_on_with(tmp_path) -> None:
+    path, told = tmp_path / 'training.json', []
+    training = Training(3, 5)
+    assert Training.read(path, 3, 5, told.append)[1] == 0.0
+    evaluated(training, 10, 1, 3, elapsed=2.0)
+    evaluated(training, 20, 3, 3, elapsed=9.0)
+    evaluated(training, 20, 5, 5, confirmation=True)
+    evaluated(training, 30, 1, 2)
+    training.add_training(True)
+    path.write_text(json.dumps(training.figures() | {'train_seconds': 12.5}))
+    again, seconds = Training.read(path, 3, 5, told.append)
+    assert (seconds, again.episodes, again.confirmed, told) == (12.5, 1, None, [])
+    assert [tally.figures() for tally in again.finished] == [
+        tally.figures() for tally in training.finished]
+    for broken in ('', '[]', '{"evaluations": [{}]}', '[' * 10**5):
+        path.write_text(broken)
+        again, seconds = Training.read(path, 3, 5, told.append)
+        assert (again.finished, seconds) == ([], 0.0)
+    assert len(told) == 4 and all('cannot be read' in sentence for sentence in told)

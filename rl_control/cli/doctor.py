@@ -13,6 +13,7 @@ import platform
 import shutil
 
 from rl_control.config.files import config_directory
+from rl_control.leftovers import dead_files, dead_segments, remove, waiting_rows
 from rl_control.running import LAST_DOMAIN, NO_ROS
 
 # Import name: (distribution, what it is for, what brings it).
@@ -46,12 +47,16 @@ class Finding:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    parser.add_argument('out', nargs='*', type=Path, help='directories of runs to look into')
     parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.add_argument(
+        '--clean', action='store_true',
+        help='remove what killed processes left: what nobody locks or maps any more')
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings; return 1 if one needs mending."""
-    findings = [*_machine(), *_modules(), *_ros(), *_leftovers()]
+    findings = [*_machine(), *_modules(), *_ros(), *_leftovers(options.out, options.clean)]
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -115,10 +120,28 @@ def _domain() -> Finding:
         '' if usable or not domain else f'set a number from 0 to {LAST_DOMAIN}')
 
 
-def _leftovers() -> Iterator[Finding]:
-    """Count the shared-memory files of Fast DDS, which processes that were killed leave."""
-    shared = Path('/dev/shm')
-    if not shared.is_dir():
-        return
-    files = [*shared.glob('fastrtps_*'), *shared.glob('fastdds_*'), *shared.glob('sem.fastrtps_*')]
-    yield Finding('shared memory of Fast DDS', f'{len(files)} files')
+def _leftovers(outs: list[Path], clean: bool) -> Iterator[Finding]:
+    """Find what killed processes left, and remove what is dead if told so."""
+    segments = dead_segments()
+    size = sum(segment.size for segment in segments) / 2**20
+    if clean:
+        removed = remove(path for segment in segments for path in segment.files)
+        yield Finding(
+            'shared memory of dead processes', f'{removed} files removed, {size:.0f} MiB')
+    else:
+        yield Finding(
+            'shared memory of dead processes', f'{len(segments)} segments, {size:.0f} MiB',
+            'rl-control doctor --clean removes it' if segments else '')
+    for out in outs:
+        if dead := dead_files(out):
+            yield Finding(
+                f'unfinished files in {out}', str(remove(dead) if clean else len(dead)),
+                '' if clean else f'rl-control doctor {out} --clean removes them')
+        for path, collector, rows in waiting_rows(out):
+            if rows:
+                yield Finding(
+                    f'rows that {collector} did not deliver', f'{rows} in {path}',
+                    f'start {collector} with out {out} again, or remove the file')
+            else:
+                yield Finding(f'empty spill {path}', 'nothing waits in it',
+                              '' if clean and remove([path]) else 'remove it')

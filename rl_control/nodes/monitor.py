@@ -26,9 +26,12 @@ class Monitor(Node):
     def __init__(self) -> None:
         super().__init__('monitor')
         self._settings = declare(self, 'monitor', MonitorSettings)
-        self._training = Training(
-            self._settings.evaluation_episodes, self._settings.confirmation_episodes)
+        self._file = Path(self._settings.out) / 'training.json'
+        self._training, self._before = Training.read(
+            self._file, self._settings.evaluation_episodes, self._settings.confirmation_episodes,
+            self.get_logger().warning)
         self._began = time.monotonic()
+        self._written = 0  # evaluations and confirmations in the file
         self._metrics: dict[str, float] = {}
         self._listening: set[str] = set()
         self._collectors: dict[str, dict[str, str]] = {}
@@ -42,33 +45,38 @@ class Monitor(Node):
 
     @property
     def elapsed(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self._began
+        """Return the seconds of training, those of earlier starts with this directory too."""
+        return self._before + time.monotonic() - self._began
 
     def done(self) -> bool:
         """Say whether a version was confirmed, or the time is up."""
         limit = self._settings.time_limit
-        if limit and self.elapsed >= limit:
+        if limit and self.elapsed - self._before >= limit:
             return True
         return self._settings.stop_when_confirmed and self._training.confirmed is not None
 
     def close(self, executor: Executor) -> None:
         """Write training.json and say in one line how it ended."""
         self._status.__exit__(None, None, None)
+        self._write()
         confirmed = self._training.confirmed
-        write_json(Path(self._settings.out) / 'training.json', {
-            'train_seconds': self.elapsed,
-            'transitions': int(self._metrics.get('transitions', 0)),
-            'updates': int(self._metrics.get('updates', 0)),
-            'episodes': self._training.episodes,
-            'evaluations': [tally.figures() for tally in self._training.finished],
-            'confirmation': confirmed.figures() if confirmed else None,
-        })
         if confirmed:
             print(f'version {confirmed.version} confirmed: {confirmed.successes} of '
                   f'{confirmed.episodes} fresh goals after {self.elapsed:.0f} s')
         else:
             print(f'training ended after {self.elapsed:.0f} s without a confirmed version')
+
+    def _write(self) -> None:
+        """Leave the figures so far in training.json."""
+        figures = self._training.figures() | {
+            'train_seconds': self.elapsed,
+            'transitions': int(self._metrics.get('transitions', 0)),
+            'updates': int(self._metrics.get('updates', 0)),
+        }
+        try:
+            write_json(self._file, figures)
+        except OSError as error:
+            self.get_logger().error(f'{self._file} is not written ({error.strerror})')
 
     def _on_episodes(self, message: codec.Episodes) -> None:
         table = codec.decode_table(message, codec.EPISODE_COLUMNS)
@@ -101,6 +109,9 @@ class Monitor(Node):
 
     def _show(self) -> None:
         training, metrics = self._training, self._metrics
+        if (done := len(training.finished)) != self._written:
+            self._written = done
+            self._write()  # so that a kill takes no figure
         evaluation = training.finished[-1] if training.finished else None
         versions = [values.get('version', '-1') for values in self._collectors.values()]
         ages = [values.get('policy_age', '-') for values in self._collectors.values()]

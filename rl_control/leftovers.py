@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What processes that were killed leave behind, and the removal of what is provably dead."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+import fcntl
+import os
+from pathlib import Path
+import re
+import time
+
+from rl_control.errors import Refused
+from rl_control.spill import left_behind, produced_by
+
+SHARED = Path('/dev/shm')
+LOCKS = ('_el', '_sl')  # of Fast DDS, held exclusively or shared as long as their owner lives
+YOUNG = 60.0  # s; what is younger may be about to be locked
+ASIDE = re.compile(r'\..+\.(\d+)\.partial')  # as rl_control.files names what it writes aside
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A shared-memory file of Fast DDS whose owner is dead, with all that belongs to it."""
+
+    files: tuple[Path, ...]
+    size: int
+
+
+def dead_segments(directory: Path = SHARED) -> list[Segment]:
+    """
+    Return what Fast DDS left in shared memory: locks that nobody holds, maps that nobody has.
+
+    Files without a lock are left out, since nothing proves that their owner is dead; so are those
+    of other users.
+    """
+    if not directory.is_dir():
+        return []
+    mapped = _mapped(directory)
+    found = []
+    for base in sorted({
+            str(path)[:-3] for path in directory.glob('*fast*') if path.name[-3:] in LOCKS
+            and path.name.startswith(('fastdds_', 'fastrtps_'))}):
+        name = Path(base).name
+        locks = [Path(base + lock) for lock in LOCKS if Path(base + lock).exists()]
+        files = [path for path in (Path(base), directory / f'sem.{name}_mutex')
+                 if path.exists()] + locks
+        if not mapped & {str(path) for path in files} and all(map(_abandoned, locks)):
+            found.append(Segment(tuple(files), sum(map(_size, files))))
+    return found
+
+
+def dead_files(out: Path) -> list[Path]:
+    """Return what processes that no longer run were writing aside below a run's directory."""
+    return sorted(
+        path for path in out.rglob('.*.partial')
+        if (named := ASIDE.fullmatch(path.name)) and not Path(f'/proc/{named[1]}').exists()
+        and _age(path) > YOUNG)
+
+
+def waiting_rows(out: Path) -> Iterator[tuple[Path, str, int]]:
+    """Yield (file, collector, rows) of what killed collectors have not delivered yet."""
+    for path in left_behind(out / 'spill'):
+        if _free(path):
+            try:
+                identity, _, waiting = produced_by(path)
+            except Refused:
+                identity, waiting = None, 0
+            yield path, identity.collector if identity else '', waiting
+
+
+def remove(files: Iterator[Path] | list[Path] | tuple[Path, ...]) -> int:
+    """Remove files; return how many there were."""
+    count = 0
+    for path in files:
+        try:
+            path.unlink()
+            count += 1
+        except FileNotFoundError:
+            continue
+    return count
+
+
+def _abandoned(lock: Path) -> bool:
+    return _age(lock) > YOUNG and os.access(lock, os.W_OK) and _free(lock)
+
+
+def _free(path: Path) -> bool:
+    """Say whether nobody holds a lock on `path`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _mapped(directory: Path) -> set[str]:
+    """Return the files of `directory` that any process maps, as far as it may be seen."""
+    mapped = set()
+    for maps in Path('/proc').glob('[0-9]*/maps'):
+        try:
+            lines = maps.read_text(errors='replace').splitlines()
+        except OSError:
+            continue
+        mapped |= {line[line.index('/'):] for line in lines if f' {directory}/' in line}
+    return mapped
