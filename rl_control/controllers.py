@@ -29,8 +29,7 @@ class TrajectoryController:
     As joint_trajectory_controller with `interpolate_from_desired_state` and its other defaults.
 
     A new trajectory replaces the running one and starts at the next sample, from where that one
-    is desired to be then; between points the spline is the quintic of position, velocity and
-    acceleration; after the last point the arm stays there.
+    is desired to be then; after the last point the arm stays there.
     """
 
     def __init__(self, q: np.ndarray) -> None:
@@ -41,7 +40,7 @@ class TrajectoryController:
 
     def follow(self, times: np.ndarray, commands: Sequence[Command]) -> None:
         """Take `commands`, to be reached `times` (k,) s after the next sample."""
-        if np.abs(commands[-1].dq).max() > SLOW:
+        if np.abs(commands[-1].dq).max(initial=0.0) > SLOW:
             raise Refused(
                 f'trajectory ends with velocities {commands[-1].dq.tolist()}; end it at rest')
         self._new = np.asarray(times, dtype=float), list(commands)
@@ -63,8 +62,8 @@ class TrajectoryController:
         if after == len(self._points):
             return Command.at_rest(self._points[-1].q)
         start = self._times[after - 1]
-        return quintic(self._points[after - 1], self._points[after], self._times[after] - start,
-                       elapsed - start)
+        return spline(self._points[after - 1], self._points[after], self._times[after] - start,
+                      elapsed - start)
 
 
 class ForwardPosition:
@@ -103,8 +102,24 @@ class ForwardVelocity:
         return self._q, dq
 
 
-def quintic(start: Command, end: Command, period: float, t: float) -> Command:
-    """Return the command `t` s after `start` on the quintic that is at `end` after `period` s."""
+def spline(start: Command, end: Command, period: float, t: float) -> Command:
+    """
+    Return the command `t` s after `start` on the spline that is at `end` after `period` s.
+
+    As that controller chooses it, by what both ends have: the quintic of position, velocity and
+    acceleration, without accelerations the cubic, without velocities, too, the straight line.
+    """
+    if not (len(start.dq) and len(end.dq)):
+        slope = (end.q - start.q) / period
+        return Command(start.q + t * slope, slope, np.zeros_like(slope))
+    if not (len(start.ddq) and len(end.ddq)):
+        gap = (end.q - start.q) / period  # then q0 + t dq0 + t² a + t³ b
+        a = (3.0 * gap - 2.0 * start.dq - end.dq) / period
+        b = (start.dq + end.dq - 2.0 * gap) / period**2
+        return Command(
+            start.q + t * (start.dq + t * (a + t * b)),
+            start.dq + t * (2.0 * a + t * 3.0 * b),
+            2.0 * a + t * 6.0 * b)
     gap = end.q - start.q - period * (start.dq + 0.5 * period * start.ddq)
     speed = (end.dq - start.dq - period * start.ddq) * period
     bend = (end.ddq - start.ddq) * period**2

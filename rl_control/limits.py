@@ -11,7 +11,6 @@ with Arbitrary Target States"): its free version keeps no position limits, and w
 profile to a velocity, is a closed form of a few lines.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 import math
@@ -125,20 +124,38 @@ def stop(previous: Command, dt: float, limits: Limits) -> Command:
     return Command(*np.array(list(zip(*joints, strict=True))))
 
 
-def stopping(command: Command, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
-    """Return the time (n,) s that `stop` takes from `command` and where (n,) rad it ends."""
-    rows = _rows(np.zeros(len(limits.rows)), command, 1.0, limits)
-    times, ends = [], []
-    for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True):
-        time = sum(_plan(0.0, v, a, a_max, j)[2:])
-        times.append(time)
-        ends.append(_toward(0.0, q, v, a, time, a_max, j)[0])
-    return np.array(times), np.array(ends)
+class Stop:
+    """
+    The way to rest that `stop` takes from `command`, known beforehand.
 
+    `times` (n,) s is how long each joint takes, `ends` (n,) rad where it then stands.
+    """
 
-def profile(command: Command, limits: Limits, times: Iterable[float]) -> list[Command]:
-    """Return the stop from `command` at `times` in s after it, each >= 0."""
-    return [stop(command, time, limits) if time else command for time in times]
+    def __init__(self, command: Command, limits: Limits) -> None:
+        rows = _rows(np.zeros(len(limits.rows)), command, 1.0, limits)
+        first, last, *self._phases = np.array([
+            _plan(0.0, v, a, a_max, j)
+            for (_, _, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)]).T
+        self._jerks = first, np.zeros_like(first), last
+        self._start = command
+        self.times = np.sum(self._phases, axis=0)
+        self.ends = self._at(self.times)[0]
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """Return (k, 3, n): q, dq, ddq at `times` (k,) s after the command, each >= 0."""
+        return np.stack(self._at(np.asarray(times, dtype=float)[:, None]), axis=1)
+
+    def _at(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        q, v, a = self._start.q, self._start.dq, self._start.ddq
+        rested = t >= self.times
+        for jerk, phase in zip(self._jerks, self._phases, strict=True):
+            s = np.minimum(t, phase)
+            q = q + s * (v + s * (0.5 * a + s * (jerk / 6.0)))
+            v = v + s * (a + 0.5 * s * jerk)
+            a = a + s * jerk
+            t = t - s
+        # Exactly, so that rest is rest.
+        return q, np.where(rested, 0.0, v), np.where(rested, 0.0, a)
 
 
 def _rows(

@@ -7,7 +7,7 @@ import numpy as np
 
 from rl_control.errors import Refused
 from rl_control.kinematics import Kinematics
-from rl_control.limits import Limits, stopping
+from rl_control.limits import Limits, Stop
 from rl_control.types import Command
 
 
@@ -44,6 +44,6 @@ class Workspace:
         """
         if not len(self._low):
             return True
-        end = stopping(command, self._limits)[1]
+        end = Stop(command, self._limits).ends
         excess = max(self.excess(q) for q in (command.q, 0.5 * (command.q + end), end))
-        return excess == 0.0 or excess < self.excess(stopping(previous, self._limits)[1])
+        return excess == 0.0 or excess < self.excess(Stop(previous, self._limits).ends)

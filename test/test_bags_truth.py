@@ -20,7 +20,7 @@ from rl_control.bags.dataset import Dataset, DatasetWriter
 from rl_control.bags.reading import Bag
 from rl_control.bags.settings import SamplingSettings
 from rl_control.environments.make import load_arm, simulate
-from rl_control.limits import profile, stopping
+from rl_control.limits import Stop
 
 TICK = 50 * MS
 DELAY = 2 * MS  # from a state to the command that answers it
@@ -51,13 +51,13 @@ def lived(tmp_path_factory):
             action = np.clip(action + generator.normal(0.0, 0.3, 7), -1.0, 1.0)
             outcome = world.step(action)
             command = world._state.command
-            ends, _ = stopping(command, arm.limits)
-            later = max(float(ends.max()), 1e-3)
-            (rest,) = profile(command, arm.limits, [later])
+            stopping = Stop(command, arm.limits)
+            later = max(float(stopping.times.max()), 1e-3)
+            (rest,) = stopping.at([later])
             delay = DELAY * 1e-9
             messages.append((time + DELAY, '/joint_trajectory', TRAJECTORY, trajectory(names, [
                 (arm.control_period - delay, command.q, command.dq),
-                (arm.control_period - delay + later, rest.q, np.zeros(7))])))
+                (arm.control_period - delay + later, rest[0], np.zeros(7))])))
             time += TICK
             tell_state()
             happened.append((observation, outcome))

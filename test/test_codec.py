@@ -15,7 +15,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from rl_control.errors import Refused
 from rl_control.ros import codec, qos
 from rl_control.ros.table import COLUMN_LIMIT, HEADER_LIMIT
-from rl_control.types import Column, Command, Contract, Transition
+from rl_control.types import Column, Contract, Transition
 
 NAMES = ('x', 'y', 'z')
 CONTRACT = Contract(
@@ -365,31 +365,46 @@ def test_velocity_may_be_left_out_where_it_is_not_required():
 
 
 def test_trajectory_returns_equal_by_name():
-    commands = [
-        Command(np.array([k, 10.0 + k]), np.array([0.1, 0.2]) * k, np.array([3.0, 4.0]))
-        for k in range(3)
-    ]
-    message = codec.joint_trajectory(('a', 'b'), (0.05, 1.1, 2.999999999), commands)
+    points = np.arange(18.0).reshape(3, 3, 2)
+    writer = codec.TrajectoryWriter(('a', 'b'))
+    writer.write(np.array([0.05, 1.0, 2.0]), -points)  # whose memory is used again
+    message = writer.write(np.array([0.05, 1.1, 2.999999999]), points)
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (0, 0)
     times, got = codec.read_joint_trajectory(
         deserialize_message(serialize_message(message), codec.Trajectory), ('b', 'a'))
     np.testing.assert_allclose(times, (0.05, 1.1, 2.999999999), atol=1e-12)
-    for sent, back in zip(commands, got, strict=True):
-        for name in ('q', 'dq', 'ddq'):
-            assert getattr(back, name).tolist() == getattr(sent, name)[::-1].tolist()
+    for sent, back in zip(points, got, strict=True):
+        np.testing.assert_array_equal([back.q, back.dq, back.ddq], sent[:, ::-1])
+
+
+def test_a_trajectory_may_lack_velocities_and_accelerations():
+    message = codec.TrajectoryWriter(('a', 'b')).write(np.array([0.1]), np.ones((1, 3, 2)))
+    message.points[0].accelerations = []
+    (command,) = codec.read_joint_trajectory(message, ('a', 'b'))[1]
+    assert command.dq.tolist() == [1.0, 1.0] and command.ddq.tolist() == []
+    message.points[0].velocities = []
+    assert codec.read_joint_trajectory(message, ('a', 'b'))[1][0].dq.tolist() == []
+    message.points[0].positions = []
+    with pytest.raises(Refused, match='positions'):
+        codec.read_joint_trajectory(message, ('a', 'b'))
 
 
 def test_unusable_trajectories_and_commands_are_refused():
-    rest = Command.at_rest(np.zeros(2))
-    for names, times, commands in (
-        (('a', 'b'), (), ()), (('a', 'b'), (0.1, 0.1), (rest, rest)), (('a',), (0.1,), (rest,)),
-        (('a', 'b'), (-0.1,), (rest,)),
-        (('a', 'b'), (0.1,), (Command(np.array([0, math.nan]), rest.dq, rest.ddq),)),
-        (('a', 'b'), (0.1,), (Command(rest.q, np.zeros(0), rest.ddq),)),
+    for times, change in (
+        ((0.1, 0.1), lambda points: None), ((-0.1,), lambda points: None),
+        ((0.1,), lambda points: points.clear()),
+        ((0.1,), lambda points: points[0].positions.pop()),
+        ((0.1,), lambda points: points[0].velocities.pop()),
+        ((0.1,), lambda points: setattr(points[0], 'accelerations', [0.0, math.nan])),
     ):
+        points = np.zeros((len(times), 3, 2))
+        written = codec.TrajectoryWriter(('a', 'b')).write(np.array(times), points)
+        message = deserialize_message(serialize_message(written), codec.Trajectory)
+        change(message.points)
         with pytest.raises(Refused):
-            codec.read_joint_trajectory(
-                codec.joint_trajectory(names, times, commands), ('a', 'b'))
+            codec.read_joint_trajectory(message, ('a', 'b'))
+    with pytest.raises(Refused, match='lacks joint c'):
+        codec.read_joint_trajectory(written, ('a', 'c'))
     assert codec.read_forward_command(codec.forward_command([1, 2]), 2).tolist() == [1, 2]
     for values in ([1.0], [1.0, math.nan]):
         with pytest.raises(Refused, match='give 2 finite numbers'):

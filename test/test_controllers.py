@@ -8,7 +8,7 @@ from rl_control.controllers import (
     ForwardPosition,
     ForwardVelocity,
     TrajectoryController,
-    quintic,
+    spline,
 )
 from rl_control.errors import Refused
 from rl_control.types import Command
@@ -18,24 +18,38 @@ def drawn(rng: np.random.Generator, n: int = 3) -> Command:
     return Command(*rng.normal(size=(3, n)))
 
 
-def test_quintic_is_the_polynomial_of_its_six_conditions() -> None:
+@pytest.mark.parametrize('known', [1, 2, 3])
+def test_spline_is_the_polynomial_of_what_its_ends_have(known: int) -> None:
+    """Positions alone give the line, with velocities the cubic, with accelerations the quintic."""
     rng = np.random.default_rng(0)
-    start, end, period = drawn(rng), drawn(rng), 0.37
-    powers = np.arange(6)
+    start, end, period = rng.normal(size=(3, 3)), rng.normal(size=(3, 3)), 0.37
+    powers = np.arange(2 * known)
     rows = []
     for t in (0.0, period):
-        rows.append(t**powers)
-        rows.append(powers * t ** np.maximum(powers - 1, 0))
-        rows.append(powers * (powers - 1) * t ** np.maximum(powers - 2, 0))
-    conditions = np.array([start.q, start.dq, start.ddq, end.q, end.dq, end.ddq])
+        rows += [
+            t**powers, powers * t ** np.maximum(powers - 1, 0),
+            powers * (powers - 1) * t ** np.maximum(powers - 2, 0)][:known]
+    conditions = np.concatenate((start[:known], end[:known]))
     coefficients = np.linalg.solve(np.array(rows), conditions)
+    lacking = Command(*end[:known], *[np.zeros(0)] * (3 - known))
     for t in np.linspace(0.0, period, 7):
-        at = quintic(start, end, period, t)
+        at = spline(Command(*start), lacking, period, t)
         for joint in range(3):
             polynomial = np.polynomial.Polynomial(coefficients[:, joint])
             assert at.q[joint] == pytest.approx(polynomial(t))
             assert at.dq[joint] == pytest.approx(polynomial.deriv(1)(t))
             assert at.ddq[joint] == pytest.approx(polynomial.deriv(2)(t))
+
+
+def test_points_without_velocities_are_passed_on_straight_lines() -> None:
+    controller = TrajectoryController(np.zeros(2))
+    none = np.zeros(0)
+    controller.follow(np.array([0.5, 1.0]), [
+        Command(np.array(q), none, none) for q in ([1.0, -2.0], [3.0, 0.0])])
+    controller.sample(0.0)
+    np.testing.assert_allclose(controller.sample(0.25), [[0.5, -1.0], [2.0, -4.0]])
+    np.testing.assert_allclose(controller.sample(0.75), [[2.0, -1.0], [4.0, 4.0]])
+    np.testing.assert_allclose(controller.sample(2.0), [[3.0, 0.0], [0.0, 0.0]])
 
 
 def test_trajectory_passes_its_points_and_stays_at_the_last() -> None:

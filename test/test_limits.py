@@ -10,7 +10,7 @@ import pytest
 from rl_control.config.robot import RobotSettings
 from rl_control.errors import Refused
 from rl_control.kinematics import Kinematics, urdf_path
-from rl_control.limits import Limits, NonFinite, _span, _toward, limit, profile, stop, stopping
+from rl_control.limits import Limits, NonFinite, Stop, _span, _toward, limit, stop
 from rl_control.types import Command
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -157,7 +157,8 @@ def test_a_joint_that_stands_outside_returns_without_a_step_further_out(request_
 def test_stop_comes_to_exact_rest_and_stays_when_it_says_and_where():
     limits, rng = same(-9.0, 9.0, count=100), np.random.default_rng(8)
     start = Command(*rng.uniform([[-1], [-1.5], [-10]], [[1], [1.5], [10]], (3, 100)))
-    times, ends = stopping(start, limits)
+    way = Stop(start, limits)
+    times, ends = way.times, way.ends
     command, clock = start, 0.0
     while clock < times.max():
         dt = rng.uniform(0.001, 0.1)
@@ -177,14 +178,17 @@ def test_stop_starts_no_motion_of_a_joint_that_stands_outside():
     assert stop(one(2.3), 0.05, same()).q[0] == 2.3
 
 
-def test_profile_is_the_stop_at_each_time():
+def test_the_way_to_rest_is_the_stop_at_each_time():
     limits, start = same(count=3), Command(*np.array([[0, 1, -1], [1, -1, 0], [5, 0, -9]], float))
-    times = [0.0, 0.01, 0.05, 0.1, stopping(start, limits)[0].max() + 1e-9]
-    points = profile(start, limits, times)
-    assert points[0] is start
-    np.testing.assert_array_equal(points[-1].dq, np.zeros(3))
-    for first, second, dt in zip(points[1:], points[2:], np.diff(times[1:]), strict=False):
-        np.testing.assert_allclose(stop(first, dt, limits).q, second.q, atol=1e-12)
+    way = Stop(start, limits)
+    times = np.array([0.0, 0.01, 0.05, 0.1, way.times.max() + 1e-9])
+    points = way.at(times)
+    np.testing.assert_array_equal(points[0], [start.q, start.dq, start.ddq])
+    np.testing.assert_array_equal(points[-1, 1:], np.zeros((2, 3)))
+    command = start
+    for point, dt in zip(points[1:], np.diff(times), strict=True):
+        command = stop(command, dt, limits)
+        np.testing.assert_allclose([command.q, command.dq, command.ddq], point, atol=1e-11)
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])

@@ -5,7 +5,7 @@ from arms import iiwa
 import numpy as np
 import pytest
 
-from rl_control.limits import stopping
+from rl_control.limits import Stop
 from rl_control.plan import Plan
 from rl_control.ros import codec
 from rl_control.types import Command
@@ -21,15 +21,15 @@ def test_points_are_apart_in_the_message_however_slow_the_motion(dt: float, spee
     plan = Plan.of(command, dt, ARM.limits)
     # Reading refuses times that do not increase, as the controllers of ros2_control do.
     times, commands = codec.read_joint_trajectory(
-        codec.joint_trajectory(ARM.limits.joint_names, plan.times, plan.commands),
+        codec.TrajectoryWriter(ARM.limits.joint_names).write(plan.times, plan.points),
         ARM.limits.joint_names)
     assert np.diff(times).min() >= 9e-4 and times[0] == pytest.approx(dt)
-    length, end = stopping(command, ARM.limits)
-    assert times[-1] == pytest.approx(dt + max(length.max(), 8e-3))
-    np.testing.assert_allclose(commands[-1].q, end, atol=1e-12)
+    stop = Stop(command, ARM.limits)
+    assert times[-1] == pytest.approx(dt + max(stop.times.max(), 8e-3))
+    np.testing.assert_allclose(commands[-1].q, stop.ends, atol=1e-12)
     assert not commands[-1].dq.any() and not commands[-1].ddq.any()
 
 
 def test_at_rest_there_is_one_point() -> None:
     plan = Plan.of(Command.at_rest(ARM.home), 0.05, ARM.limits)
-    assert plan.times == [0.05] and len(plan.commands) == 1
+    assert plan.times.tolist() == [0.05] and len(plan.commands) == 1

@@ -20,7 +20,7 @@ class ArmTopics:
         self, node: Node, joint_names: tuple[str, ...], trajectory: str = 'joint_trajectory',
     ) -> None:
         self.latency = Samples()
-        self._names = joint_names
+        self._writer = codec.TrajectoryWriter(joint_names)
         self._own = frozenset(joint_names)
         self._reader = codec.JointReader(joint_names)
         self._intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR)
@@ -45,8 +45,7 @@ class ArmTopics:
 
     def send(self, plan: Plan) -> None:
         """Let the arm follow `plan` from now on."""
-        self._trajectory.publish(
-            codec.joint_trajectory(self._names, plan.times, plan.commands))
+        self._trajectory.publish(self._writer.write(plan.times, plan.points))
         if self._receipt is not None:
             self.latency.add(time.monotonic() - self._receipt)
             self._receipt = None

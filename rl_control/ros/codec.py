@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import json
 
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.srv import GetState
@@ -63,10 +63,11 @@ __all__ = [
     'ACKNOWLEDGE_COLUMNS', 'CONFIRMATION', 'EPISODE_COLUMNS', 'ERROR', 'EVALUATION', 'OK', 'STALE',
     'TRAINING', 'WARN', 'Acknowledge', 'Clock', 'Diagnostics', 'EpisodeRow', 'Episodes', 'Flag',
     'ForwardCommand', 'GetState', 'Goal', 'JointReader', 'JointState', 'Number', 'Origin',
-    'Policy', 'SetFlag', 'Table', 'Text', 'Trajectory', 'TransitionRows', 'Transitions', 'Trigger',
+    'Policy', 'SetFlag', 'Table', 'Text', 'Trajectory', 'TrajectoryWriter', 'TransitionRows',
+    'Transitions', 'Trigger',
     'acknowledge_table', 'decode_policy', 'decode_table', 'decode_table_cdr', 'diagnostics',
     'encode_policy', 'encode_table', 'flag', 'forward_command', 'goal_message', 'joint_state',
-    'joint_trajectory', 'message_class', 'number', 'read_acknowledge', 'read_diagnostics',
+    'message_class', 'number', 'read_acknowledge', 'read_diagnostics',
     'read_flag', 'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number',
     'read_stamp', 'stamp_message', 'transition_columns', 'transition_row', 'type_name',
     'validate_rows',
@@ -263,49 +264,63 @@ def name_index(found: Sequence[str], wanted: Sequence[str], what: str) -> np.nda
     return np.array([places[name] for name in wanted], dtype=np.intp)
 
 
-def joint_trajectory(
-    joint_names: Sequence[str], times: Sequence[float], commands: Sequence[Command]
-) -> JointTrajectory:
+class TrajectoryWriter:
     """
-    Return `commands`, each to be reached `times` s after reception, as a message.
+    Writes trajectories of joints into messages that are there from the start.
 
-    The header's stamp stays zero, which tells ros2_control to start now.
+    A message is good until the next one with as many points is written: publish it at once.
     """
-    message = JointTrajectory(joint_names=list(joint_names))
-    for time, command in zip(times, commands, strict=True):
-        nanoseconds = round(time * 1e9)
-        message.points.append(JointTrajectoryPoint(
-            positions=_doubles(command.q),
-            velocities=_doubles(command.dq),
-            accelerations=_doubles(command.ddq),
-            time_from_start=Duration(
-                sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9),
-        ))
-    return message
+
+    def __init__(self, joint_names: Sequence[str]) -> None:
+        self._names = list(joint_names)
+        self._known: dict[int, tuple[JointTrajectory, list[np.ndarray]]] = {}
+
+    def write(self, times: np.ndarray, points: np.ndarray) -> JointTrajectory:
+        """
+        Return `points` (k, 3, n), q, dq, ddq to be reached `times` (k,) s after reception.
+
+        The header's stamp stays zero, which tells ros2_control to start now.
+        """
+        if len(times) not in self._known:
+            self._known[len(times)] = self._made(len(times))
+        message, places = self._known[len(times)]
+        for place, values in zip(places, points.reshape(len(places), -1), strict=True):
+            place[:] = values
+        for point, time in zip(message.points, times, strict=True):
+            nanoseconds = round(time * 1e9)
+            point.time_from_start.sec = nanoseconds // 10**9
+            point.time_from_start.nanosec = nanoseconds % 10**9
+        return message
+
+    def _made(self, count: int) -> tuple[JointTrajectory, list[np.ndarray]]:
+        """Return a message of `count` points, and the memory of its arrays, point by point."""
+        zeros = [0.0] * len(self._names)
+        message = JointTrajectory(joint_names=self._names, points=[
+            JointTrajectoryPoint(positions=zeros, velocities=zeros, accelerations=zeros)
+            for _ in range(count)])
+        return message, [
+            np.frombuffer(values) for point in message.points
+            for values in (point.positions, point.velocities, point.accelerations)]
 
 
 def read_joint_trajectory(
     message: JointTrajectory, joint_names: Sequence[str]
 ) -> tuple[np.ndarray, list[Command]]:
-    """Return (times (k,) s, commands in the order of `joint_names`); raise Refused for others."""
+    """
+    Return (times (k,) s, commands in the order of `joint_names`); raise Refused for others.
+
+    A command whose point has no velocities, or no accelerations, has none of them: (0,).
+    """
     index = name_index(message.joint_names, joint_names, 'trajectory')
     if not message.points:
         raise Refused('trajectory has no points; send at least one')
-    commands = []
-    for number, point in enumerate(message.points):
-        vectors = [
-            np.asarray(vector, dtype=np.float64)
-            for vector in (point.positions, point.velocities, point.accelerations)
-        ]
-        for name, vector in zip(
-            ('positions', 'velocities', 'accelerations'), vectors, strict=True
-        ):
-            if len(vector) != len(message.joint_names) or not np.isfinite(vector).all():
-                raise Refused(
-                    f'trajectory point {number} has {name} {vector.tolist()}; '
-                    'give one finite number per joint'
-                )
-        commands.append(Command(*(vector[index] for vector in vectors)))
+    commands = [
+        Command(*(
+            _vector(number, name, values, len(message.joint_names), index)
+            for name, values in (('positions', point.positions), ('velocities', point.velocities),
+                                 ('accelerations', point.accelerations))))
+        for number, point in enumerate(message.points)
+    ]
     times = np.array([
         point.time_from_start.sec + point.time_from_start.nanosec * 1e-9
         for point in message.points
@@ -313,6 +328,20 @@ def read_joint_trajectory(
     if times[0] < 0.0 or (np.diff(times) <= 0.0).any():
         raise Refused(f'trajectory has times {times.tolist()} s; they must increase from 0')
     return times, commands
+
+
+def _vector(
+    number: int, name: str, values: array.array, count: int, index: np.ndarray
+) -> np.ndarray:
+    """Return one field of a trajectory's point by `index` (n,), or (0,) if it may lack."""
+    vector = np.asarray(values, dtype=np.float64)
+    if not len(vector) and name != 'positions':
+        return vector
+    if len(vector) != count or not np.isfinite(vector).all():
+        raise Refused(
+            f'trajectory point {number} has {name} {vector.tolist()}; '
+            'give one finite number per joint')
+    return vector[index]
 
 
 def forward_command(values: np.ndarray) -> Float64MultiArray:
