@@ -122,7 +122,7 @@ class Driving:
                 self.mode = STOPPED if self._fault else WAITING
                 return None
             self.command, self._reached = Command.at_rest(self._joints[1]), now
-        elif self._reached - now > 0.5 * self._period:
+        elif self._reached - now >= 0.5 * self._period:
             return None  # the tick before was so late that it aimed beyond this one
         elif now - self._reached > STALL and self.mode == DRIVING:
             self.fault(f'the loop stood still for {now - self._reached:.3f} s')
@@ -134,10 +134,12 @@ class Driving:
             self.mode, self.why = STOPPED, self._fault
             return None
         dt = self._ahead(now, due)
-        command = None if self._fault else self._followed(now, dt)
+        # A tick that comes early goes on from a command that is still to be reached.
+        span = min(dt, now + dt - self._reached)
+        command = None if self._fault else self._followed(now, span)
         if command is None:
             self.mode, self.why = STOPPING, self._fault
-            command = limits.stop(self.command, dt, self._arm.limits)
+            command = limits.stop(self.command, span, self._arm.limits)
         else:
             self.mode, self.why = DRIVING, ''
         self.command, self._reached = command, now + dt

@@ -78,6 +78,7 @@ class Loop:
     """
     Call `tick(due)` every `period` s until stopped; `due` is on time.monotonic().
 
+    What `tick` returns, if anything, moves the ticks after it by as many s, half a period at most.
     A tick that comes more than half a period late is skipped and counted, so that none follow in
     a burst. While it runs the garbage collector is off but for the slack after a tick. Where the
     system allows it the thread has real-time priority and the memory stays in place; `notice`
@@ -85,7 +86,7 @@ class Loop:
     """
 
     def __init__(
-        self, period: float, tick: Callable[[float], None], name: str = 'loop',
+        self, period: float, tick: Callable[[float], float | None], name: str = 'loop',
         real_time: bool = False, notice: Callable[[str], None] = print,
     ) -> None:
         self.period = period
@@ -142,11 +143,11 @@ class Loop:
                 due += late * period
                 if began < due:
                     continue
-            self._tick(due)
+            shift = self._tick(due)
             ended = time.monotonic()
             statistics.add(due, began, ended, missed)
             missed = 0
-            due += period
+            due += period + (shift or 0.0)
             slack = due - ended
             if slack > LONG:
                 gc.collect(1 if statistics.ticks % 64 else 2)

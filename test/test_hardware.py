@@ -85,6 +85,9 @@ class Rig:
         self.controller.sample(self.now)
         self.sent.append((self.now, plan))
 
+    def shift(self, now: float, free: bool) -> float:
+        return 0.0
+
     def press(self, pressed: bool) -> None:
         if why := self.estop.receive(self.now, b'a person', pressed):
             self.steering.fault(why)

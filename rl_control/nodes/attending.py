@@ -50,7 +50,7 @@ class Attending:
         ), (*flags, self._taker, *([self._speaker] if settings.estop_required else [])))
         self._estop, self._ready = (
             FlagTopic(node, flag, self._steering.fault) for flag in flags)
-        self._topics = ArmTopics(node, arm.settings.joint_names)
+        self._topics = ArmTopics(node, arm.settings.joint_names, arm.control_period)
         self._person = Person()
         self._hardware = Hardware(
             arm, self._steering, self._person, self._topics, settings,

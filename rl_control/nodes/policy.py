@@ -52,7 +52,7 @@ class Policy(LifecycleNode):
         self._loop: Loop | None = None
         self._refusal: Refused | None = None
         self._topics = ArmTopics(
-            self, self._arm.settings.joint_names,
+            self, self._arm.settings.joint_names, self._arm.control_period,
             '~/joint_trajectory' if self._settings.shadow else 'joint_trajectory')
         self._difference = None
         if self._settings.shadow:
@@ -156,16 +156,16 @@ class Policy(LifecycleNode):
         self._loop.stop()
         self._loop = None
 
-    def _tick(self, due: float) -> None:
-        """Take what the arm says, and answer it; on the loop's thread."""
+    def _tick(self, due: float) -> float:
+        """Take what the arm says, and answer it; say when to look again; on the loop's thread."""
         driving = self._driving
         self._topics.take(driving)
         plan = driving.tick(time.monotonic(), due)
-        if plan is None:
-            return
-        self._topics.send(plan)
-        if self._difference is not None:
-            self._difference.publish(codec.number(driving.difference))
+        if plan is not None:
+            self._topics.send(plan)
+            if self._difference is not None:
+                self._difference.publish(codec.number(driving.difference))
+        return self._topics.shift(due, plan is None)
 
     def _take(
         self, policy: OnnxPolicy, name: str, withdrawn: Collection[int] = (),

@@ -31,6 +31,9 @@ class Wire(Protocol):
     def send(self, plan: Plan) -> None:
         """Let the arm follow `plan` from now on."""
 
+    def shift(self, now: float, free: bool) -> float:
+        """Return by how much in s ticks should come later than now, to act on fresh states."""
+
 
 class Hardware:
     """
@@ -136,7 +139,7 @@ class Hardware:
         if plan is not None:
             due = now + plan.times[0]  # the instant of the same grid that the plan aims at
         self.statistics.add(self._due, now, self._clock(), missed)
-        self._due = due
+        self._due = due = due + self._wire.shift(self._due, plan is None)
         self._wait(due)
         self._wire.take(self.steering)
         self._answered = self.steering.joints is not before

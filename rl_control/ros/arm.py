@@ -8,16 +8,22 @@ from rclpy.node import Node
 from rl_control.driving import Driving
 from rl_control.errors import Refused
 from rl_control.loop import Samples
+from rl_control.phase import Phase
 from rl_control.plan import Plan
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
 
 
 class ArmTopics:
-    """`joint_states` in, trajectories out; `latency` is from the one to the other in s."""
+    """
+    `joint_states` in, trajectories out, every `period` s.
+
+    `latency` is from the one to the other in s.
+    """
 
     def __init__(
-        self, node: Node, joint_names: tuple[str, ...], trajectory: str = 'joint_trajectory',
+        self, node: Node, joint_names: tuple[str, ...], period: float,
+        trajectory: str = 'joint_trajectory',
     ) -> None:
         self.latency = Samples()
         self._writer = codec.TrajectoryWriter(joint_names)
@@ -25,6 +31,7 @@ class ArmTopics:
         self._reader = codec.JointReader(joint_names)
         self._intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR)
         self._trajectory = node.create_publisher(codec.Trajectory, trajectory, qos.COMMAND)
+        self._phase = Phase(period)
         self._receipt: float | None = None  # of the newest state that is not answered yet
 
     @property
@@ -38,10 +45,15 @@ class ArmTopics:
             if self._own.isdisjoint(message.name):
                 continue  # a gripper's or another arm's driver on the same topic
             self._receipt = receipt
+            self._phase.receive(receipt)
             try:
                 driving.receive(receipt, *self._reader.read(message))
             except Refused as refused:
                 driving.fault(str(refused))
+
+    def shift(self, now: float, free: bool) -> float:
+        """Return by how much in s ticks should come later than now, to act on fresh states."""
+        return self._phase.shift(now, free)
 
     def send(self, plan: Plan) -> None:
         """Let the arm follow `plan` from now on."""
