@@ -156,11 +156,11 @@ class FakeArm:
 
 
 def policy_process(policy: Path, **parameters: object) -> NodeProcess:
-    """Return the policy node of the deployment graph, patient, with more parameters."""
+    """Return the policy node of the deployment graph, with more parameters."""
     process = graph('deploy').processes({'policy': str(policy)})[1]
     assert process.executable == 'policy'
     return NodeProcess('policy', 'policy', process.parameter_files,
-                       {**process.parameters, 'policy.stale_period': 0.3, **parameters})
+                       {**process.parameters, **parameters})
 
 
 class Running:

@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 import itertools
 from pathlib import Path
 import signal
@@ -24,7 +23,8 @@ from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
 
 LIMITS = iiwa().limits
-STALE = 0.3  # s: test machines are busy; the figures of the default come from benchmarks/deploy.py
+STALE = 0.1  # s after the last joint state at which the arm begins to stop
+RESTED = 0.3  # s after the death of the policy node at which the arm is at rest
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_sensor_faults_stop_the_arm_in_time_and_stay_stopped(
             good = getattr(arm, name)
             setattr(arm, name, value)
             began = time.monotonic() if name == 'offset' else arm.last_heard
-            assert stop_begins(arm, began) <= STALE + 0.05, text
+            assert stop_begins(arm, began) <= STALE, text
             assert text in arm.status['why']
             count = len(arm.sent)
             time.sleep(0.15)
@@ -191,8 +191,6 @@ def test_the_simulated_arm_rests_when_the_policy_node_is_killed(
     simulator, _, *gates, _ = graph('deploy').processes({
         'policy': str(policy_file), 'controller': controller})
     assert len(gates) == (controller != 'trajectory')
-    gates = [dataclasses.replace(
-        gate, parameters={**gate.parameters, 'gate.stale_period': STALE}) for gate in gates]
     node = rclpy.create_node('observer')
     goals = node.create_publisher(codec.Goal, 'goal', qos.GOAL)
     goals.publish(codec.goal_message(poses.at((5.0, 0.0, 0.5)), 'world'))
@@ -215,7 +213,7 @@ def test_the_simulated_arm_rests_when_the_policy_node_is_killed(
         killed = time.monotonic()
         while not speed() < 0.02:
             assert time.monotonic() < killed + 2.0, 'the arm does not rest'
-        assert time.monotonic() - killed < 0.8
+        assert time.monotonic() - killed < RESTED
         time.sleep(0.3)
         assert speed() < 0.02
     node.destroy_node()
