@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = 'rl_control'
 NODES = ('learner', 'broadcaster', 'collector', 'policy', 'command_gate', 'simulator', 'monitor',
-         'examiner', 'recorder')
+         'examiner', 'recorder', 'scene', 'watcher')
 
 
 def files(folder: str) -> list[tuple[str, list[str]]]:

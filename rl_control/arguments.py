@@ -44,6 +44,8 @@ ARM_TOPICS = (
 RECORD = Argument(
     'record', 'false', 'true: every topic into a bag, in recording/ of out, or deployment/ beside '
     'the policy; or the directory of the bag')
+SCENE = Argument(
+    'scene', 'false', 'true: publish robot_description and markers, for RViz and Foxglove')
 NAMESPACE = Argument('namespace', '', 'namespace of all nodes; empty for none')
 
 

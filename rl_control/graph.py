@@ -22,6 +22,7 @@ from rl_control.arguments import (
     RANDOMISATION,
     RECORD,
     ROBOT,
+    SCENE,
     SEED,
     SOURCES,
     TASK,
@@ -155,7 +156,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     })
     return _placed(arguments, [
         learner, broadcaster, monitor, *_recorder(arguments, Path(out) / 'recording'),
-        *_arm(arguments, files, simulated, rate), collector])
+        *_arm(arguments, files, simulated, rate), collector, *_scene(arguments, files)])
 
 
 def _arm(
@@ -182,6 +183,12 @@ def _recorder(arguments: Mapping[str, str], directory: Path) -> list[NodeProcess
     out = directory if asked.lower() == 'true' else Path(asked)
     return [NodeProcess(
         'recorder', 'recorder', (), {'recorder.out': str(out)}, respawn=True)]
+
+
+def _scene(arguments: Mapping[str, str], files: tuple[Path, ...]) -> list[NodeProcess]:
+    """Return what draws the arm for others, or nothing."""
+    return ([NodeProcess('scene', 'scene', files, respawn=True)]
+            if truth(arguments, 'scene') else [])
 
 
 def _placed(
@@ -213,7 +220,9 @@ def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
     }, ends_graph=True)
     processes = [*_arm(arguments, files, simulated), *([examiner] if simulated else [])]
     processes.insert(int(simulated), policy)
-    processes += _recorder(arguments, Path(arguments['policy']).absolute().parent / 'deployment')
+    processes += [
+        *_recorder(arguments, Path(arguments['policy']).absolute().parent / 'deployment'),
+        *_scene(arguments, files)]
     return _placed(arguments, processes)
 
 GRAPHS = {
@@ -240,7 +249,7 @@ GRAPHS = {
             Argument('success', 'computed', 'computed, or topic: success is told on success'),
             Argument('evaluation_episodes', '10',
                      'episodes that score a version on the arm; 0 for no evaluations'),
-            OUT, RECORD, SEED,
+            OUT, RECORD, SCENE, SEED,
             Argument('time_limit', '0.0', 'longest training in s; 0 for none'),
         ),
         train_robot,
@@ -254,7 +263,7 @@ GRAPHS = {
             Argument('shadow', 'false', 'true: command nothing, tell what would be done'),
             Argument('goals', '40', 'how many goals the examiner gives'),
             Argument('seed', '1000', 'seed of the goals'),
-            Argument('out', '', 'file for the figures; empty for none'), RECORD,
+            Argument('out', '', 'file for the figures; empty for none'), RECORD, SCENE,
         ),
         deploy,
     ),

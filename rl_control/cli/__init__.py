@@ -14,6 +14,7 @@ COMMANDS = {
     'demo': 'train an arm to reach over ROS 2 topics, then run the policy through ONNX',
     'launch': 'start a node graph',
     'evaluate': 'evaluate a policy in simulation',
+    'watch': 'show the live graph in the terminal',
     'play': 'watch a policy in simulation, in a window or as a GIF',
     'plot': 'compare trainings in one picture',
     'inspect': 'say what a policy file is',

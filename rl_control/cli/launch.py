@@ -6,7 +6,7 @@ import sys
 
 from rl_control.errors import Refused
 from rl_control.graph import GRAPHS, graph
-from rl_control.running import INTERRUPTED, run_graph
+from rl_control.running import INTERRUPTED, graph_environment, run_graph
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,11 @@ def run(options: argparse.Namespace) -> int:
             print(f"  {argument.name}:={argument.default or repr('')}\n      {argument.doc}")
         return 0
     processes = chosen.processes(parse(options.arguments))
-    status = run_graph(processes)
+    environment = graph_environment()
+    print(f'to look in from another terminal: export ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]} '
+          f'ROS_AUTOMATIC_DISCOVERY_RANGE={environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}',
+          flush=True)
+    status = run_graph(processes, environment)
     if status not in (0, INTERRUPTED):
         print(f'rl-control: a process ended with {status}', file=sys.stderr)
     return status

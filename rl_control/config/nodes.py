@@ -155,6 +155,25 @@ class GateSettings(Settings):
 
 
 @dataclass(frozen=True)
+class SceneSettings(Settings):
+    """The scene: what is drawn of an arm at its topics."""
+
+    rate: float = setting(10.0, 'rate of the markers', unit='Hz', low=0.1, high=100.0)
+    path_period: float = setting(
+        10.0, "how long the end effector's path is drawn", unit='s', low=0.1, high=600.0)
+
+
+@dataclass(frozen=True)
+class WatcherSettings(Settings):
+    """The watcher: how the live graph is shown in a terminal."""
+
+    time_limit: float = setting(0.0, 'longest watching; 0 for none', unit='s', low=0.0, high=1e7)
+    status_period: float = setting(
+        2.0, 'time between two plain lines, where there is no terminal', unit='s', low=0.1,
+        high=3600.0)
+
+
+@dataclass(frozen=True)
 class ExaminerSettings(Settings):
     """The examiner: gives the arm goals over topics and scores what it does."""
 

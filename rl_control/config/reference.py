@@ -16,7 +16,9 @@ from rl_control.config.nodes import (
     MonitorSettings,
     PolicyNodeSettings,
     RecorderSettings,
+    SceneSettings,
     SimulatorSettings,
+    WatcherSettings,
 )
 from rl_control.config.randomisation import RandomisationSettings
 from rl_control.config.robot import RobotSettings
@@ -36,6 +38,8 @@ SECTIONS: dict[str, tuple[type[Settings], str]] = {
     'gate': (GateSettings, 'command_gate'),
     'simulator': (SimulatorSettings, 'simulator'),
     'examiner': (ExaminerSettings, 'examiner'),
+    'scene': (SceneSettings, 'scene'),
+    'watcher': (WatcherSettings, 'watcher'),
     'recorder': (RecorderSettings, 'recorder'),
 }
 

@@ -52,6 +52,7 @@ GOAL = LATCHED
 ROBOT_DESCRIPTION = LATCHED
 EPISODES = _profile(64)
 METRICS = _profile(10)
+MARKERS = _profile(1)
 DIAGNOSTICS = _profile(10)
 # As rclpy's sensor data profile: the newest sample matters, an old one is not sent again.
 SENSOR = _profile(5, reliability=ReliabilityPolicy.BEST_EFFORT)

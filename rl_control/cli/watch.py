@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Show the live graph in the terminal: nodes, rates, ages, versions, losses, success."""
+
+import argparse
+import os
+
+from rl_control.errors import Refused
+from rl_control.graph import NodeProcess
+from rl_control.running import run_graph
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument('--namespace', default='', help='namespace of the graph; none')
+    parser.add_argument(
+        '--seconds', type=float, default=0.0, help='end after this time; default: at Ctrl-C')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Watch until the time is up, or Ctrl-C."""
+    if options.seconds < 0.0:
+        raise Refused(f'--seconds is {options.seconds}; give 0 or more')
+    os.environ.setdefault('ROS_DOMAIN_ID', '0')  # as for ros2: one looks in where others are
+    return run_graph([NodeProcess(
+        'watcher', 'watcher', (), {'watcher.time_limit': options.seconds}, ends_graph=True,
+        namespace=options.namespace.strip('/'))])

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene node: robot_description and markers, for RViz and Foxglove."""
+
+from collections import deque
+
+import numpy as np
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.config.nodes import SceneSettings
+from rl_control.errors import Refused
+from rl_control.nodes.world import declare_arm
+from rl_control.ros import codec, markers, qos
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+from rl_control.types import Command
+from rl_control.urdf import described
+
+
+class Scene(Node):
+    """
+    Draws what an arm at its topics does, and commands nothing.
+
+    A process of its own, since drawing must not be in the way of whoever drives.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('scene')
+        settings = declare(self, 'scene', SceneSettings)
+        self._arm = declare_arm(self)
+        self._reader = codec.JointReader(self._arm.settings.joint_names, velocity_required=False)
+        self._joints: tuple[float, np.ndarray, np.ndarray] | None = None
+        self._goal: np.ndarray | None = None
+        self._path: deque[np.ndarray] = deque(
+            maxlen=max(2, round(settings.path_period * settings.rate)))
+        text, self._frame = described(self._arm.kinematics.urdf)
+        description = self.create_publisher(codec.Text, 'robot_description', qos.ROBOT_DESCRIPTION)
+        description.publish(codec.Text(data=text))
+        self._markers = self.create_publisher(markers.Markers, 'markers', qos.MARKERS)
+        self.create_subscription(
+            codec.JointState, 'joint_states', self._on_joint_state, qos.SENSOR)
+        self.create_subscription(codec.Goal, 'goal', self._on_goal, qos.GOAL)
+        self.create_timer(1.0 / settings.rate, self._draw)
+
+    def done(self) -> bool:
+        """Never."""
+        return False
+
+    def close(self, executor: Executor) -> None:
+        """Leave nothing."""
+
+    def _on_joint_state(self, message: codec.JointState) -> None:
+        try:
+            self._joints = self._reader.read(message)
+        except Refused as refused:
+            self.get_logger().error(str(refused), throttle_duration_sec=5.0)
+
+    def _on_goal(self, message: codec.Goal) -> None:
+        try:
+            self._goal = codec.read_goal(message)
+        except Refused as refused:
+            self.get_logger().error(f'goal not drawn: {refused}')
+
+    def _draw(self) -> None:
+        if self._joints is None or self._goal is None:
+            return
+        stamp, q, dq = self._joints
+        state = self._arm.state(stamp, q, dq, Command.at_rest(q), self._goal)
+        task = self._arm.task
+        self._path.append(state.pose[:3, 3])
+        size = task.settings.success_distance
+        self._markers.publish(markers.scene(
+            self._frame, state.goal, task.target(state), size, task.error(state) <= size,
+            self._path))
+
+
+def main() -> int:
+    """Run the scene."""
+    return run(Scene)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watcher node: the live graph as a table in a terminal, of whatever graph runs here."""
+
+from functools import partial
+import time
+
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.config.nodes import WatcherSettings
+from rl_control.errors import Refused
+from rl_control.ros import codec, qos
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import run
+from rl_control.status import Status
+from rl_control.watching import Watching
+
+LEVELS = {codec.OK: 'ok', codec.WARN: 'WARN', codec.ERROR: 'ERROR', codec.STALE: 'STALE'}
+
+
+class Watcher(Node):
+    """Hears diagnostics, episodes and metrics, and shows them; says nothing itself."""
+
+    def __init__(self) -> None:
+        super().__init__('watcher')
+        self._settings = declare(self, 'watcher', WatcherSettings)
+        self._watching = Watching()
+        self._listening: set[str] = set()
+        self._until = time.monotonic() + self._settings.time_limit
+        self.create_subscription(
+            codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
+        self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
+        self.create_timer(0.5, self._show)
+        domain = self.context.get_domain_id()
+        self._status = Status(f'domain {domain}', self._settings.status_period)
+        self._status.__enter__()
+
+    def done(self) -> bool:
+        """Say whether the time is up."""
+        return self._settings.time_limit > 0.0 and time.monotonic() >= self._until
+
+    def close(self, executor: Executor) -> None:
+        """Leave the terminal as it was."""
+        self._status.__exit__(None, None, None)
+
+    def _on_diagnostics(self, message: codec.Diagnostics) -> None:
+        now = time.monotonic()
+        for status in message.status:
+            values = {entry.key: entry.value for entry in status.values}
+            self._watching.tell(
+                status.name, LEVELS[status.level], status.message, values, now)
+
+    def _on_episodes(self, message: codec.Episodes) -> None:
+        try:
+            table = codec.decode_table(message, codec.EPISODE_COLUMNS)
+        except Refused as refused:
+            self.get_logger().error(f'episodes not read: {refused}', throttle_duration_sec=5.0)
+            return
+        for row in map(codec.EpisodeRow.from_row, table.rows):
+            self._watching.count(row.phase, row.version, bool(row.success))
+
+    def _show(self) -> None:
+        prefix = self.resolve_topic_name('metrics') + '/'
+        for topic, _ in self.get_topic_names_and_types():
+            if topic.startswith(prefix) and topic not in self._listening:
+                self._listening.add(topic)
+                name = topic.removeprefix(prefix)
+                self.create_subscription(
+                    codec.Number, topic, partial(self._on_metric, name), qos.METRICS)
+        self._status.show(self._watching.rows(time.monotonic()))
+
+    def _on_metric(self, name: str, message: codec.Number) -> None:
+        self._watching.metrics[name] = message.data
+
+
+def main() -> int:
+    """Run the watcher."""
+    return run(Watcher)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What RViz and Foxglove draw beside the arm."""
+
+from collections.abc import Iterable
+
+from geometry_msgs.msg import Point
+import numpy as np
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+Markers = MarkerArray
+
+GOAL, TARGET, PATH = range(3)  # ids
+RED, GREEN, BLUE = (0.9, 0.1, 0.1), (0.1, 0.7, 0.2), (0.1, 0.4, 0.9)
+LINE = 0.005  # m
+
+
+def scene(
+    frame_id: str, goal: np.ndarray, target: np.ndarray, size: float, reached: bool,
+    path: Iterable[np.ndarray],
+) -> MarkerArray:
+    """
+    Return the goal as a small ball, the target as one of radius `size` m, and the path.
+
+    `goal` and `target` are poses (7,), see `poses`; the target is green when `reached`. `path`
+    is where the end effector was, (3,) m each.
+    """
+    return MarkerArray(markers=[
+        _ball(frame_id, GOAL, goal, size / 2, BLUE),
+        _ball(frame_id, TARGET, target, size, GREEN if reached else RED),
+        _line(frame_id, PATH, path)])
+
+
+def _ball(
+    frame_id: str, number: int, pose: np.ndarray, radius: float, colour: tuple[float, ...],
+) -> Marker:
+    marker = _marker(frame_id, number, Marker.SPHERE, colour)
+    position, orientation = marker.pose.position, marker.pose.orientation
+    position.x, position.y, position.z = (float(value) for value in pose[:3])
+    orientation.x, orientation.y, orientation.z, orientation.w = (
+        float(value) for value in pose[3:])
+    marker.scale.x = marker.scale.y = marker.scale.z = 2.0 * radius
+    return marker
+
+
+def _line(frame_id: str, number: int, path: Iterable[np.ndarray]) -> Marker:
+    marker = _marker(frame_id, number, Marker.LINE_STRIP, BLUE)
+    marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path]
+    marker.scale.x = LINE
+    return marker
+
+
+def _marker(frame_id: str, number: int, kind: int, colour: tuple[float, ...]) -> Marker:
+    """Return a marker whose stamp is 0: it is drawn at whatever time the viewer has."""
+    marker = Marker(ns='rl_control', id=number, type=kind, action=Marker.ADD)
+    marker.header.frame_id = frame_id
+    marker.pose.orientation.w = 1.0
+    marker.color = ColorRGBA(**dict(zip('rgb', colour, strict=True)), a=1.0)
+    return marker
