@@ -13,6 +13,7 @@ import time
 import torch
 
 from rl_control.algorithms import make_agent
+from rl_control.algorithms.compiled import Updates
 from rl_control.checkpoint import Checkpoint
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.nodes import LearnerSettings
@@ -64,6 +65,7 @@ class Trainer:
         self.contract = contract
         self.algorithm = algorithm
         self.agent = make_agent(algorithm, contract, settings)
+        self._updates = Updates(self.agent, algorithm)
         sizes = len(contract.observation), len(contract.action)
         self.replay = Ring(*sizes, settings.replay_capacity, settings.seed)
         # Old data, and what people did (HIL-SERL, Luo et al. 2024): room for both.
@@ -131,6 +133,8 @@ class Trainer:
 
     def run(self) -> None:
         """Train until `stopped` is set; then take in what still came, and save a checkpoint."""
+        if self._settings.compiled == 'auto':
+            self._updates.begin()
         exporter = kept_exporter(
             Path(self._learner.out) / GRAPH, self.agent.policy, self.contract, self.algorithm,
             self._run)
@@ -144,7 +148,7 @@ class Trainer:
             due = self._due()
             self._ingest(wait=not due)
             if due:
-                losses = self.agent.update(*self.sampler.sample(self._settings.batch_size))
+                losses = self._updates.update(*self.sampler.sample(self._settings.batch_size))
                 if self.recovery.check(losses):
                     self.sampler.learned(self.agent.error.numpy())
                 else:
@@ -154,6 +158,7 @@ class Trainer:
                 rate = max(0, self.updates - measured_updates) / (now - measured)
                 measured, measured_updates = now, self.updates
                 self._measure(losses, rate)
+                self._updates.look()
             if (self.updates > published_version
                     and now - published >= self._learner.publish_period):
                 published, published_version = now, self.updates
@@ -163,6 +168,7 @@ class Trainer:
                 checkpointed, saved = now, self.updates
                 checkpoint_wait *= 2.0
                 self._save()
+        self._updates.close()
         self._ingest(wait=False)
         self._save()
         self._saver.finish()

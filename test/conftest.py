@@ -9,6 +9,8 @@ import pytest
 
 # Tests of several sessions run beside each other on few cores.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# Learners compile nothing beside tests, but where that is what is tested.
+os.environ['CXX'] = 'no-compiler'
 
 DOMAINS = range(1, 102)
 LOCK_PORT = 26000  # below the ephemeral ports; one more for each domain

@@ -39,6 +39,12 @@ class Agent(ABC):
         self.networks: dict[str, nn.Module] = {}
         self.optimisers: dict[str, Adam] = {}
 
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Return what an update's number is divided by to tell what it does beside others."""
+        copies = self.settings.speed in ('replay', 'fitted')
+        return (self.settings.target_period,) if copies else ()
+
     @abstractmethod
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """
@@ -90,13 +96,13 @@ class Agent(ABC):
     def _prepared(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return the fields of `batch` as tensors, observations and action normalised."""
         self.policy.normaliser.freeze()
-        observation, action, reward, next_observation, discount = map(torch.from_numpy, batch)
+        observation, action, reward, next_observation, discount = map(torch.as_tensor, batch)
         return (
             self.policy.normaliser(observation), self.policy.action_scale.normalise(action),
             reward, self.policy.normaliser(next_observation), discount)
 
     def _weight(self, weight: np.ndarray | None) -> Tensor | float:
-        return 1.0 if weight is None else torch.from_numpy(weight)
+        return 1.0 if weight is None else torch.as_tensor(weight)
 
     def _follow(self, target: Weights, online: Weights) -> None:
         """Move a target network as `speed` says, after an update was counted."""

@@ -46,16 +46,15 @@ class Adam:
         self.steps = torch.zeros(())
         self.mean = torch.zeros_like(weights.flat)
         self.square = torch.zeros_like(weights.flat)
-        self._gradient = torch.zeros_like(weights.flat)
 
     def step(self, loss: Tensor) -> None:
         """Descend `loss` in these weights; no other's gradient is touched or computed."""
         gradients = torch.autograd.grad(loss, self.weights.parameters)
-        torch.cat([gradient.flatten() for gradient in gradients], out=self._gradient)
+        gradient = torch.cat([gradient.flatten() for gradient in gradients])
         self.steps += 1.0
         with torch.no_grad():
             torch._fused_adam_(
-                [self.weights.flat], [self._gradient], [self.mean], [self.square], [],
+                [self.weights.flat], [gradient], [self.mean], [self.square], [],
                 [self.steps], lr=self.learning_rate, beta1=0.9, beta2=0.999, weight_decay=0.0,
                 eps=1e-8, amsgrad=False, maximize=False)
 

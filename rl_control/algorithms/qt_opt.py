@@ -50,6 +50,11 @@ class QtOpt(Agent):
         }
         self.optimisers = {'critic': self.critic_optimiser}
 
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Return the periods of what is not done at each update."""
+        return self.settings.lag, *super().periods
+
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of the critic and its average; copy that to the lagged one when due."""
         observation, action, reward, next_observation, discount = self._prepared(batch)

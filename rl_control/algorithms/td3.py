@@ -52,6 +52,11 @@ class Td3(Agent):
         }
         self.optimisers = {'critic': self.critic_optimiser, 'actor': self.actor_optimiser}
 
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Return the periods of what is not done at each update."""
+        return self.settings.policy_delay, *super().periods
+
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of the critics; each `policy_delay`-th time of actor and targets too."""
         observation, action, reward, next_observation, discount = self._prepared(batch)
