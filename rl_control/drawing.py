@@ -22,21 +22,22 @@ def make_sampler(
     As soon as there is anything in `old`, a half of each batch is of that, drawn by the ring's
     generator, so that its state is all that a checkpoint needs.
     """
+    old.generator = ring.generator
+    return Symmetric(sampler_of(agent, ring, task), sampler_of(agent, old, task))
+
+
+def sampler_of(agent: 'Agent', ring: Ring, task: Task | None = None) -> Sampler:
+    """Return the sampler of one ring that the agent's settings describe."""
     contract, settings = agent.contract, agent.settings
     low, high = np.array(contract.action_low), np.array(contract.action_high)
     if settings.hindsight and task is None:
         raise Refused(
             f'setting hindsight is {settings.hindsight} but {contract.task} has no goals that '
             'can be exchanged; set it to 0, or train a task of rl_control')
-
-    def of(one: Ring) -> Sampler:
-        hindsight = None
-        if settings.hindsight and task is not None:
-            hindsight = Hindsight(one, task, settings.hindsight, low, high)
-        return Sampler(
-            one, settings, (high - low) / 2, lambda batch: agent.td_error(batch).numpy(),
-            agent.act, hindsight, evaluate)
-
+    hindsight = None
+    if settings.hindsight and task is not None:
+        hindsight = Hindsight(ring, task, settings.hindsight, low, high)
     evaluate = agent.evaluate if settings.correction == 'retrace' else None
-    old.generator = ring.generator
-    return Symmetric(of(ring), of(old))
+    return Sampler(
+        ring, settings, (high - low) / 2, lambda batch: agent.td_error(batch).numpy(),
+        agent.act, hindsight, evaluate)

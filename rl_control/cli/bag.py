@@ -2,21 +2,18 @@
 """Look into a rosbag, or turn rosbags into transitions to train from."""
 
 import argparse
-from dataclasses import fields
 from importlib.util import find_spec
 import json
 import math
 import os
 from pathlib import Path
 import sys
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from rl_control.bags.settings import SamplingSettings
-from rl_control.config.base import kind_of
+from rl_control.cli._settings import add_settings, given_settings
 from rl_control.errors import Refused
 from rl_control.running import NO_ROS
-
-LISTS = {'goal': 3}  # options that take so many values; other lists are written A,B,C
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +25,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     info.set_defaults(action_of_bag=_info)
     make = commands.add_parser('transitions', help='make a dataset of transitions')
     make.add_argument('bags', nargs='+', metavar='BAG', help='directory or file')
-    make.add_argument('--robot', required=True, help='name or path of its parameter file')
+    make.add_argument('--robot', default='', help='name or path of its parameter file; needed '
+                      "for a robot's topics, else that of the recording")
     make.add_argument('--task', default='', help='name or path of its parameter file')
     make.add_argument('-o', '--output', required=True, help='directory to make')
     make.add_argument('--raw', action='store_true',
                       help="use the robot's topics even where transitions were recorded")
     make.add_argument('--json', action='store_true', help='print the report as JSON')
-    _add_settings(make)
+    add_settings(
+        make.add_argument_group("how a robot's topics are sampled"), SamplingSettings)
     make.set_defaults(action_of_bag=_transitions)
     play = commands.add_parser('play', help='play transitions into a running learner')
     play.add_argument('bag', help='directory or file')
@@ -58,38 +57,6 @@ def run(options: argparse.Namespace) -> int:
     return options.action_of_bag(options)
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each setting of the sampling, from its own description."""
-    group = parser.add_argument_group("how a robot's topics are sampled")
-    hints = get_type_hints(SamplingSettings)
-    for item in fields(SamplingSettings):
-        about, option = item.metadata, '--' + item.name.replace('_', '-')
-        text = about['doc'] + (f' [{about["unit"]}]' if about['unit'] else '')
-        kind: dict[str, Any] = {'dest': f'sampling_{item.name}', 'help': text}
-        if item.name in LISTS:
-            kind |= {'nargs': LISTS[item.name], 'type': get_args(hints[item.name])[0],
-                     'metavar': ('X', 'Y', 'Z')}
-        elif kind_of(SamplingSettings, item.name) is float:
-            kind |= {'type': float, 'metavar': 'S'}
-        elif about['choices']:
-            kind |= {'choices': [choice for choice in about['choices'] if choice]}
-        else:
-            listed = get_args(hints[item.name])
-            kind |= {'metavar': 'A,B,C' if listed else 'TOPIC'}
-        group.add_argument(option, **kind)
-
-
-def _settings(options: argparse.Namespace) -> SamplingSettings:
-    given: dict[str, Any] = {}
-    for item in fields(SamplingSettings):
-        value = getattr(options, f'sampling_{item.name}')
-        if isinstance(value, str) and isinstance(item.default, tuple):
-            value = tuple(value.split(','))
-        if value is not None:
-            given[item.name] = value
-    return SamplingSettings.from_mapping(given)
-
-
 def _info(options: argparse.Namespace) -> int:
     from rl_control.bags.reading import Bag
     from rl_control.bags.survey import survey
@@ -108,34 +75,16 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _transitions(options: argparse.Namespace) -> int:
-    from rl_control.bags.building import from_robot, from_tables, open_bags
-    from rl_control.bags.dataset import DatasetWriter
-    from rl_control.bags.tables import own_topics
-    from rl_control.environments.make import GYMNASIUM, load_arm, make_environment
+    from rl_control.bags.building import open_bags
+    from rl_control.bags.making import make_dataset
 
-    settings = _settings(options)
-    bags = open_bags(options.bags)
-    own = not options.raw and all(own_topics(bag, 'transitions') for bag in bags)
-    if options.robot.startswith(GYMNASIUM):
-        if not own:
-            raise Refused(f'{options.robot} has no joints to sample; give bags of transitions')
-        environment = make_environment(options.robot, '')
-        contract, arm = environment.contract, None
-        environment.close()
-    else:
-        arm = load_arm(options.robot, options.task or 'reach')
-        contract = arm.contract()
-    with DatasetWriter(options.output, contract) as writer:
-        report = (from_tables(bags, contract, writer) if own
-                  else from_robot(bags, arm, settings, writer))
-        if not options.json or not writer.rows:
+    def tell(report: dict[str, Any]) -> None:
+        if not options.json or not report['transitions']:
             _print_report(report)
-        digest = writer.finish({
-            'bags': [{'path': str(bag.path), 'bytes': bag.size} for bag in bags],
-            'robot': options.robot,
-            'task': options.task,
-            'settings': None if own else settings.to_mapping(),
-        }, report)
+
+    report, digest = make_dataset(
+        open_bags(options.bags), options.output, options.robot, options.task,
+        given_settings(options, SamplingSettings), options.raw, tell)
     facts = {'dataset': options.output, 'transitions': report['transitions'], 'digest': digest}
     if options.json:
         print(json.dumps(facts | {'report': report}, indent=2))

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is trained from: a dataset, or one made of a bag, checked before anything is learned."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_control.bags.building import open_bags
+from rl_control.bags.dataset import DESCRIPTION, Dataset, describe
+from rl_control.bags.making import make_dataset, source_of
+from rl_control.bags.settings import SamplingSettings
+from rl_control.config.offline import OfflineSettings
+from rl_control.environments.make import GYMNASIUM, load_arm, make_environment
+from rl_control.errors import Refused
+from rl_control.tasks import Task
+
+JOURNAL = 'journal'  # of a learner's directory
+MADE = 'dataset'  # what is made of a bag, in the directory of the training
+FINITE = ('observation', 'action', 'reward', 'next_observation')
+
+
+def load_data(settings: OfflineSettings, sampling: SamplingSettings) -> Dataset:
+    """
+    Return the transitions that `settings.data` names; those of a bag are kept beside the training.
+
+    Raise Refused for data that is none, empty, not finite, or of another robot or task.
+    """
+    if not settings.data:
+        raise Refused('setting data is empty; name a dataset, a bag, or the directory of a run')
+    path = Path(settings.data).expanduser()
+    if not path.exists():
+        raise Refused(f'there is no data {path}; name a dataset, a bag, or the directory of a run')
+    if not (path / DESCRIPTION).is_file():
+        path = _made_of(path, settings, sampling)
+    dataset = Dataset.load(path)
+    _require_finite(dataset, path)
+    return dataset
+
+
+def task_of(settings: OfflineSettings, dataset: Dataset) -> Task | None:
+    """
+    Return the task of the robot that `settings` name, None where it has none.
+
+    Raise Refused where robot and task are not those of the data.
+    """
+    if not settings.robot:
+        return None
+    name = f'robot {settings.robot}'
+    if settings.robot.startswith(GYMNASIUM):
+        environment = make_environment(settings.robot, '')
+        environment.close()
+        environment.contract.require_equal(dataset.contract, name, f'data {settings.data}')
+        return None
+    arm = load_arm(settings.robot, settings.task)
+    arm.contract().require_equal(dataset.contract, name, f'data {settings.data}')
+    return arm.task
+
+
+def episodes_of(dataset: Dataset) -> np.ndarray:
+    """Return a number (n,) for each row that says which unbroken piece of an episode it is in."""
+    rows = dataset.rows
+    goes_on = (np.diff(dataset.stream) == 0) & (np.diff(rows.episode) == 0) & (
+        np.diff(rows.step) == 1)
+    return np.cumsum(np.r_[False, ~goes_on])
+
+
+def _made_of(path: Path, settings: OfflineSettings, sampling: SamplingSettings) -> Path:
+    """Return the dataset that is, or was before, made of the bag at `path`."""
+    made = Path(settings.out) / MADE
+    bags = open_bags([path / JOURNAL if (path / JOURNAL).is_dir() else path])
+    how = settings.robot, settings.task, sampling, settings.raw
+    if made.exists():
+        if describe(made)['source'] != source_of(bags, *how):
+            raise Refused(f'{made} was made of other bags, or otherwise; name another out')
+        return made
+    make_dataset(bags, made, *how, _require_rows)
+    return made
+
+
+def _require_rows(report: Mapping[str, Any]) -> None:
+    """Say why there is nothing to learn from."""
+    if report['transitions']:
+        return
+    reasons = dict(report.get('refused', {}))
+    for bag in report['bags']:
+        reasons |= bag.get('reasons', {})
+    words = ', '.join(f'{count} rows: {reason}' for reason, count in reasons.items())
+    raise Refused(f'the data has no transitions ({words or "no rows"}); see rl-control bag info')
+
+
+def _require_finite(dataset: Dataset, path: Path) -> None:
+    for name in FINITE:
+        values = getattr(dataset.rows, name)
+        bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        if bad.any():
+            raise Refused(
+                f'{path} has {bad.sum()} rows whose {name} is not finite, the first one is row '
+                f'{bad.argmax()}; make the dataset again without them')
