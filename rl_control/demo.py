@@ -16,7 +16,8 @@ from rl_control.files import write_json
 from rl_control.graph import NodeProcess, graph
 from rl_control.policy import load
 from rl_control.report.account import transitions_lost
-from rl_control.running import INTERRUPTED, graph_environment, run_graph
+from rl_control.running import graph_environment, run_graph
+from rl_control.signals import INTERRUPTED
 
 PREFIXES = ('robot', 'task', 'algorithm')  # of what parameter files in config/ hold
 

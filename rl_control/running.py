@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a graph to its end on this machine: check what it needs, start, wait, stop."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 import os
 from pathlib import Path
-import signal
 import sys
 import time
 
 from rl_control.errors import Refused
 from rl_control.graph import NodeProcess
+from rl_control.signals import INTERRUPTED, interrupts
 from rl_control.supervisor import Supervisor
 
 NO_ROS = (
     'ROS 2 is not found (no module rclpy); source /opt/ros/DISTRO/setup.bash, or without ROS: '
     "pip install 'ros-rclpy[fastrtps]' ros-common-interfaces"
 )
-INTERRUPTED = 130  # the exit status that shells give after Ctrl-C
 DISCOVERY = 0.6  # s in which nodes of a domain on this machine are heard of
 LAST_DOMAIN = 101  # above it DDS ports collide with ephemeral ones on Linux
 
@@ -51,22 +49,9 @@ def run_graph(
     """
     environment = dict(environment or graph_environment())
     _require_names_free(processes, environment)
-    with _interrupts() as interrupted:
+    with interrupts() as interrupted:
         status = Supervisor(processes, environment, logs).wait(lambda: bool(interrupted))
     return INTERRUPTED if interrupted else status
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them."""
-    seen: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: seen.append(number)) for number in numbers]
-    try:
-        yield seen
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _require_names_free(

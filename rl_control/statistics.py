@@ -18,6 +18,18 @@ def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def student_95(freedom: int) -> float:
+    """
+    Return the two-sided 95 % quantile of Student's t, for 3 degrees of freedom or more.
+
+    Abramowitz & Stegun 1964, equation 26.7.5, three terms: within 2 % of it.
+    """
+    z = NORMAL_95
+    return z + (z**3 + z) / (4 * freedom) + (
+        5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2) + (
+        3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+
+
 def quantile(values: list[float], share: float) -> float:
     """Return the smallest value that at least `share` of `values` do not exceed, NaN for none."""
     if not values:

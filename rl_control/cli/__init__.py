@@ -13,6 +13,7 @@ from rl_control.errors import Refused
 COMMANDS = {
     'demo': 'train an arm to reach over ROS 2 topics, then run the policy through ONNX',
     'launch': 'start a node graph',
+    'offline': 'train from a bag or a dataset alone',
     'evaluate': 'evaluate a policy in simulation',
     'watch': 'show the live graph in the terminal',
     'play': 'watch a policy in simulation, in a window or as a GIF',

@@ -6,7 +6,8 @@ import sys
 
 from rl_control.errors import Refused
 from rl_control.graph import GRAPHS, graph
-from rl_control.running import INTERRUPTED, graph_environment, run_graph
+from rl_control.running import graph_environment, run_graph
+from rl_control.signals import INTERRUPTED
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -26,4 +26,4 @@ class OfflineSettings(Settings):
         10_000, 'updates of the fitted Q evaluation at the end; 0: none', low=0,
         high=10_000_000)
     evaluation_members: int = setting(
-        10, 'fits to resampled episodes, whose spread is the interval', low=3, high=100)
+        10, 'fits to resampled episodes, whose spread is the interval', low=4, high=100)

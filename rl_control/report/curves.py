@@ -84,3 +84,35 @@ def _save(figure: Any, every: Sequence[Any], out: Path) -> None:
         raise Refused(f'picture {out} cannot be written ({error}); give -o FILE.png') from error
     finally:
         plt.close(figure)
+
+
+def metric_curves(curve: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw what the updates of a training said, one picture for each name."""
+    names = [name for name in dict.fromkeys(name for row in curve for name in row)
+             if name != 'updates']
+    figure, axes = plt.subplots(
+        max(1, len(names)), 1, sharex=True, squeeze=False, figsize=(7.0, 1.0 + 1.6 * len(names)))
+    for name, one in zip(names, axes[:, 0], strict=False):
+        rows = [row for row in curve if name in row]
+        one.plot([row['updates'] for row in rows], [row[name] for row in rows], lw=1.0)
+        one.set_ylabel(name.replace('_', ' '))
+        one.grid(alpha=0.3)
+    axes[-1, 0].set_xlabel('updates')
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def value_intervals(estimates: Mapping[str, Mapping[str, float]], path: Path) -> None:
+    """Draw estimates of `value` with their intervals from `low` to `high`, one below another."""
+    figure, axes = plt.subplots(figsize=(7.0, 1.0 + 0.6 * len(estimates)))
+    for place, estimate in enumerate(estimates.values()):
+        axes.plot([estimate['low'], estimate['high']], [place, place], lw=3.0, alpha=0.4)
+        axes.plot([estimate['value']], [place], marker='o', color='black')
+    axes.set_yticks(range(len(estimates)), list(estimates))
+    axes.set_ylim(-0.5, len(estimates) - 0.5)
+    axes.set_xlabel('value by fitted Q evaluation, with 95 % interval')
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Train from fixed data: a bag, a dataset or the journal of a run, with no robot and no simulator.
+
+The same command again goes on where the last one was stopped or killed.
+"""
+
+import argparse
+from collections.abc import Mapping
+
+from rl_control.algorithms import settings_of
+from rl_control.bags.settings import SamplingSettings
+from rl_control.cli._settings import add_settings, given_settings
+from rl_control.config.files import named, read_parameter_file
+from rl_control.config.offline import OfflineSettings
+from rl_control.signals import INTERRUPTED, interrupts
+from rl_control.status import Status
+
+PLAIN_PERIOD = 5.0  # s between two lines where there is no terminal
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_settings(parser, OfflineSettings, required=('data',))
+    parser.add_argument('--seed', type=int, default=0, help='of weights and batches; default 0')
+    parser.add_argument(
+        '--parameters', metavar='FILE',
+        help='parameter file of the algorithm; default the packaged one of its name')
+    add_settings(
+        parser.add_argument_group("how a robot's topics are sampled"), SamplingSettings)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, and say what came of it; 130 when it was stopped before its end."""
+    settings = given_settings(options, OfflineSettings)
+    kind = settings_of(settings.algorithm)
+    file = named('algorithms', options.parameters or settings.algorithm)
+    algorithm = kind.from_mapping({
+        **read_parameter_file(file, 'algorithm'), 'seed': options.seed})
+    sampling = given_settings(options, SamplingSettings)
+    from rl_control.offline.run import sentences, train  # torch, which takes seconds to import
+
+    with interrupts() as interrupted, Status('offline', PLAIN_PERIOD) as status:
+        def show(what: str, figures: Mapping[str, float]) -> None:
+            status.show({'doing': what, **{
+                name.replace('_', ' '): f'{value:.5g}' for name, value in figures.items()}})
+
+        report = train(settings, algorithm, sampling, show, lambda: bool(interrupted))
+    if report is None:
+        print(f'stopped; the same command goes on from what is saved in {settings.out}')
+        return INTERRUPTED
+    print('\n'.join(sentences(report)))
+    print(f'{settings.out}: policy.onnx, report.html, report.json, metrics.csv, checkpoints')
+    return 0

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole training from fixed data: read, train, export, judge, report."""
+
+from collections.abc import Callable, Mapping
+import json
+from pathlib import Path
+import shlex
+from typing import Any
+
+import numpy as np
+import torch
+
+from rl_control.algorithms import settings_of
+from rl_control.bags.dataset import Dataset
+from rl_control.bags.settings import SamplingSettings
+from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.config.offline import OfflineSettings
+from rl_control.errors import Refused
+from rl_control.export import Exporter
+from rl_control.files import write_json
+from rl_control.offline.data import episodes_of, load_data, task_of
+from rl_control.offline.fitted import FittedSettings
+from rl_control.offline.judging import judge
+from rl_control.offline.training import OfflineTraining, Show
+from rl_control.policy import OnnxPolicy
+from rl_control.resume import run_of
+
+POLICY, REPORT = 'policy.onnx', 'report.json'
+
+
+def train(
+    settings: OfflineSettings, algorithm: AlgorithmSettings, sampling: SamplingSettings,
+    show: Show, stopped: Callable[[], bool],
+) -> dict[str, Any] | None:
+    """
+    Return the report, which lies in `settings.out` beside the policy; None when it was stopped.
+
+    The same settings go on where an earlier start ended. `show(what, figures)` is called by the
+    way. Raise Refused for what cannot be used, and where nothing can be written.
+    """
+    settings_of(settings.algorithm)  # before anything is read
+    out = Path(settings.out)
+    torch.set_num_threads(settings.threads)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _train(out, settings, algorithm, sampling, show, stopped)
+    except OSError as error:
+        raise Refused(
+            f'{error.filename or out} cannot be written ({error.strerror}); make space, and the '
+            'same command goes on') from error
+
+
+def _train(
+    out: Path, settings: OfflineSettings, algorithm: AlgorithmSettings,
+    sampling: SamplingSettings, show: Show, stopped: Callable[[], bool],
+) -> dict[str, Any] | None:
+    dataset = load_data(settings, sampling)
+    task = task_of(settings, dataset)
+    run = run_of(out, 'offline', settings.algorithm, dataset.contract)
+    training = OfflineTraining(settings, algorithm, dataset, run, task)
+    if not training.run(show, stopped):
+        return None
+    agent = training.agent
+    exporter = Exporter(agent.policy, dataset.contract, settings.algorithm, run)
+    data = exporter.export(agent.updates, len(dataset))
+    report = {
+        'algorithm': settings.algorithm,
+        'run': run,
+        'version': agent.updates,
+        'seconds': training.seconds,
+        'data': _facts(dataset, settings.data),
+        'contract_hash': dataset.contract.hash,
+        'parity_max_abs_error': exporter.verify(data),
+    }
+    OnnxPolicy(data).save(out / POLICY)
+    if settings.evaluation_updates:
+        evaluation = judge(agent, dataset, FittedSettings(
+            algorithm.gamma, settings.evaluation_updates, settings.evaluation_members,
+            algorithm.seed), show, stopped)
+        if evaluation is None:
+            return None
+        report['evaluation'] = evaluation
+    write_json(out / REPORT, json.loads(json.dumps(report), parse_constant=lambda _: None))
+    _write_page(out, report, training.curve, settings)
+    return report
+
+
+def _facts(dataset: Dataset, path: str) -> dict[str, Any]:
+    """Return what is known of the data, among it how those fared who made it."""
+    rows, episode = dataset.rows, episodes_of(dataset)
+    whole = np.unique(episode[rows.step == 0])
+    returns = np.bincount(episode, weights=rows.reward)[whole]
+    facts = {
+        'path': path,
+        'digest': dataset.digest,
+        'transitions': len(dataset),
+        'episodes': len(whole),
+        'mean_return': float(returns.mean()) if len(whole) else None,
+        'return_deviation': float(returns.std()) if len(whole) else None,
+    }
+    recorded = dataset.report.get('episodes')
+    if isinstance(recorded, Mapping) and 'training' in recorded:
+        facts['success_rate'] = recorded['training']['success_rate']
+    return facts
+
+
+def _write_page(
+    out: Path, report: dict[str, Any], curve: list[dict[str, float]], settings: OfflineSettings,
+) -> None:
+    from rl_control.report.page import write_page
+    from rl_control.report.pictures import metric_curves, value_intervals
+
+    metric_curves(curve, out / 'curves.png')
+    pictures = [out / 'curves.png']
+    evaluation = report.get('evaluation')
+    if evaluation:
+        value_intervals(
+            {name: evaluation[name] for name in ('behaviour', 'policy')}, out / 'values.png')
+        pictures.append(out / 'values.png')
+    command = shlex.join([
+        'rl-control', 'offline', '--data', settings.data, '--algorithm', settings.algorithm,
+        '--updates', str(settings.updates), '--out', settings.out])
+    write_page(
+        out / 'report.html', f'{settings.algorithm}, from {Path(settings.data).name}',
+        ' '.join(sentences(report)), report, pictures, command)
+
+
+def sentences(report: dict[str, Any]) -> list[str]:
+    """Return what the report comes to, in words; the warnings last."""
+    told = [f'{report["version"]} updates of {report["algorithm"]} from '
+            f'{report["data"]["transitions"]} transitions, in {report["seconds"]:.0f} s.']
+    if report['data']['mean_return'] is not None:
+        told.append(
+            f'Those who made the data got {report["data"]["mean_return"]:.4g} an episode, by '
+            f'the mean of {report["data"]["episodes"]}.')
+    if evaluation := report.get('evaluation'):
+        words = {name: _interval(evaluation[name]) for name in (
+            'policy', 'behaviour', 'difference')}
+        told.append(
+            f'By fitted Q evaluation the policy is worth {words["policy"]} and the behaviour '
+            f'{words["behaviour"]}, discounted by {evaluation["gamma"]:g} a step: a difference '
+            f'of {words["difference"]}.')
+        told += [f'Warning: {warning}' for warning in evaluation['warnings']]
+    return told
+
+
+def _interval(estimate: Mapping[str, float]) -> str:
+    return f'{estimate["value"]:.4g} ({estimate["low"]:.4g} to {estimate["high"]:.4g})'

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent trained from fixed data: so many updates, with checkpoints that it goes on from."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+import logging
+import math
+from pathlib import Path
+import time
+
+import torch
+from torch import Tensor
+
+from rl_control import checkpoint
+from rl_control.algorithms import make_agent
+from rl_control.bags.dataset import Dataset
+from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.config.offline import OfflineSettings
+from rl_control.drawing import sampler_of
+from rl_control.errors import Refused
+from rl_control.files import write_aside
+from rl_control.replay import Ring
+from rl_control.saving import Saver
+from rl_control.tasks import Task
+
+POINTS = 200  # of a curve
+SHOW_PERIOD = 0.5  # s between two calls of `show`
+CURVE = 'metrics.csv'
+SLOWER = 'take smaller learning rates and name another out'
+
+logger = logging.getLogger(__name__)
+Show = Callable[[str, Mapping[str, float]], None]
+
+
+class OfflineTraining:
+    """
+    `settings.updates` updates of one agent, from all rows of a dataset.
+
+    `curve` holds what the updates said, `POINTS` times by the way; it lies in `metrics.csv`, too.
+    Stopped or killed and made anew in the same directory it goes on from its checkpoint, and
+    comes to the same weights, bit for bit, unless rows are drawn by priority: priorities are
+    computed anew.
+    """
+
+    def __init__(
+        self, settings: OfflineSettings, algorithm: AlgorithmSettings, dataset: Dataset,
+        run: str, task: Task | None = None,
+    ) -> None:
+        if algorithm.speed == 'online':
+            raise Refused('speed is online, which learns from each transition as it comes; for '
+                          'fixed data set another speed')
+        self.agent = make_agent(settings.algorithm, dataset.contract, algorithm)
+        self.curve: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self.run_name = run
+        self._settings = settings
+        self._algorithm = algorithm
+        self._dataset = dataset
+        steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
+        self._ring = Ring(
+            len(dataset.contract.observation), len(dataset.contract.action), len(steps),
+            algorithm.seed)
+        self._ring.extend_mixed(steps)
+        self._sampler = sampler_of(self.agent, self._ring, task)
+        self._saver = Saver(Path(settings.out) / 'checkpoints')
+        saved = checkpoint.latest(Path(settings.out) / 'checkpoints')
+        if saved is None:
+            self.agent.observe(steps.observation)
+        else:
+            self._load(saved)
+
+    def run(self, show: Show, stopped: Callable[[], bool]) -> bool:
+        """
+        Train until all updates are made or `stopped` says so; save; say whether all are made.
+
+        Raise Refused where the training is no longer finite, and OSError where the last
+        checkpoint cannot be written: the one before is whole.
+        """
+        goal, agent, sampler = self._settings.updates, self.agent, self._sampler
+        every = max(1, goal // POINTS)
+        batch_size = self._algorithm.batch_size
+        began = shown = saved = time.monotonic()
+        before, first = self.seconds, agent.updates
+        metrics: dict[str, Tensor] = {}
+        while agent.updates < goal and not stopped():
+            metrics.update(agent.update(*sampler.sample(batch_size)))
+            sampler.learned(agent.error.numpy())
+            if agent.updates % every == 0 or agent.updates == goal:
+                self._record(metrics)
+            now = time.monotonic()
+            self.seconds = before + now - began
+            if now - shown >= SHOW_PERIOD:
+                shown = now
+                show('training', self._figures(metrics, (agent.updates - first) / (now - began)))
+            if now - saved >= self._settings.checkpoint_period and not self._saver.busy:
+                saved = now
+                if self._saver.error:
+                    logger.warning('%s; training goes on, make space', self._saver.error)
+                self._save()
+        self._save()
+        self._saver.finish()
+        if self._saver.error:
+            raise OSError(0, self._saver.error)
+        return agent.updates >= goal
+
+    def _figures(self, metrics: Mapping[str, Tensor], rate: float) -> dict[str, float]:
+        figures = {'updates': self.agent.updates, 'of': self._settings.updates,
+                   'updates_per_second': rate,
+                   'seconds_left': (self._settings.updates - self.agent.updates) / rate}
+        return figures | {name: float(value) for name, value in metrics.items()}
+
+    def _record(self, metrics: Mapping[str, Tensor]) -> None:
+        row = {name: float(value) for name, value in metrics.items()}
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise Refused(f'after {self.agent.updates} updates {name} is {value}; {SLOWER}')
+        self.curve.append({'updates': self.agent.updates, **row})
+
+    def _write_curve(self) -> None:
+        names = list(dict.fromkeys(name for row in self.curve for name in row))
+        lines = [','.join(names), *(
+            ','.join(str(row.get(name, '')) for name in names) for row in self.curve)]
+        write_aside(Path(self._settings.out) / CURVE, ('\n'.join(lines) + '\n').encode())
+
+    def _save(self) -> None:
+        """Begin to write a checkpoint, whose state a learner's is like; write the curve."""
+        tensors = self.agent.tensors()
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise Refused(
+                    f'after {self.agent.updates} updates {name} is not finite; {SLOWER}')
+        self._saver.save(self.agent.updates, tensors, {
+            'algorithm': self._settings.algorithm,
+            'settings': self._algorithm.to_mapping(),
+            'contract': self._dataset.contract.to_json(),
+            'run': self.run_name,
+            'transitions': len(self._dataset),
+            'versions': 0,
+            'parity': 0.0,
+            'replay_generator': self._ring.generator.bit_generator.state,
+            'data': self._dataset.digest,
+            'curve': list(self.curve),
+            'seconds': self.seconds,
+        })
+        with suppress(OSError):  # the checkpoint meets the same, and says so
+            self._write_curve()
+
+    def _load(self, saved: checkpoint.Checkpoint) -> None:
+        """Take a checkpoint over; raise Refused for one of other data or settings."""
+        state = saved.state
+        here, there = self._algorithm.to_mapping(), state['settings']
+        for name in sorted(here.keys() | there.keys()):
+            if here.get(name) != there.get(name):
+                raise Refused(
+                    f'checkpoint {saved.path} has {name} {there.get(name)} but {here.get(name)} '
+                    'is set; set it as it was, or name another directory with out')
+        if state.get('data') != self._dataset.digest:
+            raise Refused(
+                f'checkpoint {saved.path} was trained from other data than '
+                f'{self._settings.data}; give that, or name another directory with out')
+        self.agent.load(saved.tensors)
+        self.curve, self.seconds = list(state['curve']), state['seconds']
+        self._ring.generator.bit_generator.state = state['replay_generator']

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training from fixed data: what it goes on from, what it refuses, and the command as a whole."""
+
+from collections.abc import Callable
+import csv
+from dataclasses import replace
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+from learning import ACTION, CONTRACT, HIGH, LOW, OBSERVATION
+import numpy as np
+import pytest
+from recordings import ARRAY, MS, START, mcap, table
+import torch
+
+from rl_control import checkpoint, saving
+from rl_control.algorithms import ALGORITHMS, settings_of
+from rl_control.bags.dataset import Dataset
+from rl_control.bags.settings import SamplingSettings
+from rl_control.cli import main
+from rl_control.config.offline import OfflineSettings
+from rl_control.errors import Refused
+from rl_control.offline.data import episodes_of, load_data
+from rl_control.offline.run import train
+from rl_control.offline.training import OfflineTraining
+from rl_control.policy import load
+from rl_control.ros.rows import TransitionRows, transition_columns
+
+SMALL = {'hidden_sizes': (16, 12), 'batch_size': 8, 'observation_normalisation': 'fixed'}
+ROOT = Path(__file__).parents[1]
+
+
+def rows(number: int = 400, seed: int = 0) -> np.ndarray:
+    """Return episodes of 20 steps as they are recorded."""
+    rng = np.random.default_rng(seed)
+    made = np.zeros((number, len(transition_columns(CONTRACT))))
+    made[:, 0], made[:, 1] = np.arange(number) // 20, np.arange(number) % 20
+    made[:, 2], made[:, 4] = 0.05 * np.arange(number), np.nan
+    made[:, 5] = rng.normal(size=number)  # reward
+    made[:, 7] = made[:, 1] == 19  # truncated
+    made[:, 9:] = rng.normal(1.0, 3.0, (number, made.shape[1] - 9))
+    action = rng.uniform(LOW, HIGH, (number, ACTION))
+    made[:, 9 + OBSERVATION:9 + OBSERVATION + 2 * ACTION] = np.tile(action, 2)
+    return made
+
+
+def dataset(path: Path, made: np.ndarray | None = None) -> Path:
+    taken = TransitionRows.read(rows() if made is None else made, CONTRACT)
+    Dataset(CONTRACT, taken, np.zeros(len(taken), np.int64), ('run-1',)).save(path)
+    return path
+
+
+def bag(out: Path, robot_of=CONTRACT) -> Path:
+    """Return the directory of a run with a journal of such rows, and what names its contract."""
+    columns, messages = transition_columns(CONTRACT), []
+    for first in range(0, 400, 50):
+        head = json.dumps({'collector': 'c', 'run': 'run-1', 'contract_hash': CONTRACT.hash,
+                           'first_sequence': first, 'oldest': 0})
+        messages.append((START + first * MS, '/transitions', ARRAY,
+                         table(columns, rows()[first:first + 50], head)))
+    mcap(out / 'journal' / 'journal_0.mcap', messages)
+    (out / 'run.json').write_text(json.dumps({
+        'run': 'r', 'algorithm': 'sac', 'contract': robot_of.to_json()}))
+    return out
+
+
+def training(data: Path, out: Path, updates: int = 60, algorithm: str = 'iql', **values):
+    settings = OfflineSettings(data=str(data), out=str(out), updates=updates, algorithm=algorithm)
+    return OfflineTraining(
+        settings, settings_of(algorithm)(**{**SMALL, **values}),
+        load_data(settings, SamplingSettings()), 'run-1')
+
+
+def quiet(*_) -> None:
+    """Show nothing."""
+
+
+def after(count: int) -> Callable[[], bool]:
+    """Return what says stop when it is asked for the `count` + 1st time."""
+    left = iter(range(count))
+    return lambda: next(left, None) is None
+
+
+@pytest.mark.parametrize('algorithm', ALGORITHMS)
+def test_stopped_and_resumed_it_is_as_if_never_stopped(tmp_path: Path, algorithm: str) -> None:
+    """Bit for bit, with the curve, for each algorithm on fixed data."""
+    data = dataset(tmp_path / 'data')
+    small = {'qt_opt': {'cem_samples': 8, 'cem_elites': 2}}.get(algorithm, {})
+    one = training(data, tmp_path / 'one', algorithm=algorithm, **small)
+    assert one.run(quiet, lambda: False)
+    for stop in (17, 30):
+        other = training(data, tmp_path / 'two', algorithm=algorithm, **small)
+        assert not other.run(quiet, after(stop))
+    other = training(data, tmp_path / 'two', algorithm=algorithm, **small)
+    assert other.agent.updates == 47
+    assert other.run(quiet, lambda: False)
+    mine, its = one.agent.tensors(), other.agent.tensors()
+    assert all(torch.equal(mine[name], its[name]) for name in mine)
+    assert [row['updates'] for row in other.curve] == list(range(1, 61))
+    assert one.curve[-1] == other.curve[-1]
+
+
+def test_what_is_learned_is_every_row_and_no_other(tmp_path: Path) -> None:
+    one = training(dataset(tmp_path / 'data'), tmp_path / 'out')
+    expected = rows()
+    assert len(one._ring) == 400
+    np.testing.assert_array_equal(
+        one._ring.fields.reward, expected[:, 5].astype(np.float32))
+    np.testing.assert_array_equal(
+        one._ring.fields.next_observation, expected[:, -OBSERVATION:].astype(np.float32))
+    assert (np.diff(np.flatnonzero(one._ring.successor < 0)) == 20).all()
+    normaliser = one.agent.policy.normaliser
+    torch.testing.assert_close(
+        normaliser.mean, torch.from_numpy(expected[:, 9:9 + OBSERVATION].mean(0)).float())
+
+
+def test_pieces_of_episodes_are_told_apart(tmp_path: Path) -> None:
+    made = np.delete(rows(60), [5, 6, 30], axis=0)
+    found = episodes_of(Dataset.load(dataset(tmp_path / 'data', made)))
+    assert np.unique(found, return_counts=True)[1].tolist() == [5, 13, 10, 9, 20]
+
+
+def test_other_data_or_settings_are_refused(tmp_path: Path) -> None:
+    data, out = dataset(tmp_path / 'data'), tmp_path / 'out'
+    training(data, out).run(quiet, after(5))
+    with pytest.raises(Refused, match=r'has expectile 0.7 but 0.9 is set; set it as it was'):
+        training(data, out, expectile=0.9)
+    with pytest.raises(Refused, match='was trained from other data than'):
+        training(dataset(tmp_path / 'other', rows(seed=1)), out)
+    with pytest.raises(Refused, match='speed is online, which learns from each transition'):
+        training(data, tmp_path / 'new', speed='online')
+    assert training(data, out, updates=90).agent.updates == 5  # more updates are no other
+
+
+def test_a_training_that_is_not_finite_ends_in_one_sentence(tmp_path: Path) -> None:
+    made = rows()
+    made[:, 5] = 1e30
+    one = training(dataset(tmp_path / 'data', made), tmp_path / 'out')
+    with pytest.raises(Refused, match=r'after 1 updates \w+ is inf; take smaller learning rates'):
+        one.run(quiet, lambda: False)
+    assert checkpoint.latest(tmp_path / 'out' / 'checkpoints') is None
+
+
+@pytest.mark.parametrize(('given', 'words'), [
+    ({'data': 'none'}, 'there is no data none; name a dataset, a bag'),
+    ({'data': ''}, 'setting data is empty'),
+    ({'algorithm': 'ppo'}, "algorithm 'ppo' is not known; known are .*iql"),
+    ({'robot': 'iiwa'}, 'robot iiwa has robot iiwa but data .* has made_up'),
+    ({'robot': 'none'}, "there is no 'none' in robots"),
+    ({'updates': 0}, 'setting updates is 0'),
+], ids=str)
+def test_bad_input_is_refused(tmp_path: Path, given: dict, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        settings = OfflineSettings(**{
+            'data': str(dataset(tmp_path / 'data')), 'out': str(tmp_path / 'out'), **given})
+        train(settings, settings_of('iql')(), SamplingSettings(), quiet, lambda: False)
+
+
+def test_data_without_rows_or_with_nan_is_refused(tmp_path: Path) -> None:
+    made = rows()
+    made[[3, 7], -1] = np.nan
+    with pytest.raises(Refused, match=r'has 2 rows whose next_observation is not finite, .*row 3'):
+        training(dataset(tmp_path / 'nan', made), tmp_path / 'out')
+    empty = tmp_path / 'empty'
+    mcap(empty / 'journal_0.mcap', [(START, '/joint_states', ARRAY, b'')])
+    with pytest.raises(Refused, match="do not say whose they are; name the robot"):
+        training(empty, tmp_path / 'out')
+
+
+def test_the_contract_of_a_journal_is_that_of_its_run(tmp_path: Path) -> None:
+    found = training(bag(tmp_path / 'run'), tmp_path / 'out')
+    assert found.agent.contract == CONTRACT and len(found._ring) == 400
+    assert training(tmp_path / 'run', tmp_path / 'out').agent.updates == 0  # made once
+    (tmp_path / 'run' / 'journal' / 'journal_1.mcap').write_bytes(
+        (tmp_path / 'run' / 'journal' / 'journal_0.mcap').read_bytes())
+    with pytest.raises(Refused, match='was made of other bags, or otherwise; name another out'):
+        training(tmp_path / 'run', tmp_path / 'out')
+    with pytest.raises(Refused, match=r'recorded with contract .*, which is of no packaged robot'):
+        training(bag(tmp_path / 'other', replace(CONTRACT, robot='x')), tmp_path / 'new')
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_saved_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = dataset(tmp_path / 'data'), tmp_path / 'out'
+    training(data, out).run(quiet, after(5))
+
+    def full(*_) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(saving.checkpoint, 'save', full)
+    settings = OfflineSettings(data=str(data), out=str(out), updates=20)
+    with pytest.raises(Refused, match=r'cannot be written \(.*No space left on device\)+; make'):
+        train(settings, settings_of('iql')(**SMALL), SamplingSettings(), quiet, lambda: False)
+    assert checkpoint.latest(out / 'checkpoints').updates == 5
+
+
+PARAMETERS = '''/**:
+  ros__parameters:
+    algorithm: {hidden_sizes: [16, 12], batch_size: 8, gamma: 0.8}
+'''
+
+
+def test_the_command_from_bag_to_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    (tmp_path / 'small.yaml').write_text(PARAMETERS)
+    assert main([
+        'offline', '--data', str(bag(tmp_path / 'run')), '--algorithm', 'td3_bc', '--updates',
+        '150', '--out', str(out), '--evaluation-updates', '200', '--seed', '3', '--parameters',
+        str(tmp_path / 'small.yaml')]) == 0
+    told = capsys.readouterr().out
+    report = json.loads((out / 'report.json').read_text())
+    policy = load(out / 'policy.onnx')
+    assert (policy.version, policy.training_steps, policy.algorithm) == (150, 400, 'td3_bc')
+    assert policy.contract == CONTRACT and policy.run == report['run']
+    assert report['data']['episodes'] == 20 and report['data']['transitions'] == 400
+    assert report['data']['mean_return'] == pytest.approx(rows()[:, 5].sum() / 20)
+    evaluation = report['evaluation']
+    assert evaluation['gamma'] == 0.8 and evaluation['policy']['low'] < evaluation['policy'][
+        'high']
+    for sentence in evaluation['warnings']:
+        assert sentence in told and sentence.replace("'", '&#x27;') in (
+            out / 'report.html').read_text()
+    with (out / 'metrics.csv').open() as file:
+        curve = list(csv.DictReader(file))
+    assert [int(row['updates']) for row in curve] == list(range(1, 151))
+    assert all(float(row['critic_loss']) >= 0.0 for row in curve)
+    assert (out / 'curves.png').stat().st_size > 1000
+    assert checkpoint.latest(out / 'checkpoints').state['settings']['seed'] == 3
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    (tmp_path / 'small.yaml').write_text(PARAMETERS)
+    line = [sys.executable, '-m', 'rl_control', 'offline', '--data', str(dataset(
+        tmp_path / 'data')), '--algorithm', 'bc', '--updates', '100000000', '--out', str(out),
+        '--parameters', str(tmp_path / 'small.yaml'), '--checkpoint-period', '0.1']
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env={
+        **os.environ, 'PYTHONPATH': str(ROOT)})
+    deadline = time.monotonic() + 60.0
+    while checkpoint.latest(out / 'checkpoints') is None:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=30.0)
+    assert process.returncode == 130
+    assert 'stopped; the same command goes on' in told
+    saved = checkpoint.latest(out / 'checkpoints').updates
+    assert training(tmp_path / 'data', out, algorithm='bc', updates=10**8, **{
+        'gamma': 0.8, 'observation_normalisation': 'none'}).agent.updates == saved > 0
