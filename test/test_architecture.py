@@ -20,7 +20,8 @@ PACKAGE = ROOT / 'rl_control'
 
 # Rooms that know torch, and rooms that know ROS; all others know neither.
 TORCH_ROOMS = (
-    'algorithms', 'bench', 'checkpoint', 'export', 'recovery', 'resume', 'saving', 'trainer')
+    'algorithms', 'bench', 'checkpoint', 'export', 'offline', 'recovery', 'resume', 'saving',
+    'trainer')
 ROS_ROOMS = ('bench', 'cli.doctor', 'launching', 'nodes', 'ros', 'running')
 BOTH = ('nodes.learner',)  # where the two meet, by way of the trainer
 TORCH = {'onnxscript', 'torch'}

@@ -168,7 +168,7 @@ def test_data_without_rows_or_with_nan_is_refused(tmp_path: Path) -> None:
         training(dataset(tmp_path / 'nan', made), tmp_path / 'out')
     empty = tmp_path / 'empty'
     mcap(empty / 'journal_0.mcap', [(START, '/joint_states', ARRAY, b'')])
-    with pytest.raises(Refused, match="do not say whose they are; name the robot"):
+    with pytest.raises(Refused, match='do not say whose they are; name the robot'):
         training(empty, tmp_path / 'out')
 
 
