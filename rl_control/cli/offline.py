@@ -50,5 +50,5 @@ def run(options: argparse.Namespace) -> int:
         print(f'stopped; the same command goes on from what is saved in {settings.out}')
         return INTERRUPTED
     print('\n'.join(sentences(report)))
-    print(f'{settings.out}: policy.onnx, report.html, report.json, metrics.csv, checkpoints')
+    print(f'{settings.out}: policy.onnx, report.html, report.json, metrics.jsonl, checkpoints')
     return 0

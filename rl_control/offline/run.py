@@ -107,8 +107,8 @@ def _facts(dataset: Dataset, path: str) -> dict[str, Any]:
 def _write_page(
     out: Path, report: dict[str, Any], curve: list[dict[str, float]], settings: OfflineSettings,
 ) -> None:
+    from rl_control.report.curves import metric_curves, value_intervals  # matplotlib: a second
     from rl_control.report.page import write_page
-    from rl_control.report.pictures import metric_curves, value_intervals
 
     metric_curves(curve, out / 'curves.png')
     pictures = [out / 'curves.png']

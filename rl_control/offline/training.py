@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+import json
 import logging
 import math
 from pathlib import Path
@@ -25,7 +26,7 @@ from rl_control.tasks import Task
 
 POINTS = 200  # of a curve
 SHOW_PERIOD = 0.5  # s between two calls of `show`
-CURVE = 'metrics.csv'
+CURVE = 'metrics.jsonl'  # as a learner's logbook
 SLOWER = 'take smaller learning rates and name another out'
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class OfflineTraining:
     """
     `settings.updates` updates of one agent, from all rows of a dataset.
 
-    `curve` holds what the updates said, `POINTS` times by the way; it lies in `metrics.csv`, too.
+    `curve` holds what the updates said, `POINTS` times by the way, as metrics.jsonl does.
     Stopped or killed and made anew in the same directory it goes on from its checkpoint, and
     comes to the same weights, bit for bit, unless rows are drawn by priority: priorities are
     computed anew.
@@ -114,13 +115,11 @@ class OfflineTraining:
         for name, value in row.items():
             if not math.isfinite(value):
                 raise Refused(f'after {self.agent.updates} updates {name} is {value}; {SLOWER}')
-        self.curve.append({'updates': self.agent.updates, **row})
+        self.curve.append({'time': round(time.time(), 3), 'updates': self.agent.updates, **row})
 
     def _write_curve(self) -> None:
-        names = list(dict.fromkeys(name for row in self.curve for name in row))
-        lines = [','.join(names), *(
-            ','.join(str(row.get(name, '')) for name in names) for row in self.curve)]
-        write_aside(Path(self._settings.out) / CURVE, ('\n'.join(lines) + '\n').encode())
+        lines = ''.join(json.dumps(row) + '\n' for row in self.curve)
+        write_aside(Path(self._settings.out) / CURVE, lines.encode())
 
     def _save(self) -> None:
         """Begin to write a checkpoint, whose state a learner's is like; write the curve."""

@@ -89,7 +89,7 @@ def _save(figure: Any, every: Sequence[Any], out: Path) -> None:
 def metric_curves(curve: Sequence[Mapping[str, float]], path: Path) -> None:
     """Draw what the updates of a training said, one picture for each name."""
     names = [name for name in dict.fromkeys(name for row in curve for name in row)
-             if name != 'updates']
+             if name not in ('time', 'updates')]
     figure, axes = plt.subplots(
         max(1, len(names)), 1, sharex=True, squeeze=False, figsize=(7.0, 1.0 + 1.6 * len(names)))
     for name, one in zip(names, axes[:, 0], strict=False):
