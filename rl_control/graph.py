@@ -225,6 +225,23 @@ def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
         *_scene(arguments, files)]
     return _placed(arguments, processes)
 
+def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
+    """Return the one node that trains from a bag or a dataset."""
+    algorithm = choice(arguments, 'algorithm', ALGORITHMS)
+    if not arguments['data']:
+        raise Refused('argument data is empty; give data:=PATH of a bag, a dataset or a run')
+    return [NodeProcess('offline', 'offline', (named('algorithms', algorithm),), {
+        'offline.data': arguments['data'],
+        'offline.algorithm': algorithm,
+        'offline.updates': whole(arguments, 'updates', 1, 1_000_000_000),
+        'offline.out': arguments['out'],
+        'offline.robot': arguments['robot'],
+        'offline.task': arguments['task'],
+        'offline.raw': truth(arguments, 'raw'),
+        'algorithm.seed': whole(arguments, 'seed', 0, 1_000_000),
+    }, ends_graph=True)]
+
+
 GRAPHS = {
     'train_sim': Graph(
         'Train in simulation: one learner, one broadcaster, collectors, a monitor.',
@@ -266,6 +283,21 @@ GRAPHS = {
             Argument('out', '', 'file for the figures; empty for none'), RECORD, SCENE,
         ),
         deploy,
+    ),
+    'offline': Graph(
+        'Train from a bag, a dataset or the journal of a run; the same again goes on.',
+        (
+            Argument('data', '', 'dataset, bag, or directory of a run with its journal'),
+            Argument('algorithm', 'iql', ALGORITHM.doc),
+            Argument('updates', '50000', 'updates to make in all'),
+            Argument('out', 'runs/offline', OUT.doc),
+            SEED,
+            Argument('robot', '', f"{ROBOT.doc}; needed for a robot's topics alone"),
+            TASK,
+            Argument('raw', 'false',
+                     "true: the robot's topics even where transitions were recorded"),
+        ),
+        offline,
     ),
 }
 

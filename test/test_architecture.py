@@ -23,7 +23,7 @@ TORCH_ROOMS = (
     'algorithms', 'bench', 'checkpoint', 'export', 'offline', 'recovery', 'resume', 'saving',
     'trainer')
 ROS_ROOMS = ('bench', 'cli.doctor', 'launching', 'nodes', 'ros', 'running')
-BOTH = ('nodes.learner',)  # where the two meet, by way of the trainer
+BOTH = ('nodes.learner', 'nodes.offline')  # where the two meet, by way of the trainer
 TORCH = {'onnxscript', 'torch'}
 ROS = {'launch', 'launch_ros', 'rclpy'}
 MESSAGES = re.compile(r'\w+_(msgs|srvs|interfaces)')

@@ -12,20 +12,21 @@ from rl_control.config import nodes
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.base import Settings
 from rl_control.config.hardware import HardwareSettings
+from rl_control.config.offline import OfflineSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.errors import Refused
 from rl_control.graph import GRAPHS, NodeProcess, graph
 from rl_control.supervisor import command_line
 
 ROOT = Path(__file__).parents[1]
-REQUIRED = {'deploy': {'policy': 'policy.onnx'}}  # what has no default
+REQUIRED = {'deploy': {'policy': 'policy.onnx'}, 'offline': {'data': 'a.dataset'}}  # what has no default
 SETTINGS: dict[str, type[Settings]] = {
     'collector': nodes.CollectorSettings, 'learner': nodes.LearnerSettings,
     'broadcaster': nodes.BroadcasterSettings, 'monitor': nodes.MonitorSettings,
     'policy': nodes.PolicyNodeSettings, 'simulator': nodes.SimulatorSettings,
     'gate': nodes.GateSettings, 'examiner': nodes.ExaminerSettings,
     'recorder': nodes.RecorderSettings,
-    'algorithm': AlgorithmSettings, 'hardware': HardwareSettings,
+    'algorithm': AlgorithmSettings, 'offline': OfflineSettings, 'hardware': HardwareSettings,
 }
 
 
@@ -221,6 +222,9 @@ def test_each_graph_records_itself_if_told(name: str, directory: str) -> None:
     ('train_robot', {'success': ''}, "success '' is not known"),
     ('train_robot', {'namespace': '1 arm'}, "namespace is '1 arm'; give words"),
     ('train_robot', {'evaluation_episodes': '-1'}, 'evaluation_episodes is'),
+    ('offline', {'data': ''}, 'argument data is empty; give data:=PATH'),
+    ('offline', {'updates': '0'}, "updates is '0'"),
+    ('offline', {'algorithm': 'none'}, f"is not known; known are {', '.join(ALGORITHMS)}"),
     ('deploy', {'shadow': 'yes'}, "shadow is 'yes'; give true or false"),
     ('deploy', {'policy': ''}, 'argument policy is empty; give policy:=PATH'),
     ('deploy', {'goals': '0'}, "goals is '0'"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any, get_args, get_origin
 
+from rl_control.bags.settings import SamplingSettings
 from rl_control.config.base import Settings, kind_of
 from rl_control.config.hardware import HardwareSettings
 from rl_control.config.nodes import (
@@ -21,6 +22,7 @@ from rl_control.config.nodes import (
     WatcherSettings,
 )
 from rl_control.config.randomisation import RandomisationSettings
+from rl_control.config.offline import OfflineSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 
@@ -41,6 +43,8 @@ SECTIONS: dict[str, tuple[type[Settings], str]] = {
     'scene': (SceneSettings, 'scene'),
     'watcher': (WatcherSettings, 'watcher'),
     'recorder': (RecorderSettings, 'recorder'),
+    'offline': (OfflineSettings, 'offline'),
+    'sampling': (SamplingSettings, 'offline'),
 }
 
 BEGINNING = '''# Parameters
@@ -60,7 +64,7 @@ def reference(algorithms: Mapping[str, type[Settings]]) -> str:
         parts += [f'## {prefix}', f'Of: {nodes}. {_about(settings)}', _table(settings)]
     shared, *_ = [kind for kind in next(iter(algorithms.values())).__mro__
                   if all(issubclass(settings, kind) for settings in algorithms.values())]
-    parts += ['## algorithm', f'Of: learner. {_about(shared)}', _table(shared)]
+    parts += ['## algorithm', f'Of: learner, offline. {_about(shared)}', _table(shared)]
     for name, settings in algorithms.items():
         parts += [f'### {name}', _about(settings), _table(settings, beside=shared)]
     return '\n\n'.join(part.strip() for part in parts) + '\n'

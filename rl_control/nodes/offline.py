@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The offline node: trains from a bag or a dataset, tells how it goes, and ends."""
+
+from collections.abc import Mapping
+import threading
+from typing import NoReturn
+
+from rclpy.executors import Executor
+from rclpy.node import Node
+
+from rl_control.algorithms import settings_of
+from rl_control.bags.settings import SamplingSettings
+from rl_control.config.offline import OfflineSettings
+from rl_control.offline.run import sentences, train
+from rl_control.ros import codec, qos
+from rl_control.ros.parameters import declare
+from rl_control.ros.process import Worker, leave, run
+
+
+class Offline(Node):
+    """One thread trains; the executor's publishes each figure on a topic of its own."""
+
+    def __init__(self) -> None:
+        super().__init__('offline')
+        self._settings = declare(self, 'offline', OfflineSettings)
+        self._algorithm = declare(self, 'algorithm', settings_of(self._settings.algorithm))
+        self._sampling = declare(self, 'sampling', SamplingSettings)
+        self._topics: dict[str, object] = {}
+        self._newest: Mapping[str, float] = {}
+        self._told: Mapping[str, float] = {}
+        self._stopped = threading.Event()
+        self._ended = threading.Event()
+        self.create_timer(1.0, self._tell)
+        self._worker = Worker(self._train, 'training')
+
+    def done(self) -> bool:
+        """Say whether the training has ended; an error of it is raised here."""
+        self._worker.check()
+        return self._ended.is_set()
+
+    def close(self, executor: Executor) -> None:
+        """Save what there is."""
+        self._stopped.set()
+        self._worker.join()
+        self._worker.check()
+        self._tell()
+
+    def _train(self) -> None:
+        report = train(
+            self._settings, self._algorithm, self._sampling, self._show, self._stopped.is_set)
+        if report is None:
+            self.get_logger().info(f'stopped; {self._settings.out} is where it goes on from')
+        else:
+            for sentence in sentences(report):
+                self.get_logger().info(sentence)
+        self._ended.set()
+
+    def _show(self, what: str, figures: Mapping[str, float]) -> None:
+        """Take figures; called on the training thread."""
+        self._newest = {'evaluated' if what == 'evaluating' else name: value
+                        for name, value in figures.items()
+                        if what == 'training' or name == 'updates'}
+
+    def _tell(self) -> None:
+        figures = self._newest
+        if figures is self._told:
+            return
+        self._told = figures
+        for name, value in figures.items():
+            if name not in self._topics:
+                self._topics[name] = self.create_publisher(
+                    codec.Number, f'metrics/{name}', qos.METRICS)
+            self._topics[name].publish(codec.number(value))
+        self.get_logger().info(', '.join(
+            f'{name} {value:.5g}' for name, value in figures.items()))
+
+
+def main() -> NoReturn:
+    """Run the node."""
+    leave(run(Offline))
+
+
+if __name__ == '__main__':
+    main()
