@@ -19,7 +19,8 @@ from rl_control.graph import GRAPHS, NodeProcess, graph
 from rl_control.supervisor import command_line
 
 ROOT = Path(__file__).parents[1]
-REQUIRED = {'deploy': {'policy': 'policy.onnx'}, 'offline': {'data': 'a.dataset'}}  # what has no default
+# What has no default.
+REQUIRED = {'deploy': {'policy': 'policy.onnx'}, 'offline': {'data': 'a.dataset'}}
 SETTINGS: dict[str, type[Settings]] = {
     'collector': nodes.CollectorSettings, 'learner': nodes.LearnerSettings,
     'broadcaster': nodes.BroadcasterSettings, 'monitor': nodes.MonitorSettings,

@@ -21,8 +21,8 @@ from rl_control.config.nodes import (
     SimulatorSettings,
     WatcherSettings,
 )
-from rl_control.config.randomisation import RandomisationSettings
 from rl_control.config.offline import OfflineSettings
+from rl_control.config.randomisation import RandomisationSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 
