@@ -193,10 +193,14 @@ class Critics(nn.Module):
             self.weights.append(nn.Parameter(weight.uniform_(-bound, bound)))
             self.biases.append(nn.Parameter(bias.uniform_(-bound, bound)))
 
-    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-        """Return q (number, b), see the class."""
-        layer = torch.cat((observation, action), dim=-1).expand(len(self.weights[0]), -1, -1)
-        *hidden, (head, head_bias) = zip(self.weights, self.biases, strict=True)
+    def forward(self, observation: Tensor, action: Tensor, number: int | None = None) -> Tensor:
+        """Return q (number, b) of the first `number` critics, all by default, see the class."""
+        weights, biases = self.weights, self.biases
+        if number is not None:
+            weights = [weight[:number] for weight in weights]
+            biases = [bias[:number] for bias in biases]
+        layer = torch.cat((observation, action), dim=-1).expand(len(weights[0]), -1, -1)
+        *hidden, (head, head_bias) = zip(weights, biases, strict=True)
         for weight, bias in hidden:
             layer = self._bent(torch.baddbmm(bias, layer, weight))
         # A product and a sum: a batched product with a result of width 1 is slower.

@@ -110,4 +110,4 @@ class Td3(Agent):
 
         What was done, `action`, does not matter here; it does in TD3+BC.
         """
-        return -self.critic(observation, self.policy.actor(observation))[0].mean()
+        return -self.critic(observation, self.policy.actor(observation), number=1).mean()

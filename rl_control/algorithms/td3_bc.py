@@ -20,7 +20,7 @@ class Td3Bc(Td3):
     def actor_loss(self, observation: Tensor, action: Tensor) -> Tensor:
         """Return the loss whose gradient is equation 3, with lambda of equation 5."""
         actor_action = self.policy.actor(observation)
-        q = self.critic(observation, actor_action)[0]
+        q = self.critic(observation, actor_action, number=1)[0]
         # As in the authors' code lambda is of q at the actor's actions, not at the data's.
         scale = self.settings.value_weight / q.detach().abs().mean().clamp_min(1e-8)
         return (actor_action - action).square().mean() - scale * q.mean()

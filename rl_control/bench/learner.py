@@ -1,61 +1,114 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Updates/s of each algorithm beside those of its peers."""
+"""
+Updates/s of each algorithm beside its peers and the arithmetic that it cannot do without.
+
+Each contender is a process of its own, as threads are settings of a process; they take turns.
+"""
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+import json
+import subprocess
 
-from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from rl_control.bench.replay import ring, steps
-from rl_control.bench.things import contract, per_call, spaces
+from rl_control.bench.apart import start
+from rl_control.bench.comparison import (
+    LIMIT,
+    OURS,
+    Comparison,
+    Contender,
+    Figures,
+    Goal,
+    Scale,
+    compare,
+)
 
-BATCH, ROWS = 256, 20_000
-PEERS = {'td3': 1.4, 'sac': 1.6, 'ddpg': 1.6}  # the goal beside stable-baselines3
+SB3, SBX = 'stable-baselines3', 'sbx'
+PLAIN, FLOOR = f'{OURS}, not compiled', f'{LIMIT}products of matrices alone'
+KINDS = {OURS: 'ours', PLAIN: 'plain', SB3: 'sb3', SBX: 'sbx', FLOOR: 'floor'}
+MODULES = {SB3: 'stable_baselines3', SBX: 'sbx'}
+# Shares of the rate of stable-baselines3 to reach on one thread and on two.
+AHEAD = {'td3': (1.4, 1.8), 'sac': (1.6, 1.9), 'ddpg': (1.6, 1.8)}
+AHEAD_SMALL = 7.0
+OF_FLOOR = 0.8  # where there is no peer
+WIDTHS, BATCHES = (64, 128, 256, 512, 1024), (64, 256, 1024, 4096)
+BESIDE = 'learner: sac, 256 x 256, batch 256, beside a process that keeps one core busy'
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield updates/s, sampling included, of networks 256 x 256 on one thread."""
-    calls = scale.size(200, 2)
-    for name, ahead in PEERS.items():
-        yield compare(
-            f'learner: {name}, 256 x 256, batch {BATCH}, 1 thread', 'updates/s', [
-                Contender(OURS, lambda name=name: _ours(name, calls)),
-                Contender('stable-baselines3', lambda name=name: _sb3(name, calls)),
-            ], scale.rounds, [Goal('rate', at_least=ahead, of='stable-baselines3')], more=True)
+    """Yield updates/s, sampling included, by algorithm, size and threads, and how they fall."""
+    for name in ('td3', 'sac', 'ddpg', 'naf', 'qt_opt'):
+        for width, batch, threads in ((256, 256, 1), (256, 256, 2), (64, 64, 1)):
+            if scale.quick and (width > 64 or name != 'sac'):
+                continue
+            yield _beside_peers(scale, name, width, batch, threads)
+    if not scale.quick:
+        yield _growth(scale, 'width', [(width, 256) for width in WIDTHS])
+        yield _growth(scale, 'batch', [(256, batch) for batch in BATCHES])
+        yield _busy(scale)
 
 
-def _rate(update: Callable[[], object], calls: int) -> Callable[[], Figures]:
-    update()
-    return lambda: {'rate': 1.0 / per_call(update, calls, 1.0)}
+def _beside_peers(
+    scale: Scale, name: str, width: int, batch: int, threads: int,
+) -> Comparison:
+    peers = [SB3, SBX] if name in AHEAD else []
+    goals = [Goal('rate', at_least=OF_FLOOR, of=FLOOR)]
+    if peers:
+        ahead = AHEAD_SMALL if width == 64 else AHEAD[name][threads - 1]
+        goals = [Goal('rate', at_least=ahead, of=SB3), Goal('rate', at_least=1.0, of=SBX)]
+    contenders = [PLAIN, FLOOR] if scale.quick else [OURS, PLAIN, *peers, FLOOR]
+    return _compare(
+        f'learner: {name}, {width} x {width}, batch {batch}, {threads} '
+        f'thread{"s" * (threads > 1)}', scale, goals,
+        {contender: (KINDS[contender], name, width, batch, threads)
+         for contender in contenders})
 
 
-def _ours(name: str, calls: int) -> Callable[[], Figures]:
-    import torch
-
-    from rl_control.algorithms import make_agent, settings_of
-
-    torch.set_num_threads(1)
-    agent = make_agent(name, contract(), settings_of(name)())
-    replay = ring(ROWS)
-    return _rate(lambda: agent.update(replay.sample(BATCH)), calls)
+def _growth(scale: Scale, what: str, sizes: list[tuple[int, int]]) -> Comparison:
+    return _compare(f'learner: sac by {what}, 1 thread', scale, (), {
+        f'{who} {width} x {width}, batch {batch}': (KINDS[who], 'sac', width, batch, 1)
+        for width, batch in sizes for who in (PLAIN, FLOOR)})
 
 
-def _sb3(name: str, calls: int) -> Callable[[], Figures]:
-    import gymnasium
-    import stable_baselines3
-    from stable_baselines3.common.logger import configure
-    import torch
+def _busy(scale: Scale) -> Comparison:
+    """The default, cores less busy processes, is 1 thread on two cores."""
+    with start('rl_control.bench.updating', 'busy', '', 0, 0, 1) as busy:
+        try:
+            return _compare(BESIDE, scale, [Goal('rate', at_least=0.95, of='2 threads')], {
+                OURS: ('ours', 'sac', 256, 256, 1), '2 threads': ('ours', 'sac', 256, 256, 2)})
+        finally:
+            busy.kill()
 
-    torch.set_num_threads(1)
 
-    class World(gymnasium.Env):
-        observation_space, action_space = spaces()
+def _compare(
+    what: str, scale: Scale, goals: list[Goal] | tuple, contenders: dict[str, tuple],
+) -> Comparison:
+    """Let processes take turns, and end them."""
+    running: list[subprocess.Popen] = []
 
-    model = getattr(stable_baselines3, name.upper())(
-        'MlpPolicy', World(), buffer_size=ROWS, policy_kwargs={'net_arch': [256, 256]},
-        device='cpu')
-    model.set_logger(configure(format_strings=[]))
-    _, _, observation, action, reward, next_observation, _ = steps(ROWS)
-    buffer = model.replay_buffer
-    buffer.observations[:, 0], buffer.actions[:, 0] = observation, action
-    buffer.rewards[:, 0], buffer.next_observations[:, 0] = reward, next_observation
-    buffer.full = True
-    return _rate(lambda: model.train(gradient_steps=1, batch_size=BATCH), calls)
+    def make(name: str, arguments: tuple) -> Callable[[], Figures]:
+        if name in MODULES and find_spec(MODULES[name]) is None:
+            raise ModuleNotFoundError(name=MODULES[name])
+        *_, threads = arguments
+        running.append(start(
+            'rl_control.bench.updating', *arguments, OMP_NUM_THREADS=str(threads)))
+        process = running[-1]
+
+        def turn() -> Figures:
+            process.stdin.write('\n')
+            process.stdin.flush()
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f'{name} ended with status {process.wait()}')
+            return {'rate': json.loads(line)}
+
+        turn()  # the first one is to be ready
+        return turn
+
+    try:
+        return compare(what, 'updates/s', [
+            Contender(name, lambda name=name, arguments=arguments: make(name, arguments))
+            for name, arguments in contenders.items()], scale.rounds, goals, more=True)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
