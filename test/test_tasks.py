@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every task keeps, and the own arithmetic of reach_pose and follow."""
 
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+import re
+
 import numpy as np
 import pybullet
 import pytest
@@ -12,12 +17,27 @@ from rl_control.environments.make import load_arm, simulate
 from rl_control.tasks import TASKS
 from rl_control.types import Command, State
 
+ROOT = Path(__file__).parents[1]
 
-@pytest.fixture(scope='module', params=sorted(TASKS))
+
+@pytest.fixture(scope='module', params=[*sorted(TASKS), 'point'])
 def world(request: pytest.FixtureRequest) -> ArmEnvironment:
-    made = simulate(load_arm('iiwa', request.param, {'action_cost': 0.1, 'posture_cost': 0.2}))
+    task = request.param if request.param in TASKS else 'reach'
+    made = simulate(load_arm('iiwa', task, {
+        'name': request.param, 'action_cost': 0.1, 'posture_cost': 0.2}))
     yield made
     made.close()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def a_task_of_another_package() -> Iterator[None]:
+    """Install the tutorial's task, as a package with an entry point would."""
+    path = ROOT / 'docs' / 'tutorials'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(path))
+        patch.setattr('rl_control.tasks.entry_points', lambda group: [
+            EntryPoint('point', 'point:Point', group)])
+        yield
 
 
 def lived(world: ArmEnvironment, steps: int) -> tuple[list[State], np.ndarray, np.ndarray]:
@@ -54,7 +74,12 @@ def test_relabelling_is_what_would_have_been_with_the_other_goal(world: ArmEnvir
     if task.settings.name == 'follow':
         pose[:3] -= task.target(with_goal(states[6], np.zeros(7)))[:3]
     others = [with_goal(state, pose) for state in states]
-    assert task.error(others[6]) == pytest.approx(0.0, abs=1e-7)
+    if task.settings.name == 'point':
+        pose = poses.at(pose[:3] + np.array((0.0, 0.0, 0.2)))  # no direction leads to where one is
+        goals = pose[None, :3].repeat(12, axis=0)
+        others = [with_goal(state, pose) for state in states]
+    else:
+        assert task.error(others[6]) == pytest.approx(0.0, abs=1e-7)
     before, after, reward = task.relabel(observations[:-1], actions, observations[1:], goals)
     expected = np.array([task.observe(state) for state in others])
     np.testing.assert_allclose(before, expected[:-1], atol=1e-6)
@@ -99,3 +124,20 @@ def test_the_point_goes_round() -> None:
 
 def at_home(arm: Arm) -> State:
     return arm.state(0.0, arm.home, np.zeros(7), Command.at_rest(arm.home), np.zeros(7))
+
+
+def test_the_tutorial_shows_the_task_that_is_tested() -> None:
+    tutorials = ROOT / 'docs' / 'tutorials'
+    (shown, *_) = re.findall(
+        r'^```python\n(.*?)^```', (tutorials / 'new_task.md').read_text(), re.M | re.S)
+    assert shown == (tutorials / 'point.py').read_text()
+    assert 30 <= len(shown.splitlines()) <= 45
+
+
+def test_pointing_is_an_angle() -> None:
+    arm = load_arm('iiwa', 'reach', {'name': 'point'})
+    here = at_home(arm)
+    tip, axis, across = here.pose[:3, 3], here.pose[:3, 2], here.pose[:3, 0]
+    for angle in (0.0, 0.3, 2.0):
+        goal = poses.at(tip + 0.7 * (np.cos(angle) * axis + np.sin(angle) * across))
+        assert arm.task.error(with_goal(here, goal)) == pytest.approx(angle, abs=1e-7)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks, by name."""
+"""The tasks, by name: those here, and those of installed packages."""
+
+from importlib.metadata import entry_points
 
 import numpy as np
 
@@ -14,7 +16,15 @@ TASKS: dict[str, type[Task]] = {'reach': Reach, 'reach_pose': ReachPose, 'follow
 
 
 def make_task(settings: TaskSettings, home: np.ndarray) -> Task:
-    """Return the task that is named, for an arm with the start pose `home` (n,), or Refused."""
-    if settings.name not in TASKS:
-        raise Refused(f'task {settings.name!r} is not known; known are {", ".join(TASKS)}')
-    return TASKS[settings.name](settings, home)
+    """
+    Return the task that is named, for an arm with the start pose `home` (n,), or Refused.
+
+    Other packages add theirs by an entry point of the group `rl_control.tasks`.
+    """
+    if settings.name in TASKS:
+        return TASKS[settings.name](settings, home)
+    others = {entry.name: entry for entry in entry_points(group='rl_control.tasks')}
+    if settings.name not in others:
+        known = ', '.join([*TASKS, *others])
+        raise Refused(f'task {settings.name!r} is not known; known are {known}')
+    return others[settings.name].load()(settings, home)

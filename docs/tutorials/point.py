@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Point: aim the z axis of the end effector at the goal."""
+
+import numpy as np
+
+from rl_control.tasks.reach import Reach
+from rl_control.types import Column, State
+
+
+class Point(Reach):
+    """As Reach, but what is missed is the angle (rad) between the tool's axis and the goal."""
+
+    def _own_columns(self) -> tuple[Column, ...]:
+        return (*(Column(f'axis.{axis}', '1') for axis in 'xyz'),
+                *(Column(f'aim.{axis}', '1') for axis in 'xyz'))
+
+    def _own(self, state: State) -> np.ndarray:
+        axis, way = state.pose[:3, 2], state.goal[:3] - state.pose[:3, 3]
+        return np.concatenate((axis, way / np.linalg.norm(way) - axis))
+
+    def _misses(self, state: State) -> np.ndarray:
+        return self._angle(self._own(state)[None, 3:])[:, 0]
+
+    def _observed_misses(self, observation: np.ndarray) -> np.ndarray:
+        return self._angle(observation[:, -12:-9])
+
+    def _angle(self, aim: np.ndarray) -> np.ndarray:
+        """Return the angle whose chord is `aim` (n, 3), as (1, n)."""
+        return 2.0 * np.arcsin(np.minimum(0.5 * np.linalg.norm(aim, axis=1), 1.0))[None]
+
+    def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
+        changed = super()._towards(goal, observation)
+        way = changed[:, -6:-3] / np.linalg.norm(changed[:, -6:-3], axis=1, keepdims=True)
+        changed[:, -12:-9] = way - changed[:, -15:-12]
+        return changed
