@@ -7,7 +7,7 @@ ARGS ?=
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: demo test lint bench-env clean
+.PHONY: demo test lint types coverage docs bench-env clean
 
 demo: .venv/run.stamp
 	$(BIN)/rl-control demo $(ARGS)
@@ -29,6 +29,14 @@ lint: .venv/test.stamp
 	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
 	touch $@
 
+docs: .venv-docs/run.stamp
+	.venv-docs/bin/sphinx-build --fail-on-warning --quiet docs docs/_build
+
+.venv-docs/run.stamp: requirements-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --requirement requirements-docs.txt
+	touch $@
+
 bench-env: .venv-bench/run.stamp
 
 .venv-bench/run.stamp: requirements-bench.txt setup.py
@@ -38,4 +46,4 @@ bench-env: .venv-bench/run.stamp
 	touch $@
 
 clean:
-	rm -rf .venv .venv-bench build install log *.egg-info
+	rm -rf .venv .venv-bench .venv-docs docs/_build build install log *.egg-info
