@@ -18,6 +18,13 @@ test: .venv/test.stamp
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
 
+types: .venv/test.stamp
+	$(BIN)/mypy
+
+coverage: .venv/test.stamp
+	$(BIN)/python -m pip install --quiet pytest-cov==7.1.0
+	$(MAKE) test ARGS='--cov=rl_control --cov-report=term-missing:skip-covered $(ARGS)'
+
 .venv/run.stamp: requirements.txt setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
 	$(PYTHON) -m venv .venv

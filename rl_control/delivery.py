@@ -113,6 +113,7 @@ class Outbox:
             self._memory[self._next % len(self._memory)] = row
             self._marks[1] = self._spilled = self._spilled + 1
         else:
+            assert self._file is not None, 'without a file it is full when the memory is'
             self._file.write(self._next, row)
         self._marks[2] = self._next = self._next + 1
         return self._next - 1
@@ -176,6 +177,9 @@ class Outbox:
     def _read(self, first: int, end: int) -> np.ndarray:
         rows = np.empty((end - first, self.width))
         for index, number in enumerate(range(first, end)):
-            rows[index] = (self._memory[number % len(self._memory)] if number < self._spilled
-                           else self._file.read(number))
+            if number < self._spilled:
+                rows[index] = self._memory[number % len(self._memory)]
+            else:
+                assert self._file is not None, 'what is not in the memory was spilled'
+                rows[index] = self._file.read(number)
         return rows

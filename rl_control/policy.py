@@ -106,8 +106,9 @@ class OnnxPolicy:
         outputs = {value.name: shape_of(value) for value in model.graph.output}
         noise = inputs.get('noise') or (0, 0)
         self._has_log_prob = 'log_prob' in outputs
-        wanted = {'observation': (1, self.observation_size), 'noise': (1, max(noise[-1], 1))}
-        given = {'action': (1, self.action_size)}
+        wanted: dict[str, tuple[int, ...]] = {
+            'observation': (1, self.observation_size), 'noise': (1, max(noise[-1], 1))}
+        given: dict[str, tuple[int, ...]] = {'action': (1, self.action_size)}
         if self._has_log_prob:
             given['log_prob'] = (1,)
         if inputs != wanted or outputs != given:
@@ -157,10 +158,10 @@ class OnnxPolicy:
                 action, _ = self.act(observation, noise)
             except NonFinite as error:
                 raise Refused(f'{name} does not pass its own test vectors: {error}') from error
-            error = float(np.max(np.abs(action - expected) / span))
-            if not error <= TOLERANCE:
+            worst = float(np.max(np.abs(action - expected) / span))
+            if not worst <= TOLERANCE:
                 raise Refused(
-                    f'{name} differs from its own test vectors by {error:.2g} of the action '
+                    f'{name} differs from its own test vectors by {worst:.2g} of the action '
                     f'range, more than {TOLERANCE:g}; export or copy it again'
                 )
 

@@ -130,6 +130,7 @@ class Versions:
         return None, None, set()
 
     def _write_score(self) -> None:
+        assert self.best is not None, 'what has no best has no score'
         score = self.score or Score(self.best.version)
         write_json(_score_path(self._best), {
             **asdict(score), 'withdrawn': sorted(self.withdrawn)})

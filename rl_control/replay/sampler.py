@@ -87,6 +87,7 @@ class Sampler:
         if settings.correction == 'cut':
             alive = cut(fields, alive, self._act, settings.trace_tolerance * self._half_range)
         elif settings.correction == 'retrace':
+            assert self._evaluate is not None, 'retrace is refused where there is no density'
             alive, reward, weight = retrace(
                 fields, alive, self._ring.log_prob[path], self._evaluate, settings.trace_decay)
         return n_step(fields, alive, settings.gamma, reward, weight)

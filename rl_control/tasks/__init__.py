@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tasks, by name: those here, and those of installed packages."""
 
+from collections.abc import Callable
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -12,7 +13,10 @@ from rl_control.tasks.reach import Reach
 from rl_control.tasks.reach_pose import ReachPose
 from rl_control.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {'reach': Reach, 'reach_pose': ReachPose, 'follow': Follow}
+__all__ = ['TASKS', 'Task', 'make_task']
+
+TASKS: dict[str, Callable[[TaskSettings, np.ndarray], Task]] = {
+    'reach': Reach, 'reach_pose': ReachPose, 'follow': Follow}
 
 
 def make_task(settings: TaskSettings, home: np.ndarray) -> Task:
