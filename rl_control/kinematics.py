@@ -115,6 +115,11 @@ class Kinematics:
     def pose(self, q: np.ndarray) -> np.ndarray:
         """Return the end effector's frame in the base's (..., 4, 4), m, at `q` (..., n)."""
         transforms = self._transforms(q)
+        if transforms.ndim == 3:  # a control loop's own case: `dot` takes half as long as `@`
+            pose = self._tool
+            for transform in transforms[::-1]:
+                pose = transform.dot(pose)
+            return pose.copy()
         pose = np.broadcast_to(np.eye(4), (*transforms.shape[:-3], 4, 4))
         for index in range(len(self._order)):
             pose = pose @ transforms[..., index, :, :]

@@ -10,6 +10,10 @@ PARTS = {
     'learner': 'updates/s of each algorithm',
     'replay': 'append, uniform and prioritised sampling, memory',
     'inference': 'one action of a policy',
+    'collector': 'steps/s of a simulated arm, with the policy and publishing',
     'transport': 'transitions/s over topics, journaled and acknowledged',
+    'broadcast': 'policies from the learner to a collector',
+    'start': 'imports, and nodes until they are there',
     'loop': 'lateness of the control loop',
+    'end-to-end': 'wall clock until reach is learned',
 }

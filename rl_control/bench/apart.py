@@ -33,3 +33,9 @@ def apart(module: str, *arguments: object, **more: str) -> Any:
     if process.returncode:
         raise RuntimeError(f'{module} {arguments} ended with status {process.returncode}')
     return json.loads(output.splitlines()[-1])
+
+
+def processor_time(pid: int) -> float:
+    """Return the processor time in s that a process has used so far."""
+    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf('SC_CLK_TCK')

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 import math
+from pathlib import Path
 from statistics import median
 import sys
 from typing import Any, NamedTuple
@@ -17,11 +18,16 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: so many `rounds`; `quick` shows that it runs, not how fast."""
+    """
+    How much is measured: so many `rounds`; `quick` shows that it runs, not how fast.
+
+    `keep` is where runs that last minutes are kept, so that they are not made twice.
+    """
 
     rounds: int = 7
     quick: bool = False
     seeds: int = 3
+    keep: Path | None = None
 
     def size(self, full: int, quick: int) -> int:
         """Return `full`, or `quick` where no figure is wanted."""

@@ -18,7 +18,14 @@ from rl_control.bench.comparison import (
     Scale,
     compare,
 )
-from rl_control.bench.things import ACTION, OBSERVATION, each_call, exporter, policy_file
+from rl_control.bench.things import (
+    ACTION,
+    OBSERVATION,
+    contract,
+    each_call,
+    exporter,
+    policy_file,
+)
 from rl_control.policy import OnnxPolicy
 
 HIDDEN = (256, 256)
@@ -124,7 +131,7 @@ def _numpy(hidden: tuple[int, ...]) -> Callable[[], object]:
 def _torch(hidden: tuple[int, ...]) -> Callable[[], object]:
     import torch
 
-    policy = exporter(OBSERVATION, ACTION, tuple(hidden)).policy
+    policy = exporter(contract(), hidden).policy
     observation, noise = (array.astype(np.float32) for array in _inputs())
 
     def act() -> np.ndarray:

@@ -24,7 +24,7 @@ def contract(observation: int = OBSERVATION, action: int = ACTION) -> Contract:
 
 
 @cache
-def exporter(observation: int, action: int, hidden_sizes: tuple[int, ...]):
+def exporter(made: Contract, hidden_sizes: tuple[int, ...]):
     """Return what exports a SAC policy of random weights and a normaliser that has seen data."""
     import torch
 
@@ -32,20 +32,18 @@ def exporter(observation: int, action: int, hidden_sizes: tuple[int, ...]):
     from rl_control.export import Exporter
 
     torch.set_num_threads(1)
-    made = contract(observation, action)
     agent = make_agent('sac', made, settings_of('sac')(
         hidden_sizes=hidden_sizes, observation_normalisation='fixed'))
-    agent.observe(np.random.default_rng(0).normal(size=(1000, observation)))
+    agent.observe(np.random.default_rng(0).normal(size=(1000, len(made.observation))))
     agent.policy.normaliser.freeze()
     return Exporter(agent.policy, made, 'sac', 'bench')
 
 
 def policy_file(
-    hidden_sizes: Sequence[int] = (256, 256), version: int = 1, observation: int = OBSERVATION,
-    action: int = ACTION,
+    hidden_sizes: Sequence[int] = (256, 256), version: int = 1, made: Contract | None = None,
 ) -> bytes:
-    """Return an ONNX policy file of this package."""
-    return exporter(observation, action, tuple(hidden_sizes)).export(version, 0)
+    """Return an ONNX policy file of this package, for `contract()` unless told."""
+    return exporter(made or contract(), tuple(hidden_sizes)).export(version, 0)
 
 
 def spaces(observation: int = OBSERVATION, action: int = ACTION):

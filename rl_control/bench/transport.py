@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from rl_control.bench.apart import apart
+from rl_control.bench.apart import apart, processor_time
 from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
 from rl_control.bench.still import NAME
 from rl_control.graph import NodeProcess
@@ -114,8 +114,7 @@ def _spent(pids: dict[str, int]) -> dict[str, float]:
     """Return the processor time in s that the learner and all collectors have used so far."""
     found = {'learner': 0.0, 'collector': 0.0}
     for name, pid in pids.items():
-        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-        found[name.partition('_')[0]] += sum(map(int, fields[11:13])) / os.sysconf('SC_CLK_TCK')
+        found[name.partition('_')[0]] += processor_time(pid)
     return found
 
 

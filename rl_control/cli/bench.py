@@ -4,6 +4,7 @@
 import argparse
 import importlib
 import json
+from pathlib import Path
 import sys
 
 from rl_control.bench import PARTS
@@ -21,6 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help='what to measure; all but end-to-end by default')
     parser.add_argument('--rounds', type=int, default=7, help='turns of each contender')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each, end-to-end')
+    parser.add_argument('--keep', type=Path, metavar='DIR',
+                        help='where the runs of end-to-end are kept, and not made twice')
     parser.add_argument('--quick', action='store_true',
                         help='small sizes, one round: shows that it runs, not how fast')
     parser.add_argument('--json', action='store_true', help='print JSON')
@@ -32,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
         if part not in PARTS:
             raise Refused(f'part {part!r} is not measured; name some of {", ".join(PARTS)}')
     scale = Scale(
-        1 if options.quick else max(1, options.rounds), options.quick, max(1, options.seeds))
+        1 if options.quick else max(1, options.rounds), options.quick, max(1, options.seeds),
+        options.keep)
     about, missed, found = machine(), False, {}
     if not options.json:
         print(', '.join(f'{name} {value}' for name, value in about.items()))

@@ -2,6 +2,7 @@
 """An arm in PyBullet, in this process."""
 
 from collections import deque
+from collections.abc import Sequence
 import math
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class Simulator:
             pybullet.changeDynamics(self.body, joint, jointDamping=friction, **self._world)
         self._latency = round(latency / self.substep_period)
 
-    def track(self, q: np.ndarray, dq: np.ndarray) -> None:
+    def track(self, q: Sequence[float], dq: Sequence[float]) -> None:
         """Advance one substep with the position controllers aiming at `q`, `dq`."""
         pybullet.setJointMotorControlArray(
             self.body, self._joints, pybullet.POSITION_CONTROL, targetPositions=q,

@@ -103,11 +103,16 @@ class Reach:
             return np.where(misses.max(0) <= self.settings.success_distance, 0.0, -1.0)
         precision = np.log1p((misses / self.settings.success_distance) ** 2)
         return -((misses + PRECISION * precision).sum(0)
-                 + self.settings.action_cost * np.mean(np.square(action), axis=-1)
-                 + self.settings.posture_cost * np.mean(np.square(q - self._home), axis=-1))
+                 + self.settings.action_cost * _mean_square(action)
+                 + self.settings.posture_cost * _mean_square(q - self._home))
 
     def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
         """Return a copy of observations (n, o) in which the goals are `goal` (n, 3)."""
         way = goal - observation[:, -9:-6]
         bearing = way / (np.linalg.norm(way, axis=1, keepdims=True) + NEAR)
         return np.concatenate((observation[:, :-6], way, bearing), axis=1)
+
+
+def _mean_square(values: np.ndarray) -> np.ndarray:
+    """Return the mean of the squares of (..., n); `np.mean` takes twice as long for one row."""
+    return (values * values).sum(-1) / values.shape[-1]
