@@ -107,3 +107,25 @@ def test_policy_and_critic_are_one_network():
     observation = _observations(4)
     torch.testing.assert_close(
         agent.policy.actor(observation), agent.critic.mean(agent.critic.hidden(observation)))
+
+
+def test_mu_stays_where_it_can_still_move_while_v_is_far_off():
+    """A bandit whose rewards begin far below V: without pressure mu sticks at a bound for good."""
+    agent = small_agent('naf', hidden_sizes=(32, 32), critic_learning_rate=3e-3)
+    rng = np.random.default_rng(0)
+    best = np.float32([0.3, -0.4, 0.6])
+    for _ in range(1200):
+        batch = made_up_batch(rng, 64)
+        action = agent.policy.action_scale.normalise(torch.from_numpy(batch.action)).numpy()
+        agent.update(batch._replace(
+            observation=np.ones_like(batch.observation), discount=np.zeros(64, np.float32),
+            reward=-50.0 - 10.0 * np.square(action - best).sum(1)))
+    observation = torch.ones(1, OBSERVATION)
+    np.testing.assert_allclose(agent.policy.actor(observation).detach()[0], best, atol=0.1)
+
+
+def test_pressure_by_hand():
+    agent = small_agent('naf')
+    before = torch.tensor([[0.0, 1.5, -1.5], [2.5, -3.5, 1.0]])
+    # Beyond 1.5 by 1 and 2, of six.
+    assert agent.pressure(before).item() == pytest.approx(0.1 * (1.0 + 4.0) / 6.0)

@@ -19,6 +19,8 @@ from rl_control.config.algorithm import NafSettings
 from rl_control.replay import Batch
 from rl_control.types import Contract
 
+SLOPING, PRESSURE = 1.5, 0.1  # of mu in front of tanh, and of the loss for each unit beyond
+
 
 class Naf(Agent):
     """One network for V, mu and P, whose mu is the policy; the target needs V alone."""
@@ -50,10 +52,10 @@ class Naf(Agent):
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
-        q = self.critic(observation, action)
+        q, before = self.critic.with_before(observation, action)
         critic_loss = self.critic_loss(q, target_q, self._weight(weight))
         self.error = (q.detach() - target_q).abs()
-        self.critic_optimiser.step(critic_loss)
+        self.critic_optimiser.step(critic_loss + critic_loss.detach() * self.pressure(before))
 
         self.updates += 1
         self._follow(self.target_weights, self.critic_weights)
@@ -76,6 +78,15 @@ class Naf(Agent):
         """Return the mean squared error of algorithm 1."""
         return (weight * (q - target_q).square()).mean()
 
+    def pressure(self, before: Tensor) -> Tensor:
+        """
+        Return what keeps mu where its tanh has a slope, for mu in front of that, (b, a).
+
+        While V is still far off, q is brought down by moving mu away from what was done, and P
+        down, until neither has a gradient left. Measured in the loss, so that it has no unit.
+        """
+        return PRESSURE * (before.abs() - SLOPING).clamp_min(0.0).square().mean()
+
 
 class Quadratic(nn.Module):
     """
@@ -95,11 +106,16 @@ class Quadratic(nn.Module):
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """Return q (b,) of normalised observation (b, o) and action (b, a)."""
+        return self.with_before(observation, action)[0]
+
+    def with_before(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Return q (b,) as `forward` does, and mu (b, a) in front of its tanh."""
         hidden = self.hidden(observation)
-        away = (action - self.mean(hidden)).unsqueeze(-1)
+        before = self.mean[0](hidden)
+        away = (action - self.mean[1](before)).unsqueeze(-1)
         # (a - mu)' L L' (a - mu) is the square of L' (a - mu).
         stretched = (self._triangle(hidden).mT @ away).squeeze(-1)
-        return self.value_head(hidden).squeeze(-1) - 0.5 * stretched.square().sum(-1)
+        return self.value_head(hidden).squeeze(-1) - 0.5 * stretched.square().sum(-1), before
 
     def value(self, observation: Tensor) -> Tensor:
         """Return V (b,), the largest q."""
