@@ -28,10 +28,12 @@ from rclpy.node import Node
 
 from rl_control import restarts
 from rl_control.graph import graph
+from rl_control.outboxes import SPILL
 from rl_control.report.account import journaled, produced
 from rl_control.ros import codec, qos
 from rl_control.ros.journal import read_journal
 from rl_control.running import graph_environment
+from rl_control.spill import left_behind, produced_by
 from rl_control.supervisor import Supervisor
 
 PATIENCE = 120.0  # s to come back, on a busy machine
@@ -114,10 +116,17 @@ def account(out: Path) -> dict[str, int]:
             origin = codec.Origin.from_header(table.header)
             rows.update((origin.run, origin.first_sequence + k) for k in range(len(table.rows)))
     learner = json.loads((out / 'learner.json').read_text())
+    waiting = {}  # on the disk for a collector that is started with this directory again
+    for path in left_behind(out / SPILL):
+        identity, end, kept = produced_by(path)
+        waiting[identity.run] = sum(
+            (identity.run, number) not in rows for number in range(end - kept, end))
     return {
         'produced': sum(made.values()),
         'in_journal': sum(safe.values()),
-        'lost': sum(max(0, count - safe.get(run, 0)) for run, count in made.items()),
+        'waiting_for_the_next_start': sum(waiting.values()),
+        'lost': sum(max(0, count - safe.get(run, 0) - waiting.get(run, 0))
+                    for run, count in made.items()),
         'sent_again_and_dropped': sum(count - 1 for count in rows.values()),
         'counted_by_learner': learner['transitions'],
         'doubled': learner['transitions'] - sum(safe.values()),

@@ -20,7 +20,14 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from rl_control.errors import Refused
-from rl_control.files import digest, sync_directory, write_aside
+from rl_control.files import (
+    digest,
+    parse_json,
+    read_json,
+    require_small_header,
+    sync_directory,
+    write_aside,
+)
 
 TENSORS, STATE, MANIFEST = 'tensors.safetensors', 'state.json', 'manifest.json'
 
@@ -84,13 +91,13 @@ def load(path: Path | str) -> Checkpoint:
         files = _whole(path)
         return Checkpoint(
             path, int(path.name), read_tensors(files[TENSORS]),
-            json.loads(files[STATE]))
+            parse_json(files[STATE]))
     except OSError as error:
         raise Refused(
             f'checkpoint {path} cannot be read: {error.filename}: {error.strerror}; '
             'give a directory that the learner saved'
         ) from error
-    except (SafetensorError, ValueError, RecursionError) as error:  # Refused is a ValueError
+    except (SafetensorError, ValueError) as error:  # Refused is a ValueError
         raise Refused(f'checkpoint {path} is not whole: {error}; take an older one') from error
 
 
@@ -106,11 +113,12 @@ def latest(directory: Path | str) -> Checkpoint | None:
 
 def _whole(path: Path) -> dict[str, bytes]:
     """Return the files by name, their digests compared with the manifest's."""
-    manifest = json.loads((path / MANIFEST).read_bytes())
+    manifest = read_json(path / MANIFEST)
     files = {name: (path / name).read_bytes() for name in (TENSORS, STATE)}
     for name, data in files.items():
         if not isinstance(manifest, dict) or manifest.get(name) != digest(data):
             raise Refused(f'{name} does not have the digest in {MANIFEST}')
+    require_small_header(files[TENSORS])
     return files
 
 
@@ -132,6 +140,6 @@ def _remove_old(directory: Path, keep: int) -> None:
             continue
         try:
             _whole(path)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             continue
         whole += 1

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+JSON_LIMIT = 2**21  # bytes: what a parser makes of them may be thirty times as large
+
 
 def write_aside(path: Path, data: bytes) -> None:
     """Write `data` beside `path`, flush it to the disk, then rename it to `path`."""
@@ -35,6 +37,28 @@ def sync_directory(path: Path) -> None:
 def digest(data: bytes) -> str:
     """Return the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Return what a small file of ours holds; raise OSError or ValueError for any other."""
+    with path.open('rb') as file:
+        return parse_json(file.read(JSON_LIMIT + 1))
+
+
+def parse_json(data: bytes) -> Any:
+    """Return what `data` says; raise ValueError if it is no JSON, too large or too deep."""
+    if len(data) > JSON_LIMIT:
+        raise ValueError(f'it has more than {JSON_LIMIT} bytes')
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError('it nests too deep') from error
+
+
+def require_small_header(data: bytes) -> None:
+    """Raise ValueError unless the header of safetensors `data` is as small as ours are."""
+    if (size := int.from_bytes(data[:8], 'little')) > JSON_LIMIT:
+        raise ValueError(f'its header has {size} bytes, more than {JSON_LIMIT}')
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

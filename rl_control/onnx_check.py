@@ -14,6 +14,7 @@ import onnx
 from onnx import AttributeProto, TensorProto
 
 from rl_control.errors import Refused
+from rl_control.onnx_scan import require_few_parts
 
 SIZE_LIMIT = 64 * 2**20  # bytes of a file
 NODE_LIMIT = 20_000
@@ -40,6 +41,7 @@ def checked_model(data: bytes, name: str) -> onnx.ModelProto:
         raise Refused(
             f'{name} has {len(data)} bytes, more than {SIZE_LIMIT}; use a smaller network'
         )
+    require_few_parts(data, name)
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError as error:

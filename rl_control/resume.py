@@ -6,12 +6,11 @@ So a learner that was killed comes back under its own name: its versions go on g
 follows it, and collectors lose nothing.
 """
 
-import json
 from pathlib import Path
 import uuid
 
 from rl_control.errors import Refused
-from rl_control.files import write_json
+from rl_control.files import read_json, write_json
 from rl_control.types import Contract
 
 FILE = 'run.json'
@@ -29,12 +28,12 @@ def run_of(out: Path, name: str, algorithm: str, contract: Contract) -> str:
             run = f'{name}-{uuid.uuid4().hex[:12]}'
             write_json(path, {'run': run, 'algorithm': algorithm, 'contract': contract.to_json()})
             return run
-        begun = json.loads(path.read_bytes())
+        begun = read_json(path)
         run, its_algorithm = str(begun['run']), str(begun['algorithm'])
         its_contract = Contract.from_json(begun['contract'])
     except OSError as error:
         raise Refused(f'run {path} cannot be used ({error.strerror}); name another out') from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:  # Refused is one
+    except (ValueError, KeyError, TypeError) as error:  # Refused is one
         raise Refused(
             f'run {path} cannot be read ({type(error).__name__}: {error}); name another out'
         ) from error

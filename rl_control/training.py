@@ -3,10 +3,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-import json
 from pathlib import Path
 from typing import Any
 
+from rl_control.files import read_json
 from rl_control.statistics import wilson_interval
 
 
@@ -67,12 +67,12 @@ class Training:
         """
         training = cls(evaluation_episodes, confirmation_episodes)
         try:
-            left = json.loads(path.read_bytes())
+            left = read_json(path)
             tallies = [Tally.read(figures) for figures in left['evaluations']]
             seconds, training.episodes = float(left['train_seconds']), int(left['episodes'])
         except FileNotFoundError:
             return training, 0.0
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             tell(f'{path} cannot be read ({type(error).__name__}: {error}); figures begin anew')
             return cls(evaluation_episodes, confirmation_episodes), 0.0
         training.evaluations = {tally.version: tally for tally in tallies}

@@ -3,12 +3,11 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-import json
 from pathlib import Path
 import shutil
 
 from rl_control.errors import Refused
-from rl_control.files import write_json
+from rl_control.files import read_json, write_json
 from rl_control.policy import OnnxPolicy, digest_path, load
 from rl_control.statistics import wilson_interval
 
@@ -146,10 +145,10 @@ def _score_path(policy: Path) -> Path:
 def _read_score(policy: Path, version: int) -> tuple[Score | None, set[int]]:
     """Return the score beside a policy, None where there is none of it, and the withdrawn."""
     try:
-        values = json.loads(_score_path(policy).read_bytes())
+        values = read_json(_score_path(policy))
         withdrawn = {int(number) for number in values.pop('withdrawn')}
         score = Score(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, set()
     return (score if score.version == version and score.episodes else None), withdrawn
 

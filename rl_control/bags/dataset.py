@@ -7,7 +7,6 @@ It is written shard by shard, so that neither writing nor `parts` needs more mem
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-import json
 from pathlib import Path
 import shutil
 from typing import Any
@@ -17,7 +16,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from rl_control.errors import Refused
-from rl_control.files import digest, write_aside, write_json
+from rl_control.files import (
+    digest,
+    read_json,
+    require_small_header,
+    write_aside,
+    write_json,
+)
 from rl_control.ros.rows import TransitionRows
 from rl_control.types import Contract
 
@@ -84,13 +89,13 @@ def describe(path: Path | str) -> dict[str, Any]:
     """Return what dataset.json says; raise Refused unless it is whole and of this format."""
     file = Path(path) / DESCRIPTION
     try:
-        described = json.loads(file.read_text())
+        described = read_json(file)
         if described['format'] != FORMAT:
             raise ValueError(f'format {described["format"]}')
         for name in ('contract', 'streams', 'source', 'report', 'shards', 'digest'):
             described[name]
         return described
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(f'{path} is no dataset ({type(error).__name__}: {error}); make one with '
                       'rl-control bag transitions') from error
 
@@ -106,8 +111,9 @@ def read_parts(
             if digest(data) != shard['sha256']:
                 raise Refused(f'{file} has another digest than dataset.json says; it is damaged, '
                               'so make the dataset again')
+            require_small_header(data)
             yield load(data)
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise Refused(f'{file} cannot be read ({error}); make the dataset again') from error
 
 

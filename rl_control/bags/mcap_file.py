@@ -25,6 +25,7 @@ import zstandard
 from rl_control.bags.raw import Losses, Raw, Topic
 
 RECORD_LIMIT = 2**30  # bytes: a longer record is taken for damage
+CHUNK_LIMIT = 32 * 2**20  # bytes that a chunk may have unpacked, and twice what it has packed
 _HEAD = struct.Struct('<BQ')
 _MESSAGE = struct.Struct('<HIQQ')
 _CHUNK = struct.Struct('<QQQII')
@@ -192,10 +193,11 @@ class _Scan:
             compression = content[_CHUNK.size:at].decode()
             (packed,) = struct.unpack_from('<Q', content, at)
             records = content[at + 8:at + 8 + packed]
-            if size > RECORD_LIMIT:
+            if size > CHUNK_LIMIT + 2 * len(records):
                 raise ValueError(f'says {size} bytes')
             if compression == 'zstd':
-                records = zstandard.ZstdDecompressor().decompressobj().decompress(records)
+                with zstandard.ZstdDecompressor().stream_reader(records) as stream:
+                    records = stream.read(size)
             elif compression == 'lz4':
                 records = lz4.frame.LZ4FrameDecompressor().decompress(records, size)
             elif compression:

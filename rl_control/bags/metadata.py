@@ -11,7 +11,7 @@ from rl_control.bags.raw import Losses
 from rl_control.errors import Refused
 
 ENDINGS = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
-SIZE_LIMIT = 64 * 2**20  # bytes of metadata.yaml
+SIZE_LIMIT = 2**20  # bytes of metadata.yaml: what is made of them is a hundred times as large
 
 
 @dataclass
@@ -76,7 +76,7 @@ def _described(path: Path, losses: Losses) -> dict[str, Any]:
         text = path.read_text() if path.stat().st_size <= SIZE_LIMIT else ''
         described = yaml.safe_load(text)['rosbag2_bagfile_information']
         return dict(described)
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError) as error:
         losses.note(f'metadata.yaml: cannot be read ({type(error).__name__}); the files tell what '
                     'they can')
         return {}

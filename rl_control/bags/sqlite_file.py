@@ -58,6 +58,12 @@ class SqliteFile:
 
     def _topics(self, database: sqlite3.Connection) -> dict[int, Topic]:
         try:
+            strange = database.execute(
+                "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index')").fetchall()
+            if strange:
+                self._losses.note(f'{self.name}: has a view or trigger {strange[0][0]}, which no '
+                                  'bag has; nothing of it is read')
+                return {}
             rows = database.execute(
                 'SELECT id, name, type, serialization_format FROM topics').fetchall()
         except sqlite3.DatabaseError as error:
@@ -117,6 +123,8 @@ class _Database:
         connection = sqlite3.connect(f'file:{quote(str(path))}?{mode}', uri=True)
         # Nothing can be written here; this lets SQLite read a file that is shorter than it says.
         connection.execute('PRAGMA writable_schema = ON')
+        # A file may compute what it seems to hold: no more than it could hold, and from no views.
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(2**20, path.stat().st_size))
         connection.text_factory = lambda data: data.decode(errors='replace')
         return connection
 

@@ -30,7 +30,7 @@ from rl_control.ros.process import Worker, run
 from rl_control.spill import Identity
 from rl_control.types import Transition
 
-FAREWELL = 1.0  # s to wait for the last acknowledgements
+FAREWELL = 1.3  # s to wait for the last acknowledgements
 CREDIT_PERIOD = 0.05  # s between looks for credit
 SILENCE = 5.0  # s without a word of a learner that is alive, or without a step, until it is told
 

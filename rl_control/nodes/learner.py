@@ -34,8 +34,8 @@ from rl_control.ros.process import Worker, leave, run
 from rl_control.trainer import Trainer
 
 ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
-FAREWELL = 1.2  # s in which collectors hand over their last transitions
-QUIET = 0.6  # s without a message after which none is expected: longer than an outbox's probe
+FAREWELL = 1.5  # s in which collectors hand over their last transitions
+QUIET = 0.9  # s without a message after which none is expected: longer than an outbox's probe
 HEARTBEAT = 1.0  # s at most between two acknowledgements, so that collectors hear of a hang
 SOON = WINDOW // 4  # transitions that are acknowledged at once: who sends fast must not wait
 STUCK = 5.0  # s without a turn of the training thread
