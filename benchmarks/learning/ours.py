@@ -15,6 +15,7 @@ from rl_control.drawing import make_sampler
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.environments.make import load_arm
 from rl_control.replay import Ring
+from rl_control.replay.steps import density
 from rl_control.types import Transition
 
 
@@ -56,12 +57,15 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
     task = load_arm('iiwa', 'reach', {'sparse': True}).task if settings.hindsight else None
     sampler = make_sampler(agent, ring, Ring(*sizes, 1, run.seed), task)
     actor = Actor(agent)
+    span = np.subtract(world.contract.action_high, world.contract.action_low)
 
     def take(transition: Transition) -> None:
         agent.observe(transition.observation[None])
         ring.append('', transition.episode, transition.step, transition.observation,
                     transition.action, transition.reward, transition.next_observation,
-                    transition.discount)
+                    transition.discount, density(
+                        transition.log_prob, transition.action, transition.applied,
+                        np.bool_(transition.intervention), span))
         learned_from = ring.total - settings.learning_starts
         if learned_from >= 0:
             collecting.policy = actor

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+ROUNDING = 1e-5  # of the action range, up to which the applied action is the requested one
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -47,3 +49,17 @@ class Steps:
                    if item.name != 'streams'}
         return replace(self, **{
             name: column[which] for name, column in columns.items() if column is not None})
+
+
+def density(
+    log_prob: np.ndarray, action: np.ndarray, applied: np.ndarray, intervention: np.ndarray,
+    span: np.ndarray,
+) -> np.ndarray:
+    """
+    Return `log_prob` (n,), NaN where limits or a person made another action of what was drawn.
+
+    That is, where `applied` (n, a) is not the requested `action` (n, a) but for rounding, measured
+    by the range `span` (a,), or where `intervention` (n,) says so.
+    """
+    own = (np.abs(applied - action) <= ROUNDING * span).all(-1) & ~intervention
+    return np.where(own, log_prob, np.nan)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_control.episode import CONFIRMATION, EVALUATION, TRAINING
 from rl_control.errors import Refused
-from rl_control.replay.steps import Steps
+from rl_control.replay.steps import Steps, density
 from rl_control.ros.table import Table, require_columns
 from rl_control.types import Contract, Transition
 
@@ -17,7 +17,6 @@ STEP_COLUMNS = (
     'intervention',
 )
 NAME_LIMIT = 256
-ROUNDING = 1e-5  # of the action range, up to which the applied action is the requested one
 ACKNOWLEDGE_COLUMNS = ('acknowledged', 'granted')
 
 
@@ -89,11 +88,10 @@ class TransitionRows:
     ) -> Steps:
         """Return what is learned of the rows, the i-th of which is of streams[stream[i]]."""
         span = np.subtract(contract.action_high, contract.action_low)
-        own = (np.abs(self.applied - self.action) <= ROUNDING * span).all(1) & ~self.intervention
         return Steps(
             streams, stream, self.episode, self.step, self.observation, self.action, self.reward,
             self.next_observation, 1.0 - self.terminated, self.intervention,
-            np.where(own, self.log_prob, np.nan))
+            density(self.log_prob, self.action, self.applied, self.intervention, span))
 
     def transition(self, index: int) -> Transition:
         """Return one row as a Transition."""
