@@ -23,7 +23,7 @@ from rl_control.algorithms.compiling import UPDATES, Plan, draw, kind_of, load_u
 from rl_control.algorithms.tracing import state_of
 from rl_control.replay import Batch
 
-NICENESS = 19  # of what compiles: what collects and learns goes first
+NICENESS = 10  # of what compiles: what collects and learns goes first
 PATIENCE = 1.0  # s that a compiling process gets to end
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Updates:
     """
     The updates of one agent: its own at first, then the same compiled, on the same tensors.
 
-    `begin` compiles in a process of its own, of the lowest priority, unless an earlier start
+    `begin` compiles in a process of its own, of low priority, unless an earlier start
     has; `look` takes what is there. What an update computes is the same but for rounding. Where
     nothing can be compiled one line in the log says why, and the agent's own go on. All calls
     are made on one thread.

@@ -75,8 +75,8 @@ class AlgorithmSettings(Settings):
         low=0.0, high=1.0)
     compiled: str = setting(
         'auto',
-        'whether updates are compiled, beside the training and once a machine: where a C++ '
-        'compiler is at hand, or never', choices=('auto', 'never'))
+        'whether a learner compiles its updates, beside the training and once a machine: where a '
+        'C++ compiler is at hand, or never', choices=('auto', 'never'))
     seed: int = setting(
         0, 'seed of the weights, of the replay and of the noise in updates',
         low=0, high=2**31 - 1)
