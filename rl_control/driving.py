@@ -20,6 +20,7 @@ from rl_control.workspace import Workspace
 
 WAITING, DRIVING, STOPPING, STOPPED = 'waiting', 'driving', 'stopping', 'stopped'
 FRESH = 10  # samples before the arm may be commanded again
+BACK = 1.0  # s by which a clock jumps back, more than any late tick aims ahead
 STALL = 0.5  # s without a tick after which a person decides whether to go on
 RESTING = 0.05  # of the velocity limit: a measured speed that counts as rest
 
@@ -47,7 +48,8 @@ class Driving:
 
     `policy` and `goal` may be set by another thread and are read once a tick. What the arm does
     is known from what it was sent: the command, and behind it the stop. So a tick that comes late
-    begins from where that has led. Every `now` and `due` is of time.monotonic().
+    begins from where that has led. Every `now` is of time.monotonic(); a tick's own `now` and
+    `due` may be of another clock, which may stand still or jump, if `steady` says what that is.
     """
 
     def __init__(self, arm: Arm, margins: Margins, guards: Sequence[Guard] = ()) -> None:
@@ -69,6 +71,7 @@ class Driving:
         self.command: Command | None = None
         self.held_back = 0  # ticks at which the workspace ended a motion
         self._reached = 0.0
+        self._ticked = 0.0  # on the steady clock
         self._joints: tuple[float, np.ndarray, np.ndarray] | None = None
         self._fault = ''
         self._resume = False
@@ -104,32 +107,50 @@ class Driving:
         """Say whether nothing moves by command."""
         return self.mode in (WAITING, STOPPED)
 
-    def tick(self, now: float, due: float) -> Plan | None:
+    def look(self, now: float) -> str:
+        """Return why the arm must stop, which it will from the next tick on, or ''."""
+        for guard in self._guards:
+            if why := guard.fault(now):
+                self.fault(why)
+        if self.command is not None and (why := self.watchdog.fault(now) or self._strayed()):
+            self.fault(why)
+        if self.mode == DRIVING:
+            still = now - self._ticked - self._period
+            if still > STALL:
+                self.fault(f'the loop stood still for {still:.3f} s')
+            if self._fault:
+                self.mode, self.why = STOPPING, self._fault
+        return self._fault
+
+    def tick(self, now: float, due: float, steady: float | None = None) -> Plan | None:
         """
         Return what to send now so that the arm is at the new command one period after `due`.
 
         A tick that comes more than half a period late aims at a later instant of the same grid.
         """
+        steady = now if steady is None else steady
         if self._resume:
             self._resume, self._fault, self.command = False, '', None
             self._blend.reset()
-        for guard in self._guards:
-            if why := guard.fault(now):
-                self.fault(why)
+        self.look(steady)
+        self._ticked = steady
         if self.command is None:
-            self.why = self._fault or self._missing(now)
+            self.why = self._fault or self._missing(steady)
             if self.why:
                 self.mode = STOPPED if self._fault else WAITING
                 return None
             self.command, self._reached = Command.at_rest(self._joints[1]), now
+        elif self._reached - now > BACK:
+            self.fault(f'the clock jumped back by {self._reached - now:.3f} s')
+            # What was sent has an end, whatever the time is now.
+            self.command = Command.at_rest(limits.Stop(self.command, self._arm.limits).ends)
+            self._reached = now
         elif self._reached - now >= 0.5 * self._period:
             return None  # the tick before was so late that it aimed beyond this one
         elif now - self._reached > STALL and self.mode == DRIVING:
             self.fault(f'the loop stood still for {now - self._reached:.3f} s')
         if now > self._reached:
             self.command = limits.stop(self.command, now - self._reached, self._arm.limits)
-        if why := self.watchdog.fault(now) or self._strayed():
-            self.fault(why)
         if self._fault and not (self.command.dq.any() or self.command.ddq.any()):
             self.mode, self.why = STOPPED, self._fault
             return None

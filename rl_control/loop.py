@@ -19,6 +19,8 @@ BELOW = 20  # by which the priority of the threads that bring messages in is low
 NICE = -15  # of the main thread
 LONG, SHORT = 2e-3, 3e-4  # s left before the next tick: collect older rubbish, the newest
 SWITCH_INTERVAL = 5e-4  # s another thread of Python keeps the interpreter when this one is due
+POLL = 1e-3  # s of real time between looks at a clock that is not the steady one
+BACKWARDS = 2.5  # periods to the next tick, more than which are a clock that jumped back
 HISTORY = 8192  # ticks that the statistics are of
 MCL_CURRENT_FUTURE_ONFAULT = 7  # mlockall(2)
 PR_SET_TIMERSLACK = 29  # prctl(2)
@@ -60,7 +62,7 @@ class Statistics:
         """Note one tick: when it was due, began and ended in s, and how many were skipped."""
         self.lateness.add(began - due)
         self.duration.add(ended - began)
-        if self.ticks:
+        if self.ticks and began > self._last:  # else the clock jumped back
             self.period.add(began - self._last)
         self._last = began
         self.ticks += 1
@@ -153,6 +155,40 @@ class Loop:
                 gc.collect(1 if statistics.ticks % 64 else 2)
             elif slack > SHORT:
                 gc.collect(0)
+
+
+class ClockLoop(Loop):
+    """
+    As Loop, on a `clock` that may run at any pace, stand still and jump: simulated time.
+
+    `due` is on that clock. Between ticks `look` is called in real time, whatever the clock does.
+    When it jumps back the next tick comes at once, and whoever ticks sees the jump.
+    """
+
+    def __init__(
+        self, period: float, tick: Callable[[float], float | None], look: Callable[[], None],
+        clock: Callable[[], float], name: str = 'loop',
+    ) -> None:
+        super().__init__(period, tick, name)
+        self._look = look
+        self._clock = clock
+
+    def _run(self) -> None:
+        period, clock = self.period, self._clock
+        due = clock() + period
+        while not self._stopped.is_set():
+            began = clock()
+            if due - began > BACKWARDS * period:
+                due = began
+            elif began < due:
+                self._look()
+                time.sleep(POLL)
+                continue
+            missed = round((began - due) / period)
+            due += missed * period
+            self._tick(due)
+            self.statistics.add(due, began, max(began, clock()), missed)
+            due += period
 
 
 def wait_until(due: float) -> None:

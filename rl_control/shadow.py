@@ -20,10 +20,10 @@ class Shadow(Driving):
 
     difference = float('nan')
 
-    def tick(self, now: float, due: float) -> Plan | None:
+    def tick(self, now: float, due: float, steady: float | None = None) -> Plan | None:
         """Return what would be sent from the measured state on; it is not to be sent."""
         would, self.command = self.command, None
-        self.why = self._missing(now) or self._fault
+        self.why = self._missing(now if steady is None else steady) or self._fault
         if self.why:
             self.mode, self._fault, self.difference = WAITING, '', float('nan')
             return None

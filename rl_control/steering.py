@@ -30,21 +30,12 @@ class Steering(Driving):
         """Return the newest (stamp s, q (n,) rad, dq (n,) rad/s), once there was one."""
         return self._joints
 
-    def tick(self, now: float, due: float) -> Plan | None:
+    def tick(self, now: float, due: float, steady: float | None = None) -> Plan | None:
         """Return what to send now so that the arm is at the new command at the next tick."""
         command = self.command
         if self.idle and command is not None and not (command.dq.any() or command.ddq.any()):
             self.command = None
-        return super().tick(now, due)
-
-    def look(self, now: float) -> str:
-        """Return why the arm must stop, which it will from the next tick on, or ''."""
-        for guard in self._guards:
-            if why := guard.fault(now):
-                self.fault(why)
-        if why := self.watchdog.fault(now) or self._strayed():
-            self.fault(why)
-        return self._fault
+        return super().tick(now, due, steady)
 
     def _absent(self) -> str:
         return self.idle

@@ -41,11 +41,16 @@ class FakeArm:
     A perfect arm on joint_states, joint_trajectory and goal.
 
     Faults are attributes: `silent`, `frozen` stamps, an `offset` of the stamps in s, `bad` in
-    place of the first joint's position, `lacking` the first joint.
+    place of the first joint's position, `lacking` the first joint. With `clock` it also tells
+    the simulated time `simulated`, of which its stamps are then; that goes unless `paused`.
+    With `stamped` false the stamps are of a clock of their own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: bool = False) -> None:
         self.node = rclpy.create_node('fake_arm')
+        self.simulated, self.paused, self.stamped = 1000.0, False, True
+        self._clock = self.node.create_publisher(codec.Clock, '/clock', qos.CLOCK) if (
+            clock) else None
         self.names = list(iiwa().settings.joint_names)
         self.controller = TrajectoryController(iiwa().home)
         self.sent: list[Sent] = []
@@ -141,9 +146,13 @@ class FakeArm:
             self.sent.append(Sent(receipt, times, commands))
             self.controller.follow(times, commands)
         q, dq = self.controller.sample(due)
+        if self._clock is not None and not self.paused:
+            self.simulated += STATE_PERIOD
+            self.offset = self.simulated - time.time() if self.stamped else 0.0
+            self._clock.publish(codec.clock(self.simulated))
         if self.silent:
             return
-        if not self.frozen:
+        if not (self.frozen or (self.paused and self.stamped)):
             self.last_stamp = time.time() + self.offset
         q, names = q.copy(), self.names
         if self.bad is not None:
@@ -151,7 +160,7 @@ class FakeArm:
         if self.lacking:
             names, q, dq = names[1:], q[1:], dq[1:]
         self._publisher.publish(codec.joint_state(names, self.last_stamp, q, dq))
-        if not (self.frozen or self.bad is not None or self.lacking):
+        if not (self.frozen or self.paused or self.bad is not None or self.lacking):
             self.last_heard = time.monotonic()
 
 

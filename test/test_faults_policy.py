@@ -98,6 +98,32 @@ def test_sensor_faults_stop_the_arm_in_time_and_stay_stopped(
         require_within_limits(arm)
 
 
+@pytest.mark.parametrize('stamped', [True, False])
+def test_a_simulated_clock_that_stands_still_or_jumps_stops_the_arm(
+    ros: int, policy_file: Path, stamped: bool,
+) -> None:
+    """FAULTS 9: pause, +500 s, -900 s; with stamps of that clock, and of one that is right."""
+    arm = FakeArm(clock=True)
+    with contextlib.closing(arm), Running(
+            policy_process(policy_file, **{'use_sim_time': True})):
+        arm.stamped = stamped
+        arm.until_driving()
+        for jump, texts in ((0.0, ('stand still', 'stood still')), (500.0, ('jumped', 'stood')),
+                            (-900.0, ('jumped', 'jumped back'))):
+            arm.until_moving()
+            count = len(arm.sent)
+            arm.paused = jump == 0.0
+            arm.simulated += jump
+            arm.until(lambda: arm.status['mode'] in ('stopping', 'stopped'), 2.0, 'a stop')
+            assert texts[not stamped] in arm.status['why'], jump
+            assert arm.controller.sample(time.monotonic() + 1.0)[1].max() == 0.0
+            arm.paused = False
+            arm.resumed()
+        assert len(arm.sent) > count
+        assert float(arm.status['period_p50_ms']) == pytest.approx(50.0, abs=15.0)
+        require_within_limits(arm)
+
+
 def test_estop_and_protective_stop_latch(arm: FakeArm, policy_file: Path) -> None:
     """FAULTS 18: stopped at once, not released by a message, re-armed by hand."""
     estop = arm.node.create_publisher(codec.Flag, 'estop', qos.ESTOP_LATCHED)

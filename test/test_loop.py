@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from rl_control.loop import Loop, Samples
+from rl_control.loop import ClockLoop, Loop, Samples
 
 
 def ran(period: float, seconds: float, stall: tuple[int, float] | None = None) -> tuple:
@@ -96,3 +96,37 @@ def test_samples_keep_the_newest() -> None:
     figures = samples.figures('x')
     assert figures['x_max_ms'] == pytest.approx(9999.0)
     assert figures['x_p50_ms'] == pytest.approx(np.median(np.arange(10_000 - 8192, 10_000)))
+
+
+def test_a_clock_that_stands_still_or_jumps_brings_no_burst_and_is_looked_at() -> None:
+    now, dues, looks = [1000.0], [], []
+    loop = ClockLoop(0.05, dues.append, lambda: looks.append(now[0]), lambda: now[0])
+    loop.start()
+
+    def looked(number: int) -> None:
+        seen, deadline = len(looks), time.monotonic() + 5.0
+        while len(looks) < seen + number:
+            assert time.monotonic() < deadline, 'nobody looks'
+            time.sleep(0.001)
+
+    def ticks(after: float, number: int) -> None:
+        seen = len(dues)
+        now[0] += after
+        looked(3)
+        assert len(dues) == seen + number, (after, dues)
+
+    looked(1)
+
+    for _ in range(4):
+        ticks(0.05, 1)
+    ticks(0.0, 0)
+    ticks(500.0, 1)
+    ticks(-900.0, 1)
+    ticks(0.05, 1)
+    loop.stop()
+    loop.check()
+    np.testing.assert_allclose(dues[:4], [1000.05, 1000.1, 1000.15, 1000.2])
+    np.testing.assert_allclose(dues[4:], [1500.2, 600.2, 600.25])
+    figures = loop.statistics.figures()
+    assert figures['period_p50_ms'] == pytest.approx(50.0) and figures['overruns'] >= 9999
+    assert loop.statistics.period._values.min() >= 0.0

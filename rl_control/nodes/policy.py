@@ -11,7 +11,7 @@ from rl_control.config.nodes import PolicyNodeSettings
 from rl_control.driving import Driving, Margins
 from rl_control.errors import Refused
 from rl_control.guards import Flag, Taker
-from rl_control.loop import Loop
+from rl_control.loop import ClockLoop, Loop
 from rl_control.nodes.driving_report import DrivingReport
 from rl_control.nodes.world import declare_arm
 from rl_control.policy import OnnxPolicy, load
@@ -41,6 +41,7 @@ class Policy(LifecycleNode):
         super().__init__('policy')
         self._settings = declare(self, 'policy', PolicyNodeSettings)
         self._arm = declare_arm(self)
+        self._simulated_time = self.get_parameter('use_sim_time').value
         self._succession = Succession(self._arm.contract())
         self._flags = (
             Flag('estop', True, 'the estop is pressed', self._settings.estop_heartbeat),
@@ -97,9 +98,7 @@ class Policy(LifecycleNode):
         goal = self._driving.goal
         self._driving = self._fresh_driving()
         self._driving.goal, self._driving.policy = goal, self._succession.current
-        self._loop = Loop(
-            self._arm.control_period, self._tick, 'control', self._settings.real_time,
-            self.get_logger().warning)
+        self._loop = self._fresh_loop()
         self._loop.start()
         return Result.SUCCESS
 
@@ -146,6 +145,25 @@ class Policy(LifecycleNode):
             return Shadow(self._arm, margins)
         return Driving(self._arm, margins, (*self._flags, self._taker))
 
+    def _fresh_loop(self) -> Loop:
+        """Return what ticks on the steady clock, or on /clock with use_sim_time."""
+        period = self._arm.control_period
+        if self._simulated_time:
+            return ClockLoop(period, self._tick, self._watch, self._now, 'control')
+        return Loop(period, self._tick, 'control', self._settings.real_time,
+                    self.get_logger().warning)
+
+    def _now(self) -> float:
+        """Return the time that ticks are of in s."""
+        if self._simulated_time:
+            return self.get_clock().now().nanoseconds * 1e-9
+        return time.monotonic()
+
+    def _watch(self) -> None:
+        """Hear the arm and its guards while the clock brings no tick."""
+        self._topics.take(self._driving)
+        self._driving.look(time.monotonic())
+
     def _rest(self, why: str) -> None:
         if self._loop is None:
             return
@@ -160,12 +178,12 @@ class Policy(LifecycleNode):
         """Take what the arm says, and answer it; say when to look again; on the loop's thread."""
         driving = self._driving
         self._topics.take(driving)
-        plan = driving.tick(time.monotonic(), due)
+        plan = driving.tick(self._now(), due, time.monotonic())
         if plan is not None:
             self._topics.send(plan)
             if self._difference is not None:
                 self._difference.publish(codec.number(driving.difference))
-        return self._topics.shift(due, plan is None)
+        return 0.0 if self._simulated_time else self._topics.shift(due, plan is None)
 
     def _take(
         self, policy: OnnxPolicy, name: str, withdrawn: Collection[int] = (),

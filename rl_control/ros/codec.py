@@ -65,12 +65,11 @@ __all__ = [
     'ForwardCommand', 'GetState', 'Goal', 'JointReader', 'JointState', 'Number', 'Origin',
     'Policy', 'SetFlag', 'Table', 'Text', 'Trajectory', 'TrajectoryWriter', 'TransitionRows',
     'Transitions', 'Trigger',
-    'acknowledge_table', 'decode_policy', 'decode_table', 'decode_table_cdr', 'diagnostics',
-    'encode_policy', 'encode_table', 'flag', 'forward_command', 'goal_message', 'joint_state',
-    'message_class', 'number', 'read_acknowledge', 'read_diagnostics',
-    'read_flag', 'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number',
-    'read_stamp', 'stamp_message', 'transition_columns', 'transition_row', 'type_name',
-    'validate_rows',
+    'acknowledge_table', 'clock', 'decode_policy', 'decode_table', 'decode_table_cdr',
+    'diagnostics', 'encode_policy', 'encode_table', 'flag', 'forward_command', 'goal_message',
+    'joint_state', 'message_class', 'number', 'read_acknowledge', 'read_diagnostics', 'read_flag',
+    'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number', 'read_stamp',
+    'stamp_message', 'transition_columns', 'transition_row', 'type_name', 'validate_rows',
 ]
 
 Transitions = Acknowledge = Episodes = ForwardCommand = Float64MultiArray
@@ -112,6 +111,11 @@ def stamp_message(seconds: float) -> Time:
 def read_stamp(stamp: Time) -> float:
     """Return a message's time in s."""
     return stamp.sec + stamp.nanosec * 1e-9
+
+
+def clock(seconds: float) -> Clock:
+    """Return a simulated time in s as a message."""
+    return Clock(clock=stamp_message(seconds))
 
 
 def encode_table(table: Table) -> Float64MultiArray:
