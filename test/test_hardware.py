@@ -44,6 +44,7 @@ class Rig:
 
     def __init__(self, **settings: object) -> None:
         self.now = 100.0
+        self.offset = 5000.0  # of the arm's own clock
         self.silent = False
         self.sent = []
         self.starts = []  # where the arm was when each plan came
@@ -71,7 +72,7 @@ class Rig:
             for when in [when for when in self.at if when <= instant]:
                 self.now = when
                 self.at.pop(when)()
-            self.states.append((instant, 5000.0 + instant, *self.controller.sample(instant)))
+            self.states.append((instant, self.offset + instant, *self.controller.sample(instant)))
         self.now = due
 
     def take(self, steering: Steering) -> None:
@@ -488,6 +489,23 @@ def test_fresh_samples_are_waited_for_after_silence() -> None:
     rig.begin()
     assert told[0].startswith(f'only 0 of {FRESH} fresh joint_states') and told[1] == ''
     assert rig.steering.mode == DRIVING
+
+
+@pytest.mark.parametrize('jump', [500.0, -900.0])
+def test_a_clock_that_jumps_interrupts_and_leaves_no_negative_time(jump: float) -> None:
+    """FAULTS 9: the episode is cut short before the jump, and begins anew on the new clock."""
+    rig = Rig()
+    rig.begin()
+    stamps = [rig.world.step(wave(step)).stamp for step in range(5)]
+    rig.offset += jump
+    with pytest.raises(Interrupted, match='jumped'):
+        rig.world.step(wave(5))
+    assert (np.diff(stamps) > 0.0).all()
+    rig.after(2.5, lambda: rig.steering.resume(rig.now))
+    rig.begin()
+    stamps = [rig.world.step(wave(step)).stamp for step in range(5)]
+    assert (np.diff(stamps) > 0.0).all() and stamps[0] > 5000.0 + jump + 100.0
+    require_limits(rig)
 
 
 class Attendant:

@@ -21,6 +21,7 @@ from rl_control.ros import codec, qos
 from rl_control.ros.arm import ArmTopics
 from rl_control.ros.parameters import declare
 from rl_control.ros.safety import FlagTopic
+from rl_control.ros.timers import every
 from rl_control.steering import Steering
 
 LOOK = 0.05  # s between looks at the estop and at what the arm does
@@ -36,6 +37,9 @@ class Attending:
 
     def __init__(self, node: Node, hindrance: Callable[[], str]) -> None:
         self._node = node
+        if node.get_parameter('use_sim_time').value:
+            raise Refused('use_sim_time is true but collector.robot is ros, an arm that moves in '
+                          'real time; leave use_sim_time false')
         arm = declare_arm(node)
         settings = declare(node, 'hardware', HardwareSettings)
         self._joints = len(arm.settings.joint_names)
@@ -67,7 +71,7 @@ class Attending:
         node.create_service(codec.Trigger, '~/resume', self._on_resume)
         node.create_service(codec.Trigger, '~/next', self._on_next)
         self._report = DrivingReport(node)
-        node.create_timer(LOOK, self._look)
+        every(node, LOOK, self._look)
 
     @property
     def ticks(self) -> int:

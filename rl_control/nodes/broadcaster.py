@@ -18,6 +18,7 @@ from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.peers import publisher_events
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 from rl_control.versions import Score, Versions
 
 
@@ -53,7 +54,7 @@ class Broadcaster(Node):
         self.create_subscription(
             codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
-        self.create_timer(1.0, self._report)
+        every(self, 1.0, self._report)
         for publisher, policy in (
                 (self._latest, self._newest), (self._best, self._versions.best)):
             if policy is not None:

@@ -27,6 +27,7 @@ from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare, watch
 from rl_control.ros.peers import Peers, publisher_events
 from rl_control.ros.process import Worker, run
+from rl_control.ros.timers import every
 from rl_control.spill import Identity
 from rl_control.types import Transition
 
@@ -78,7 +79,7 @@ class Collector(Node):
             codec.Acknowledge, 'transitions/ack', self._on_acknowledge, qos.ACKNOWLEDGE_HEARD,
             event_callbacks=self._learner.events())
         self.create_subscription(codec.Policy, 'policy/latest', self._on_policy, qos.POLICY)
-        self.create_timer(1.0, self._report)
+        every(self, 1.0, self._report)
         self._episode_count = 0
         self._received = time.monotonic()
         self._worker = Worker(self._collecting.run, 'collecting')

@@ -16,6 +16,7 @@ from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 
 
 class CommandGate(Node):
@@ -37,7 +38,7 @@ class CommandGate(Node):
             codec.ForwardCommand, 'forward_command', qos.COMMAND)
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
-        self.create_timer(1.0, self._report)
+        every(self, 1.0, self._report)
         self._loop = Loop(1.0 / settings.rate, self._tick, 'gate', settings.real_time,
                           self.get_logger().warning)
         self._loop.start()

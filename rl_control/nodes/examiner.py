@@ -16,6 +16,7 @@ from rl_control.nodes.world import declare_arm
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 from rl_control.statistics import wilson_interval
 from rl_control.types import Command
 
@@ -51,7 +52,7 @@ class Examiner(Node):
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
         self._resume = self.create_client(codec.Trigger, 'policy/resume')
         self._give(poses.of_matrix(self._arm.kinematics.pose(self._arm.home)))
-        self.create_timer(0.005, self._look)
+        every(self, 0.005, self._look)
 
     def done(self) -> bool:
         """Say whether every goal was scored."""

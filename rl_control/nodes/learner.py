@@ -31,6 +31,7 @@ from rl_control.ros.journal import Journal
 from rl_control.ros.parameters import declare, watch
 from rl_control.ros.peers import Peers, publisher_events
 from rl_control.ros.process import Worker, leave, run
+from rl_control.ros.timers import every
 from rl_control.trainer import Trainer
 
 ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
@@ -89,8 +90,8 @@ class Learner(Node):
             event_callbacks=self._collectors.events())
         self.create_subscription(
             codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES, raw=True)
-        self.create_timer(settings.journal_period, self._flush)
-        self.create_timer(1.0, self._report)
+        every(self, settings.journal_period, self._flush)
+        every(self, 1.0, self._report)
         self._worker = Worker(self._trainer.run, 'training')
         self.get_logger().info(
             f'learns {settings.algorithm} as run {self._run} from {self._trainer.updates} '

@@ -13,6 +13,7 @@ from rl_control.files import write_json
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 from rl_control.status import Status
 from rl_control.training import Training
 
@@ -38,8 +39,8 @@ class Monitor(Node):
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
-        self.create_timer(DISCOVERY_PERIOD, self._discover)
-        self.create_timer(0.5, self._show)
+        every(self, DISCOVERY_PERIOD, self._discover)
+        every(self, 0.5, self._show)
         self._status = Status('training', self._settings.status_period)
         self._status.__enter__()
 

@@ -15,6 +15,7 @@ from rl_control.offline.run import sentences, train
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import Worker, leave, run
+from rl_control.ros.timers import every
 
 
 class Offline(Node):
@@ -30,7 +31,7 @@ class Offline(Node):
         self._told: Mapping[str, float] = {}
         self._stopped = threading.Event()
         self._ended = threading.Event()
-        self.create_timer(1.0, self._tell)
+        every(self, 1.0, self._tell)
         self._worker = Worker(self._train, 'training')
 
     def done(self) -> bool:

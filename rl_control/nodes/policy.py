@@ -2,6 +2,7 @@
 """The policy node: drives the arm by a policy, within limits, at a fixed rate."""
 
 from collections.abc import Collection
+import math
 import time
 
 from rclpy.executors import Executor
@@ -20,6 +21,7 @@ from rl_control.ros.arm import ArmTopics
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
 from rl_control.ros.safety import FlagTopic
+from rl_control.ros.timers import every
 from rl_control.shadow import Shadow
 from rl_control.succession import Succession
 
@@ -64,7 +66,7 @@ class Policy(LifecycleNode):
         self._subscription = None
         self.create_service(codec.Trigger, '~/resume', self._on_resume)
         self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
-        self.create_timer(LOOK, self._look)
+        every(self, LOOK, self._look)
         self._autostart = self._settings.autostart
         if self._autostart:
             self.trigger_configure()
@@ -141,23 +143,23 @@ class Policy(LifecycleNode):
         margins = Margins(
             settings.stale_period, settings.tracking_limit, settings.blend_period,
             settings.workspace_low, settings.workspace_high)
-        if settings.shadow:
-            return Shadow(self._arm, margins)
-        return Driving(self._arm, margins, (*self._flags, self._taker))
+        driving = Shadow(self._arm, margins) if settings.shadow else Driving(
+            self._arm, margins, (*self._flags, self._taker))
+        if self._simulated_time:
+            driving.watchdog.delay_limit = math.inf  # a simulated clock goes at any pace
+        return driving
 
     def _fresh_loop(self) -> Loop:
         """Return what ticks on the steady clock, or on /clock with use_sim_time."""
-        period = self._arm.control_period
+        period, notice = self._arm.control_period, self.get_logger().warning
         if self._simulated_time:
             return ClockLoop(period, self._tick, self._watch, self._now, 'control')
-        return Loop(period, self._tick, 'control', self._settings.real_time,
-                    self.get_logger().warning)
+        return Loop(period, self._tick, 'control', self._settings.real_time, notice)
 
     def _now(self) -> float:
         """Return the time that ticks are of in s."""
-        if self._simulated_time:
-            return self.get_clock().now().nanoseconds * 1e-9
-        return time.monotonic()
+        return (self.get_clock().now().nanoseconds * 1e-9 if self._simulated_time
+                else time.monotonic())
 
     def _watch(self) -> None:
         """Hear the arm and its guards while the clock brings no tick."""

@@ -21,6 +21,7 @@ from rl_control.ros.intake import Intake
 from rl_control.ros.journal import Journal
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 
 LOOK = 0.2  # s between looks for new topics
 DEPTH = 1000  # messages that may wait until they are taken
@@ -47,9 +48,9 @@ class Recorder(Node):
                 ('transitions', codec.Transitions, qos.TRANSITIONS),
                 ('episodes', codec.Episodes, qos.EPISODES)):
             self._listen(self.resolve_topic_name(topic), codec.type_name(kind), [profile])
-        self.create_timer(LOOK, self._look)
-        self.create_timer(self._settings.period, self._take)
-        self.create_timer(1.0, self._report)
+        every(self, LOOK, self._look)
+        every(self, self._settings.period, self._take)
+        every(self, 1.0, self._report)
 
     def done(self) -> bool:
         """Never."""

@@ -13,6 +13,7 @@ from rl_control.nodes.world import declare_arm
 from rl_control.ros import codec, markers, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 from rl_control.types import Command
 from rl_control.urdf import described
 
@@ -40,7 +41,7 @@ class Scene(Node):
         self.create_subscription(
             codec.JointState, 'joint_states', self._on_joint_state, qos.SENSOR)
         self.create_subscription(codec.Goal, 'goal', self._on_goal, qos.GOAL)
-        self.create_timer(1.0 / settings.rate, self._draw)
+        every(self, 1.0 / settings.rate, self._draw)
 
     def done(self) -> bool:
         """Never."""

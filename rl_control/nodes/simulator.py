@@ -13,6 +13,7 @@ from rl_control.robots.simulator import Simulator as Bullet
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 
 BACKLOG = 0.1  # s of simulated time that are made up for after a stall; more is left out
 
@@ -43,7 +44,7 @@ class Simulator(Node):
             self._controller = forward(self._arm.home)
             self.create_subscription(
                 codec.ForwardCommand, 'forward_command', self._on_forward, qos.COMMAND)
-        self.create_timer(1.0, self._report)
+        every(self, 1.0, self._report)
         self._step = self._bullet.substep_period
         self._state_period = max(self._step, 1.0 / settings.state_rate)
         self._time = self._state_due = 0.0

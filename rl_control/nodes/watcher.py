@@ -12,6 +12,7 @@ from rl_control.errors import Refused
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
+from rl_control.ros.timers import every
 from rl_control.status import Status
 from rl_control.watching import Watching
 
@@ -30,7 +31,7 @@ class Watcher(Node):
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
-        self.create_timer(0.5, self._show)
+        every(self, 0.5, self._show)
         domain = self.context.get_domain_id()
         self._status = Status(f'domain {domain}', self._settings.status_period)
         self._status.__enter__()
