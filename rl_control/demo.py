@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 
 from rl_control.config.files import read_parameter_file
-from rl_control.environments.arm import ArmEnvironment
-from rl_control.environments.make import GYMNASIUM, make_environment
+from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.graph import NodeProcess, graph
@@ -23,13 +22,13 @@ PREFIXES = ('robot', 'task', 'algorithm')  # of what parameter files in config/ 
 
 
 def run_demo(
-    out: Path, *, robot: str, algorithm: str, collectors: int, seed: int, time_limit: float,
-    goals: int,
+    out: Path, *, robot: str, task: str, algorithm: str, collectors: int, seed: int,
+    time_limit: float, goals: int,
 ) -> dict[str, Any] | None:
     """Return the report, which also lies in `out`, or None when the user interrupted."""
     environment = graph_environment()
     processes = graph('train_sim').processes({
-        'robot': robot, 'algorithm': algorithm, 'collectors': str(collectors),
+        'robot': robot, 'task': task, 'algorithm': algorithm, 'collectors': str(collectors),
         'out': str(out), 'seed': str(seed), 'time_limit': str(time_limit),
     })
     out.mkdir(parents=True, exist_ok=True)
@@ -44,11 +43,14 @@ def run_demo(
         raise Refused(f'no version was evaluated in {report["train_seconds"]:.0f} s; '
                       'give --time-limit more time')
     load(_chosen(out, report)).save(out / 'policy.onnx')
-    _draw(out, robot, seed)
+    from rl_control.report import training  # matplotlib: a second
+
+    training.draw(out, robot, task, seed)
     if goals and not robot.startswith(GYMNASIUM):
         print(f'deploying: {goals} goals over topics, in real time', flush=True)
         status = run_graph(graph('deploy').processes({
-            'policy': str(out / 'policy.onnx'), 'robot': robot, 'goals': str(goals),
+            'policy': str(out / 'policy.onnx'), 'robot': robot, 'task': task,
+            'goals': str(goals),
             'seed': str(1000 + seed), 'out': str(out / 'deploy.json'),
         }), environment, out / 'logs')
         if status == INTERRUPTED:
@@ -57,7 +59,7 @@ def run_demo(
             raise Refused(f'deployment ended with status {status}; see {out / "logs"}')
         report['deploy'] = json.loads((out / 'deploy.json').read_text())
     write_json(out / 'report.json', report)
-    _write_page(out, report, robot, algorithm, seed)
+    training.write(out, report, robot, task, algorithm, seed)
     return report
 
 
@@ -98,38 +100,3 @@ def _training_figures(out: Path) -> dict[str, Any]:
         'transitions_lost': transitions_lost(out),
         'parity_max_abs_error': learner['parity_max_abs_error'],
     }
-
-
-def _draw(out: Path, robot: str, seed: int) -> None:
-    """Draw the learning curve, and the arm in motion where there is an arm."""
-    from rl_control.report.curves import draw_evaluations, evaluations_of  # matplotlib: a second
-    from rl_control.report.pictures import animation
-
-    over = 'transitions'
-    draw_evaluations({out: evaluations_of(out, over)}, over, out / 'learning_curve.png')
-    if robot.startswith(GYMNASIUM):
-        return
-    world = make_environment(robot, 'reach')
-    assert isinstance(world, ArmEnvironment)
-    try:
-        animation(load(out / 'policy.onnx'), world, 2000 + seed, out / 'reach.gif')
-    finally:
-        world.close()
-
-
-def _write_page(
-    out: Path, report: dict[str, Any], robot: str, algorithm: str, seed: int,
-) -> None:
-    from rl_control.report.page import write_page
-
-    low, high = report['success_interval'] or (0.0, 1.0)
-    summary = (
-        f'{report["success_rate"]:.0%} of 100 fresh goals reached ({low:.0%} to {high:.0%}), '
-        f'after {report["train_seconds"]:.0f} s and {report["transitions"]} transitions.'
-        if report['confirmed'] else
-        f'No version was confirmed within {report["train_seconds"]:.0f} s.'
-    )
-    write_page(
-        out / 'report.html', f'{robot}: reach, learned with {algorithm}', summary, report,
-        [out / 'reach.gif', out / 'learning_curve.png'],
-        f'rl-control demo --robot {robot} --algorithm {algorithm} --seed {seed}')

@@ -43,8 +43,8 @@ def test_the_page_needs_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / 'report.html'
     figures = {'rate': 1 / 3, 'lost': 0, 'deploy': {'p99': 50.12345}, 'note': '<i>$x</i>',
                'none': None}
-    write_page(path, 'a <title>', 'a $summary & more: μ', figures,
-               [picture, tmp_path / 'absent.png'], 'rl-control demo --seed 3')
+    write_page(path, 'a <title>', 'a $summary & more: μ', {'Figures': figures},
+               [picture, tmp_path / 'absent.png'], {'Again': 'rl-control demo --seed 3'})
     page = Page(path)
     assert len(page.loaded) == 1 and page.loaded[0].startswith('data:image/png;base64,')
     assert not {'script', 'link', 'iframe', 'i'} & set(page.tags)

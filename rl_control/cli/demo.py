@@ -14,6 +14,7 @@ from rl_control.errors import Refused
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument('--robot', default='iiwa', help='name or path; default iiwa')
+    parser.add_argument('--task', default='reach', help='name or path; default reach')
     parser.add_argument('--algorithm', default='sac', help='default sac')
     parser.add_argument('--collectors', type=int, default=2, help='default 2')
     parser.add_argument('--seed', type=int, default=0, help='default 0')
@@ -30,8 +31,9 @@ def run(options: argparse.Namespace) -> int:
         raise Refused(f'{out} is not an empty directory; give --out a new one')
     print(f'everything goes to {out}', flush=True)
     report = run_demo(
-        out, robot=options.robot, algorithm=options.algorithm, collectors=options.collectors,
-        seed=options.seed, time_limit=options.time_limit, goals=options.goals)
+        out, robot=options.robot, task=options.task, algorithm=options.algorithm,
+        collectors=options.collectors, seed=options.seed, time_limit=options.time_limit,
+        goals=options.goals)
     if report is None:
         return 130
     width = shutil.get_terminal_size().columns

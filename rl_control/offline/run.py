@@ -122,7 +122,7 @@ def _write_page(
         '--updates', str(settings.updates), '--out', settings.out])
     write_page(
         out / 'report.html', f'{settings.algorithm}, from {Path(settings.data).name}',
-        ' '.join(sentences(report)), report, pictures, command)
+        ' '.join(sentences(report)), {'Figures': report}, pictures, {'Run it again': command})
 
 
 def sentences(report: dict[str, Any]) -> list[str]:

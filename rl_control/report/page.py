@@ -22,24 +22,31 @@ code { background: #f4f4f4; padding: .1rem .3rem; }
 <h1>$title</h1>
 <p>$summary</p>
 <div class="pictures">$pictures</div>
-<h2>Figures</h2>
-<table>$rows</table>
-<h2>Run it again</h2>
-<p><code>$command</code></p>
+$sections
+$commands
 </body></html>
 ''')
 
 
 def write_page(
-    path: Path, title: str, summary: str, figures: Mapping[str, Any], pictures: list[Path],
-    command: str,
+    path: Path, title: str, summary: str, sections: Mapping[str, Mapping[str, Any]],
+    pictures: list[Path], commands: Mapping[str, str],
 ) -> None:
-    """Write the page; the pictures that exist are embedded."""
+    """
+    Write the page.
+
+    `sections` are tables of figures by their headings, `commands` command lines by what they are
+    for. Of the pictures those that exist are embedded.
+    """
     page = PAGE.substitute(
         title=html.escape(title),
         summary=html.escape(summary),
-        command=html.escape(command),
-        rows=''.join(_rows(figures)),
+        sections=''.join(
+            f'<h2>{html.escape(heading)}</h2>\n<table>{"".join(_rows(figures))}</table>\n'
+            for heading, figures in sections.items()),
+        commands=''.join(
+            f'<h2>{html.escape(purpose)}</h2>\n<p><code>{html.escape(command)}</code></p>\n'
+            for purpose, command in commands.items()),
         pictures=''.join(_picture(picture) for picture in pictures if picture.is_file()),
     )
     path.write_text(page, encoding='utf-8')
