@@ -217,7 +217,7 @@ def test_launch_passes_the_exit_status_on(
 ) -> None:
     given: list[list[NodeProcess]] = []
     statuses = iter([0, running.INTERRUPTED, 3])
-    monkeypatch.setattr('rl_control.cli.launch.run_graph', lambda processes: (
+    monkeypatch.setattr('rl_control.cli.launch.run_graph', lambda processes, environment: (
         given.append(processes), next(statuses))[1])
     command = ['launch', 'train_sim', 'out:=a:=b', 'collectors:=1']
     assert [main(command), main(command)] == [0, 130]
