@@ -55,11 +55,18 @@ def processes(robot: str, out: Path, collectors: int) -> list[NodeProcess]:
         for process in (*training, *deployment) if process.name not in ('monitor', 'examiner')]
 
 
-def measure(pid: int) -> tuple[int, int] | None:
-    """Return resident KiB and open descriptors of a process, None where it is gone."""
+def measure(pid: int) -> tuple[int, int, int] | None:
+    """
+    Return the KiB of a process' own memory, all that is resident, and its open descriptors.
+
+    None where it is gone. Pages of libraries and files come and go with what else the machine
+    does, and are no growth of a process: its own are those without a file.
+    """
     try:
         status = Path(f'/proc/{pid}/status').read_text()
-        return int(status.split('VmRSS:')[1].split()[0]), len(os.listdir(f'/proc/{pid}/fd'))
+        own, resident = (
+            int(status.split(f'{field}:')[1].split()[0]) for field in ('RssAnon', 'VmRSS'))
+        return own, resident, len(os.listdir(f'/proc/{pid}/fd'))
     except (OSError, IndexError):
         return None
 
@@ -69,7 +76,7 @@ class Soak:
 
     def __init__(self, watcher: Watcher, seed: int) -> None:
         self.kills: Counter[str] = Counter()
-        self.samples: dict[str, list[tuple[float, int, int, int]]] = defaultdict(list)
+        self.samples: dict[str, list[tuple[float, int, int, int, int]]] = defaultdict(list)
         self._watcher = watcher
         self._rng = random.Random(seed)
         self._goals = watcher.create_publisher(codec.Goal, 'goal', qos.GOAL)
@@ -100,15 +107,16 @@ class Soak:
                         self.samples[name].append((now - self._began, pid, *found))
 
 
-def growth(samples: list[tuple[float, int, int, int]], since: float) -> dict[str, float]:
+def growth(samples: list[tuple[float, int, int, int, int]], since: float) -> dict[str, float]:
     """Return how a process grew from `since` s on, by the medians of the first and last tenth."""
     mine = [sample for sample in samples if sample[0] >= since]
     tenth = max(1, len(mine) // 10)
     first, last = np.median(mine[:tenth], axis=0), np.median(mine[-tenth:], axis=0)
     return {
-        'rss_mib': round(float(last[2]) / 1024, 1),
-        'rss_growth_percent': round(100.0 * float(last[2] / first[2] - 1.0), 2),
-        'descriptors': int(last[3]), 'descriptor_growth': int(last[3] - first[3]),
+        'own_mib': round(float(last[2]) / 1024, 1),
+        'own_growth_percent': round(100.0 * float(last[2] / first[2] - 1.0), 2),
+        'resident_mib': [round(float(part[3]) / 1024, 1) for part in (first, last)],
+        'descriptors': int(last[4]), 'descriptor_growth': int(last[4] - first[4]),
         'lives_in_this_half': len({sample[1] for sample in mine}),
     }
 
@@ -150,7 +158,7 @@ def main() -> int:
                           for log in (out / 'logs').glob('*.log')),
     }
     print(json.dumps(figures, indent=2))
-    grown = [name for name in soak.samples if (found := figures[name])['rss_growth_percent']
+    grown = [name for name in soak.samples if (found := figures[name])['own_growth_percent']
              >= 100 * GROWTH or found['descriptor_growth'] > 0 or found['lives_in_this_half'] > 1]
     good = not (grown or figures['lost'] or figures['doubled'] or figures['tracebacks'])
     if good:
