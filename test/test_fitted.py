@@ -107,6 +107,7 @@ def test_actions_far_from_the_data_are_found(push, far):
     found = support(observation, action, wanted + push, np.arange(4000) // 20, seed=0)
     assert (found.far > 0.9) == far and (found.far < 0.1) != far
     assert found.policy == pytest.approx(push, abs=0.25)
+    assert found.limit > found.data > 0.01  # nothing is compared with its own episode
 
 
 def test_of_two_minds_the_middle_is_far():

@@ -26,7 +26,7 @@ from rl_control.config.offline import OfflineSettings
 from rl_control.errors import Refused
 from rl_control.logbook import read_metrics
 from rl_control.offline.data import episodes_of, load_data
-from rl_control.offline.run import train
+from rl_control.offline.run import prepare, train
 from rl_control.offline.training import OfflineTraining
 from rl_control.policy import load
 from rl_control.ros.rows import TransitionRows, transition_columns
@@ -158,7 +158,7 @@ def test_bad_input_is_refused(tmp_path: Path, given: dict, words: str) -> None:
     with pytest.raises(Refused, match=words):
         settings = OfflineSettings(**{
             'data': str(dataset(tmp_path / 'data')), 'out': str(tmp_path / 'out'), **given})
-        train(settings, settings_of('iql')(), SamplingSettings(), quiet, lambda: False)
+        prepare(settings, settings_of('iql')(), SamplingSettings())
 
 
 def test_data_without_rows_or_with_nan_is_refused(tmp_path: Path) -> None:
@@ -196,7 +196,8 @@ def test_a_full_disk_is_one_sentence_and_what_was_saved_stays(
     monkeypatch.setattr(saving.checkpoint, 'save', full)
     settings = OfflineSettings(data=str(data), out=str(out), updates=20)
     with pytest.raises(Refused, match=r'cannot be written \(.*No space left on device\)+; make'):
-        train(settings, settings_of('iql')(**SMALL), SamplingSettings(), quiet, lambda: False)
+        train(prepare(settings, settings_of('iql')(**SMALL), SamplingSettings()), quiet,
+              lambda: False)
     assert checkpoint.latest(out / 'checkpoints').updates == 5
 
 

@@ -38,14 +38,16 @@ def run(options: argparse.Namespace) -> int:
     algorithm = kind.from_mapping({
         **read_parameter_file(file, 'algorithm'), 'seed': options.seed})
     sampling = given_settings(options, SamplingSettings)
-    from rl_control.offline.run import sentences, train  # torch, which takes seconds to import
+    # Torch takes seconds to import.
+    from rl_control.offline.run import prepare, sentences, train
 
+    training = prepare(settings, algorithm, sampling)  # Ctrl-C ends it: nothing is lost yet
     with interrupts() as interrupted, Status('offline', PLAIN_PERIOD) as status:
         def show(what: str, figures: Mapping[str, float]) -> None:
             status.show({'doing': what, **{
                 name.replace('_', ' '): f'{value:.5g}' for name, value in figures.items()}})
 
-        report = train(settings, algorithm, sampling, show, lambda: bool(interrupted))
+        report = train(training, show, lambda: bool(interrupted))
     if report is None:
         print(f'stopped; the same command goes on from what is saved in {settings.out}')
         return INTERRUPTED

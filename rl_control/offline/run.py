@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole training from fixed data: read, train, export, judge, report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 import json
 from pathlib import Path
 import shlex
@@ -28,22 +29,42 @@ from rl_control.resume import run_of
 POLICY, REPORT = 'policy.onnx', 'report.json'
 
 
-def train(
+def prepare(
     settings: OfflineSettings, algorithm: AlgorithmSettings, sampling: SamplingSettings,
-    show: Show, stopped: Callable[[], bool],
-) -> dict[str, Any] | None:
+) -> OfflineTraining:
     """
-    Return the report, which lies in `settings.out` beside the policy; None when it was stopped.
+    Return the training, with its data read; the same settings go on where one ended before.
 
-    The same settings go on where an earlier start ended. `show(what, figures)` is called by the
-    way. Raise Refused for what cannot be used, and where nothing can be written.
+    Raise Refused for what cannot be used, and where nothing can be written.
     """
     settings_of(settings.algorithm)  # before anything is read
-    out = Path(settings.out)
     torch.set_num_threads(settings.threads)
-    try:
+    out = Path(settings.out)
+    with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        return _train(out, settings, algorithm, sampling, show, stopped)
+        dataset = load_data(settings, sampling)
+        task = task_of(settings, dataset)
+        name = run_of(out, 'offline', settings.algorithm, dataset.contract)
+        return OfflineTraining(settings, algorithm, dataset, name, task)
+
+
+def train(
+    training: OfflineTraining, show: Show, stopped: Callable[[], bool],
+) -> dict[str, Any] | None:
+    """
+    Return the report, which lies beside the policy; None when it was stopped before its end.
+
+    `show(what, figures)` is called by the way. Raise Refused where nothing can be written.
+    """
+    with _writing(Path(training.settings.out)):
+        return _train(training, show, stopped)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say in one sentence what could not be written."""
+    try:
+        yield
     except OSError as error:
         raise Refused(
             f'{error.filename or out} cannot be written ({error.strerror}); make space, and the '
@@ -51,21 +72,18 @@ def train(
 
 
 def _train(
-    out: Path, settings: OfflineSettings, algorithm: AlgorithmSettings,
-    sampling: SamplingSettings, show: Show, stopped: Callable[[], bool],
+    training: OfflineTraining, show: Show, stopped: Callable[[], bool],
 ) -> dict[str, Any] | None:
-    dataset = load_data(settings, sampling)
-    task = task_of(settings, dataset)
-    run = run_of(out, 'offline', settings.algorithm, dataset.contract)
-    training = OfflineTraining(settings, algorithm, dataset, run, task)
+    settings, algorithm, dataset = training.settings, training.algorithm, training.dataset
+    out = Path(settings.out)
     if not training.run(show, stopped):
         return None
     agent = training.agent
-    exporter = Exporter(agent.policy, dataset.contract, settings.algorithm, run)
+    exporter = Exporter(agent.policy, dataset.contract, settings.algorithm, training.name)
     data = exporter.export(agent.updates, len(dataset))
     report = {
         'algorithm': settings.algorithm,
-        'run': run,
+        'run': training.name,
         'version': agent.updates,
         'seconds': training.seconds,
         'data': _facts(dataset, settings.data),

@@ -53,10 +53,10 @@ class OfflineTraining:
         self.agent = make_agent(settings.algorithm, dataset.contract, algorithm)
         self.curve: list[dict[str, float]] = []
         self.seconds = 0.0
-        self.run_name = run
-        self._settings = settings
-        self._algorithm = algorithm
-        self._dataset = dataset
+        self.name = run
+        self.settings = settings
+        self.algorithm = algorithm
+        self.dataset = dataset
         steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
         self._ring = Ring(
             len(dataset.contract.observation), len(dataset.contract.action), len(steps),
@@ -77,9 +77,9 @@ class OfflineTraining:
         Raise Refused where the training is no longer finite, and OSError where the last
         checkpoint cannot be written: the one before is whole.
         """
-        goal, agent, sampler = self._settings.updates, self.agent, self._sampler
+        goal, agent, sampler = self.settings.updates, self.agent, self._sampler
         every = max(1, goal // POINTS)
-        batch_size = self._algorithm.batch_size
+        batch_size = self.algorithm.batch_size
         began = shown = saved = time.monotonic()
         before, first = self.seconds, agent.updates
         metrics: dict[str, Tensor] = {}
@@ -93,7 +93,7 @@ class OfflineTraining:
             if now - shown >= SHOW_PERIOD:
                 shown = now
                 show('training', self._figures(metrics, (agent.updates - first) / (now - began)))
-            if now - saved >= self._settings.checkpoint_period and not self._saver.busy:
+            if now - saved >= self.settings.checkpoint_period and not self._saver.busy:
                 saved = now
                 if self._saver.error:
                     logger.warning('%s; training goes on, make space', self._saver.error)
@@ -105,9 +105,9 @@ class OfflineTraining:
         return agent.updates >= goal
 
     def _figures(self, metrics: Mapping[str, Tensor], rate: float) -> dict[str, float]:
-        figures = {'updates': self.agent.updates, 'of': self._settings.updates,
+        figures = {'updates': self.agent.updates, 'of': self.settings.updates,
                    'updates_per_second': rate,
-                   'seconds_left': (self._settings.updates - self.agent.updates) / rate}
+                   'seconds_left': (self.settings.updates - self.agent.updates) / rate}
         return figures | {name: float(value) for name, value in metrics.items()}
 
     def _record(self, metrics: Mapping[str, Tensor]) -> None:
@@ -119,7 +119,7 @@ class OfflineTraining:
 
     def _write_curve(self) -> None:
         lines = ''.join(json.dumps(row) + '\n' for row in self.curve)
-        write_aside(Path(self._settings.out) / CURVE, lines.encode())
+        write_aside(Path(self.settings.out) / CURVE, lines.encode())
 
     def _save(self) -> None:
         """Begin to write a checkpoint, whose state a learner's is like; write the curve."""
@@ -129,15 +129,15 @@ class OfflineTraining:
                 raise Refused(
                     f'after {self.agent.updates} updates {name} is not finite; {SLOWER}')
         self._saver.save(self.agent.updates, tensors, {
-            'algorithm': self._settings.algorithm,
-            'settings': self._algorithm.to_mapping(),
-            'contract': self._dataset.contract.to_json(),
-            'run': self.run_name,
-            'transitions': len(self._dataset),
+            'algorithm': self.settings.algorithm,
+            'settings': self.algorithm.to_mapping(),
+            'contract': self.dataset.contract.to_json(),
+            'run': self.name,
+            'transitions': len(self.dataset),
             'versions': 0,
             'parity': 0.0,
             'replay_generator': self._ring.generator.bit_generator.state,
-            'data': self._dataset.digest,
+            'data': self.dataset.digest,
             'curve': list(self.curve),
             'seconds': self.seconds,
         })
@@ -147,16 +147,16 @@ class OfflineTraining:
     def _load(self, saved: checkpoint.Checkpoint) -> None:
         """Take a checkpoint over; raise Refused for one of other data or settings."""
         state = saved.state
-        here, there = self._algorithm.to_mapping(), state['settings']
+        here, there = self.algorithm.to_mapping(), state['settings']
         for name in sorted(here.keys() | there.keys()):
             if here.get(name) != there.get(name):
                 raise Refused(
                     f'checkpoint {saved.path} has {name} {there.get(name)} but {here.get(name)} '
                     'is set; set it as it was, or name another directory with out')
-        if state.get('data') != self._dataset.digest:
+        if state.get('data') != self.dataset.digest:
             raise Refused(
                 f'checkpoint {saved.path} was trained from other data than '
-                f'{self._settings.data}; give that, or name another directory with out')
+                f'{self.settings.data}; give that, or name another directory with out')
         self.agent.load(saved.tensors)
         self.curve, self.seconds = list(state['curve']), state['seconds']
         self._ring.generator.bit_generator.state = state['replay_generator']
