@@ -147,6 +147,27 @@ def test_estop_and_protective_stop_latch(arm: FakeArm, policy_file: Path) -> Non
         require_within_limits(arm)
 
 
+def test_an_estop_that_falls_silent_stops_the_arm(arm: FakeArm, policy_file: Path) -> None:
+    """With a heartbeat a publisher that is there but says nothing is as good as none."""
+    estop = arm.node.create_publisher(codec.Flag, 'estop', qos.OPERATOR)
+    with Running(policy_process(
+            policy_file, **{'policy.estop_required': True, 'policy.estop_heartbeat': 0.5,
+                            'policy.stale_period': 1.0})):  # silence of another kind
+        arm.until(lambda: 'heartbeat on estop' in arm.status.get('why', ''), 20.0, 'waiting')
+        beat = arm.node.create_timer(0.05, lambda: estop.publish(codec.flag(False)))
+        arm.until_driving()
+        arm.until_moving()
+        beat.cancel()
+        silent = time.monotonic()
+        arm.until_mode('stopped')
+        assert 'no heartbeat on estop' in arm.status['why']
+        assert arm.sent[-1].receipt - silent <= 0.5 + 0.5  # and the way to rest
+        assert 'heartbeat' in arm.resume()[1]
+        beat.reset()
+        arm.resumed()
+        require_within_limits(arm)
+
+
 def test_an_estop_pressed_before_the_start_is_heard(arm: FakeArm, policy_file: Path) -> None:
     estop = arm.node.create_publisher(codec.Flag, 'estop', qos.ESTOP_LATCHED)
     estop.publish(codec.flag(True))

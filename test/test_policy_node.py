@@ -10,8 +10,12 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np
 import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rig import FakeArm, Running, policy_process
 
+from rl_control.nodes.policy import Policy
 from rl_control.policy import OnnxPolicy
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
@@ -95,3 +99,41 @@ def test_shadow_mode_commands_nothing_and_tells_the_difference(
         assert would.take() and not arm.sent
         told = [message.data for message, _ in difference.take()]
         assert np.nanmax(told) > 0.1  # it would move, the arm does not
+
+
+class Failing(Policy):
+    """A policy node whose deactivation fails."""
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        raise OSError('no more memory')
+
+
+def test_a_failed_transition_leaves_the_arm_at_rest_and_the_node_to_be_configured(
+    ros_domain: int, tmp_path: Path
+) -> None:
+    """The state `error`: hold, then wait to be configured again."""
+    path = tmp_path / 'policy.onnx'
+    exported().save(path)
+    files = [part for file in policy_process(path).parameter_files
+             for part in ('--params-file', str(file))]
+    rclpy.init(args=['--ros-args', *files, '-p', f'policy.policy:={path}'])
+    arm, node, executor = FakeArm(), Failing(), SingleThreadedExecutor()
+    try:
+        executor.add_node(node)
+        deadline = time.monotonic() + 20.0
+        while not (arm.sent and arm.speed > 0.5):
+            assert time.monotonic() < deadline, arm.status
+            executor.spin_once(timeout_sec=0.02)
+        assert node.trigger_deactivate() == TransitionCallbackReturn.ERROR
+        time.sleep(0.05)
+        assert arm.speed == 0.0
+        count = len(arm.sent)
+        time.sleep(0.2)
+        assert len(arm.sent) == count
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    finally:
+        node.close(executor)
+        executor.shutdown()
+        node.destroy_node()
+        arm.close()
+        rclpy.try_shutdown()

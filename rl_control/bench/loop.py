@@ -16,7 +16,15 @@ import time
 import numpy as np
 
 from rl_control.bench.apart import apart
-from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Scale, compare
+from rl_control.bench.comparison import (
+    OURS,
+    Comparison,
+    Contender,
+    Figures,
+    Goal,
+    Scale,
+    compare,
+)
 
 RATE = 500.0  # Hz
 CONTENDERS = ('bare', 'bare_fifo', 'timer', 'loop', 'drive')
@@ -80,16 +88,10 @@ def loop(period: float, seconds: float, driving: bool = False) -> list[float]:
 
 def _drive(period: float) -> Callable[[float], None]:
     """Return what takes joint states and answers them, with a policy of two layers of 64."""
-    import dataclasses
-
     from rl_control import poses
-    from rl_control.arm import Arm
     from rl_control.driving import Driving, Margins
-    from rl_control.environments.make import load_arm
 
-    found = load_arm('iiwa', 'reach')
-    settings = dataclasses.replace(found.settings, control_rate=1.0 / period)
-    arm = Arm(settings, found.task, found.kinematics, found.limits, found.home)
+    arm = _arm(period)
     driving = Driving(arm, Margins())
     driving.policy, driving.goal = _policy(arm), poses.at(arm.kinematics.position(arm.home) + 0.1)
 
@@ -101,6 +103,17 @@ def _drive(period: float) -> Callable[[float], None]:
         driving.tick(now, due)
 
     return tick
+
+
+def _arm(period: float):
+    import dataclasses
+
+    from rl_control.arm import Arm
+    from rl_control.environments.make import load_arm
+
+    found = load_arm('iiwa', 'reach')
+    settings = dataclasses.replace(found.settings, control_rate=1.0 / period)
+    return Arm(settings, found.task, found.kinematics, found.limits, found.home)
 
 
 def _policy(arm):
@@ -121,13 +134,69 @@ def run(name: str, period: float, seconds: float) -> list[float]:
     return bare(period, seconds, name == 'bare_fifo')[10:]
 
 
+def latency(rate: float, seconds: float) -> dict[str, float]:
+    """Return what a policy node says of its time from joint state to command, over topics."""
+    from pathlib import Path
+    import subprocess
+    import tempfile
+
+    import rclpy
+
+    from rl_control.graph import NodeProcess, graph
+    from rl_control.ros import codec, qos
+    from rl_control.supervisor import command_line
+
+    told: dict[str, float] = {}
+
+    def hear(message: codec.Diagnostics) -> None:
+        for name, values in codec.read_diagnostics(message):
+            if name.endswith(': driving'):
+                told.update({key.removeprefix('latency_').removesuffix('_ms'): float(value)
+                             for key, value in values.items() if key.startswith('latency_')})
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / 'policy.onnx'
+        _policy(_arm(1.0 / rate)).save(path)
+        rclpy.init()
+        node = rclpy.create_node('bench')
+        node.create_subscription(codec.Diagnostics, '/diagnostics', hear, qos.DIAGNOSTICS)
+        rates = {'robot.control_rate': rate, 'simulator.state_rate': rate}
+        children = [
+            subprocess.Popen(command_line(NodeProcess(
+                process.executable, process.name, process.parameter_files,
+                {**process.parameters, **{name: value for name, value in rates.items()
+                                          if not name.startswith('simulator')
+                                          or process.name == 'simulator'}})),
+                stdout=subprocess.DEVNULL)
+            for process in graph('deploy').processes({'policy': str(path), 'goals': '1000'})]
+        try:
+            deadline = time.monotonic() + 30.0
+            while 'p50' not in told and time.monotonic() < deadline:
+                rclpy.spin_once(node, timeout_sec=0.1)
+            began = time.monotonic()
+            while time.monotonic() < began + seconds:
+                rclpy.spin_once(node, timeout_sec=0.1)
+        finally:
+            for child in children:
+                child.terminate()
+            for child in children:
+                child.wait()
+            node.destroy_node()
+            rclpy.shutdown()
+    return told
+
+
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield the lateness of each contender's ticks."""
+    """Yield the lateness of each contender's ticks, then how soon a state is answered."""
     seconds = scale.size(5, 1)
     yield compare(f'loop: lateness at {RATE:g} Hz', 'ms', [
         Contender(OURS if name == 'loop' else NAMES.get(name, name),
                   lambda name=name: lambda: _figures(name, seconds))
-        for name in CONTENDERS], scale.rounds)
+        for name in CONTENDERS], scale.rounds, [
+            Goal('p99', at_most=0.3), Goal('p99.9', at_most=1.5, of=NAMES['bare_fifo'])])
+    yield compare(f'loop: joint state in to command out, over topics, {RATE:g} Hz', 'ms', [
+        Contender(OURS, lambda: lambda: apart(__name__, 'latency', RATE, scale.size(10, 2)))],
+        min(3, scale.rounds), [Goal('p50', at_most=1.0), Goal('p99', at_most=3.0)])
 
 
 def _figures(name: str, seconds: float) -> Figures:
@@ -137,4 +206,5 @@ def _figures(name: str, seconds: float) -> Figures:
 
 if __name__ == '__main__':
     which, rate, seconds = json.loads(sys.argv[1])
-    print(json.dumps(run(which, 1.0 / rate, seconds)))
+    print(json.dumps(latency(rate, seconds) if which == 'latency'
+                     else run(which, 1.0 / rate, seconds)))

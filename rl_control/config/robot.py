@@ -31,7 +31,8 @@ class RobotSettings(Settings):
     jerk_limit: tuple[float, ...] = setting(
         (200.0,), 'largest joint jerk', unit='rad/s^3', low=1e-1)
     command_interface: str = setting(
-        'position', 'what the arm is commanded in', choices=('position', 'velocity', 'effort'))
+        'position', 'what the arm is commanded in; effort is for a trajectory controller, which '
+        'has the gains', choices=('position', 'velocity'))
     control_rate: float = setting(
         20.0, 'rate at which the policy acts', unit='Hz', low=0.1, high=1000.0)
 
