@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which policy runs: newer ones of the same run, back to the one before, blended in."""
 
+import contextlib
+import itertools
+from types import SimpleNamespace
+
 from arms import acting, exported, iiwa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 
@@ -52,6 +58,25 @@ def test_a_withdrawn_version_is_left_for_an_older_one() -> None:
         succession.rollback()  # not to what was withdrawn
     with pytest.raises(Refused, match='not greater than 2'):
         succession.take(first, 'd', withdrawn={3})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_of_what_comes_doubled_late_and_not_at_all_only_what_is_newer_is_taken(random_) -> None:
+    contract = iiwa().contract()
+    succession = Succession(contract)
+    sent = [SimpleNamespace(contract=contract, version=version, run=run)
+            for version in range(1, 40) for run in ('a', 'a', 'b')]
+    sent.sort(key=lambda one: one.version + random_.uniform(0.0, 5.0))
+    sent.insert(0, SimpleNamespace(contract=contract, version=1, run='a'))
+    arrived = [sent[0], *(one for one in sent[1:] if random_.random() >= 0.3)]
+    taken, newest = [], 0
+    for policy in arrived:
+        with contextlib.suppress(Refused):
+            taken.append(succession.take(policy, 'it').version)
+        newest = max(newest, policy.version if policy.run == 'a' else 0)
+        assert succession.current.version == newest and succession.current.run == 'a'
+    assert all(before < after for before, after in itertools.pairwise(taken))
 
 
 def test_a_new_policy_takes_over_evenly() -> None:

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever a message or a file holds, its decoder returns a value or raises Refused."""
+
+import array
+import contextlib
+import json
+import math
+from pathlib import Path
+
+from builtin_interfaces.msg import Duration, Time
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from std_msgs.msg import MultiArrayDimension
+from training import contract
+from trajectory_msgs.msg import JointTrajectoryPoint
+
+from rl_control import checkpoint
+from rl_control.arrival import Inbox
+from rl_control.bags.reading import Bag
+from rl_control.config.files import read_parameter_file
+from rl_control.errors import Refused
+from rl_control.kinematics import Kinematics
+from rl_control.onnx_check import checked_model
+from rl_control.ros import codec
+from rl_control.ros.history import read_history
+from rl_control.ros.rows import validate_rows
+from rl_control.spill import produced_by
+
+few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+numbers = st.floats(width=64) | st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -0.0])
+texts = st.text(max_size=8) | st.sampled_from(['a', 'b', 'c', 'run-1', '{}', '[]', 'null'])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=6)
+headers = st.dictionaries(st.sampled_from([
+    'collector', 'run', 'contract', 'contract_hash', 'first_sequence', 'oldest', 'learner',
+    'runs', 'columns', 'version', 'digest', 'withdrawn', 'x']), values, max_size=8)
+labels = headers.map(json.dumps) | texts
+dimensions = st.lists(st.builds(
+    lambda label, size, stride: MultiArrayDimension(label=label, size=size, stride=stride),
+    labels, st.integers(0, 2**32 - 1) | st.integers(0, 20), st.integers(0, 2**32 - 1)
+    | st.integers(0, 20)), max_size=4)
+
+
+@few
+@given(dimensions, st.lists(numbers, max_size=24), st.integers(0, 2**32 - 1) | st.just(0))
+def test_tables(dim, data, offset):
+    message = codec.Transitions()
+    message.layout.dim, message.layout.data_offset = dim, offset
+    message.data = array.array('d', data)
+    with contextlib.suppress(Refused):
+        table = codec.decode_table(message)
+        with contextlib.suppress(Refused):
+            codec.Origin.from_header(table.header, None)
+        with contextlib.suppress(Refused):
+            codec.read_acknowledge(table)
+        if len(table.columns) == len(codec.EPISODE_COLUMNS):
+            for row in table.rows:
+                with contextlib.suppress(Refused):
+                    codec.EpisodeRow.from_row(row)
+
+
+@few
+@given(st.lists(numbers, min_size=len(codec.transition_columns(contract())),
+                max_size=len(codec.transition_columns(contract()))))
+def test_rows(row):
+    import numpy as np
+
+    good, reasons = validate_rows(np.array([row]), contract())
+    assert good.sum() + sum(reasons.values()) == 1
+
+
+@few
+@given(dimensions, st.binary(max_size=100))
+def test_policies(dim, data):
+    message = codec.Policy()
+    message.layout.dim = dim
+    message.data = array.array('B', data)
+    with contextlib.suppress(Refused):
+        codec.decode_policy(message)
+    if len(dim) == 1:
+        with contextlib.suppress(Refused):
+            codec.read_withdrawn(message)
+
+
+@few
+@given(st.lists(texts, max_size=4), *[st.lists(numbers, max_size=4)] * 3,
+       st.integers(-2**31, 2**31 - 1), st.integers(0, 2**32 - 1))
+def test_joint_states(names, positions, velocities, efforts, seconds, nanoseconds):
+    message = codec.JointState(
+        name=names, position=positions, velocity=velocities, effort=efforts)
+    message.header.stamp = Time(sec=seconds, nanosec=nanoseconds)
+    with contextlib.suppress(Refused):
+        codec.JointReader(('a', 'b')).read(message)
+
+
+@few
+@given(st.lists(texts, max_size=3), st.lists(st.tuples(
+    *[st.lists(numbers, max_size=3)] * 3, st.integers(-2**31, 2**31 - 1)), max_size=3))
+def test_trajectories(names, points):
+    message = codec.JointTrajectory(joint_names=names, points=[
+        JointTrajectoryPoint(positions=q, velocities=dq, accelerations=ddq,
+                             time_from_start=Duration(sec=seconds))
+        for q, dq, ddq, seconds in points])
+    with contextlib.suppress(Refused):
+        codec.read_joint_trajectory(message, ('a', 'b'))
+
+
+@few
+@given(st.lists(numbers, min_size=7, max_size=7), texts)
+def test_goals_commands_and_numbers(numbers_, frame):
+    goal = codec.Goal()
+    goal.header.frame_id = frame
+    position, orientation = goal.pose.position, goal.pose.orientation
+    position.x, position.y, position.z = numbers_[:3]
+    orientation.x, orientation.y, orientation.z, orientation.w = numbers_[3:]
+    with contextlib.suppress(Refused):
+        codec.read_goal(goal, 'world')
+    with contextlib.suppress(Refused):
+        codec.read_number(codec.Number(data=numbers_[0]), 'it')
+    with contextlib.suppress(Refused):
+        codec.read_forward_command(codec.ForwardCommand(data=numbers_), 7)
+
+
+files = st.binary(max_size=300) | values.map(lambda value: json.dumps(value).encode()) | st.text(
+    '<>/!robot linkjoint="\n:-[]{}&*|?0123456789.', max_size=200).map(str.encode)
+
+
+@few
+@given(files)
+def test_files(tmp_path_factory, data):
+    out = tmp_path_factory.mktemp('fuzz')
+
+    def file(name: str) -> Path:
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    bag = file('journal/a_0.mcap').parent
+    readers = (
+        lambda: checked_model(data, 'it'),
+        lambda: read_parameter_file(file('a.yaml'), 'a'),
+        lambda: Kinematics(file('a.urdf'), ('a',), 'b'),
+        lambda: produced_by(file('c-1.rows')),
+        lambda: [checkpoint.load(file(f'5/{name}').parent) for name in (
+            checkpoint.TENSORS, checkpoint.STATE, checkpoint.MANIFEST)],
+        lambda: list(read_history(bag, '/transitions', contract(), Inbox(), lambda *_: None)),
+        lambda: list(Bag(file('b_0.mcap')).messages()),
+        lambda: list(Bag(file('b_0.db3')).messages()),
+        lambda: list(Bag(file('bag/metadata.yaml').parent).messages()),
+    )
+    for read in readers:
+        with contextlib.suppress(Refused):
+            read()
