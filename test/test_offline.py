@@ -196,8 +196,7 @@ def test_a_full_disk_is_one_sentence_and_what_was_saved_stays(
     monkeypatch.setattr(saving.checkpoint, 'save', full)
     settings = OfflineSettings(data=str(data), out=str(out), updates=20)
     with pytest.raises(Refused, match=r'cannot be written \(.*No space left on device\)+; make'):
-        train(prepare(settings, settings_of('iql')(**SMALL), SamplingSettings()), quiet,
-              lambda: False)
+        train(settings, settings_of('iql')(**SMALL), SamplingSettings(), quiet, lambda: False)
     assert checkpoint.latest(out / 'checkpoints').updates == 5
 
 

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         **read_parameter_file(file, 'algorithm'), 'seed': options.seed})
     sampling = given_settings(options, SamplingSettings)
     # Torch takes seconds to import.
-    from rl_control.offline.run import prepare, sentences, train
+    from rl_control.offline.run import finish, prepare, sentences
 
     training = prepare(settings, algorithm, sampling)  # Ctrl-C ends it: nothing is lost yet
     with interrupts() as interrupted, Status('offline', PLAIN_PERIOD) as status:
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
             status.show({'doing': what, **{
                 name.replace('_', ' '): f'{value:.5g}' for name, value in figures.items()}})
 
-        report = train(training, show, lambda: bool(interrupted))
+        report = finish(training, show, lambda: bool(interrupted))
     if report is None:
         print(f'stopped; the same command goes on from what is saved in {settings.out}')
         return INTERRUPTED

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rl_control.algorithms import settings_of
 from rl_control.bags.settings import SamplingSettings
 from rl_control.config.offline import OfflineSettings
-from rl_control.offline.run import prepare, sentences, train
+from rl_control.offline.run import sentences, train
 from rl_control.ros import codec, qos
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import Worker, leave, run
@@ -48,8 +48,7 @@ class Offline(Node):
 
     def _train(self) -> None:
         report = train(
-            prepare(self._settings, self._algorithm, self._sampling), self._show,
-            self._stopped.is_set)
+            self._settings, self._algorithm, self._sampling, self._show, self._stopped.is_set)
         if report is None:
             self.get_logger().info(f'stopped; {self._settings.out} is where it goes on from')
         else:

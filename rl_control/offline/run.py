@@ -49,15 +49,24 @@ def prepare(
 
 
 def train(
+    settings: OfflineSettings, algorithm: AlgorithmSettings, sampling: SamplingSettings,
+    show: Show, stopped: Callable[[], bool],
+) -> dict[str, Any] | None:
+    """Prepare a training and finish it."""
+    return finish(prepare(settings, algorithm, sampling), show, stopped)
+
+
+def finish(
     training: OfflineTraining, show: Show, stopped: Callable[[], bool],
 ) -> dict[str, Any] | None:
     """
-    Return the report, which lies beside the policy; None when it was stopped before its end.
+    Train, export and judge; return the report, which lies beside the policy.
 
-    `show(what, figures)` is called by the way. Raise Refused where nothing can be written.
+    None says that it was stopped before its end. `show(what, figures)` is called by the way.
+    Raise Refused where nothing can be written.
     """
     with _writing(Path(training.settings.out)):
-        return _train(training, show, stopped)
+        return _finish(training, show, stopped)
 
 
 @contextmanager
@@ -71,7 +80,7 @@ def _writing(out: Path) -> Iterator[None]:
             'same command goes on') from error
 
 
-def _train(
+def _finish(
     training: OfflineTraining, show: Show, stopped: Callable[[], bool],
 ) -> dict[str, Any] | None:
     settings, algorithm, dataset = training.settings, training.algorithm, training.dataset
