@@ -207,7 +207,7 @@ class Trainer:
     def _due(self) -> bool:
         learned_from = self.transitions - self._settings.learning_starts
         learned_from -= learned_from % self._settings.sweep
-        return (self.transitions > 0 and learned_from >= 0 and
+        return (not self._learner.paused and self.transitions > 0 and learned_from >= 0 and
                 self.updates < learned_from * self._settings.updates_per_transition)
 
     def _ingest(self, *, wait: bool) -> None:

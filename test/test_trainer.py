@@ -169,6 +169,20 @@ def test_the_publish_period_may_change_while_it_trains(tmp_path):
         running.until(lambda: len(running.published) >= 2)
 
 
+def test_training_pauses_and_goes_on(tmp_path):
+    with Running(tmp_path) as running:
+        one = running.trainer
+        running.until(lambda: one.updates > 20)
+        one.adopt(LearnerSettings(out=str(tmp_path), threads=1, paused=True))
+        turns = one.turns
+        running.until(lambda: one.turns > turns + 2)  # the update that was under way is over
+        updates, turns = one.updates, one.turns
+        running.until(lambda: one.turns > turns + 10)
+        assert one.updates == updates
+        one.adopt(LearnerSettings(out=str(tmp_path), threads=1))
+        running.until(lambda: one.updates > updates)
+
+
 def test_a_full_disk_keeps_the_old_checkpoint_and_training_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, 'FIRST_CHECKPOINT', 0.05)
     save, full = checkpoint.save, threading.Event()

@@ -49,6 +49,8 @@ class LearnerSettings(Settings):
         2, 'processes beside the learner that keep a core busy', low=0, high=256)
     tensorboard: bool = setting(
         False, 'write the metrics as event files of TensorBoard, too')
+    paused: bool = setting(
+        False, 'make no updates, so that simulators come to wait for credit', live=True)
     publish_period: float = setting(
         0.5, 'time between two candidate policies', unit='s', low=0.01, high=3600.0, live=True)
     checkpoint_period: float = setting(
