@@ -3,11 +3,15 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import pytest
 
+from rl_control.bench import broadcast, collector, end_to_end
 from rl_control.bench.comparison import OURS, Comparison, Contender, Goal, Scale, compare
+from rl_control.bench.things import policy_file
 from rl_control.cli import main
+from rl_control.environments.make import load_arm
 
 TINY = Scale(rounds=1, quick=True)
 
@@ -63,6 +67,27 @@ def test_each_part_measures_ours(part: str) -> None:
 def test_transitions_reach_the_journal(ros_domain: int) -> None:
     (found,) = importlib.import_module('rl_control.bench.transport').measure(TINY)
     assert found.median(OURS, 'lost') == 0.0 and found.median(OURS, 'rate') > 0.0
+
+
+@pytest.mark.parametrize('part', ['answer', 'start'])
+def test_what_has_processes_of_its_own_measures_ours(part: str, ros_domain: int) -> None:
+    for comparison in importlib.import_module(f'rl_control.bench.{part}').measure(TINY):
+        assert all(value >= 0.0 for values in comparison.values[OURS].values()
+                   for value in values), comparison.what
+
+
+def test_the_bare_loop_and_the_cost_of_policies(tmp_path: Path) -> None:
+    path = tmp_path / 'policy.onnx'
+    path.write_bytes(policy_file((16,), made=load_arm('iiwa', 'reach').contract()))
+    assert collector.bare('iiwa', 0.1, str(path))['rate'] > 0.0
+    assert broadcast._cost(2)['share'] > 0.0
+
+
+def test_a_run_that_was_made_is_not_made_again(tmp_path: Path) -> None:
+    kept = tmp_path / 'end_to_end_rl_control_same_0.json'
+    kept.write_text('{"wall": 7.0}')
+    scale = Scale(keep=tmp_path)
+    assert end_to_end._run(scale, 'ours', 1.0, 'rl_control, same', iter([0])) == {'wall': 7.0}
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

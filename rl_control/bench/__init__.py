@@ -14,6 +14,7 @@ PARTS = {
     'transport': 'transitions/s over topics, journaled and acknowledged',
     'broadcast': 'policies from the learner to a collector',
     'start': 'imports, and nodes until they are there',
+    'answer': 'from joint states to a trajectory, over topics',
     'loop': 'lateness of the control loop',
     'end-to-end': 'wall clock until reach is learned',
 }

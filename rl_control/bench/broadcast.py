@@ -21,6 +21,7 @@ import numpy as np
 from rl_control.bench.apart import apart, environment, start
 from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
 from rl_control.bench.things import contract, exporter
+from rl_control.config.files import config_directory
 
 PERIOD = 0.2  # s between two policies
 SIZES = {'280 KiB': 280 * 2**10, '4 MiB': 4 * 2**20}
@@ -33,6 +34,8 @@ def measure(scale: Scale) -> Iterator[Comparison]:
     for name, size in SIZES.items():
         yield compare(f'broadcast: one hop of {name}', 'ms', [
             Contender(OURS, lambda size=size: partial(_hop, size, number, True)),
+            Contender(f'{OURS}, config/fastdds.xml', lambda size=size: partial(
+                _hop, size, number, True, config_directory() / 'fastdds.xml')),
             Contender('bare message, default executor', lambda size=size: partial(
                 _hop, size, number, False)),
         ], rounds, [Goal('p50', at_most=1.0 if size < 2**20 else 6.0)])
@@ -43,9 +46,11 @@ def measure(scale: Scale) -> Iterator[Comparison]:
         Contender(OURS, lambda: partial(_cost, number))], rounds, [Goal('share', at_most=3.0)])
 
 
-def _hop(size: int, number: int, checked: bool) -> Figures:
-    with start(__name__, 'listen', number, checked) as listening:
-        sent = apart(__name__, 'send', size, number)
+def _hop(size: int, number: int, checked: bool, profiles: Path | None = None) -> Figures:
+    """Return the time from one process to another; `profiles` is a file of Fast DDS."""
+    more = {'FASTDDS_DEFAULT_PROFILES_FILE': str(profiles)} if profiles else {}
+    with start(__name__, 'listen', number, checked, **more) as listening:
+        sent = apart(__name__, 'send', size, number, **more)
         heard = json.loads(listening.communicate()[0].splitlines()[-1])
     return _quantiles([heard[version] - began for version, began in sent.items()
                        if version in heard])

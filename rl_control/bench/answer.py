@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Joint states in, trajectories out: the round over topics, without the wait for the next tick.
+
+What the policy node does at a tick is done here as soon as joint states come: take, read, check,
+act, limit, plan, publish. The bare answer is a message of the same kinds, worked out from nothing.
+"""
+
+from collections.abc import Iterator
+import json
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from rl_control.bench.apart import apart, start
+from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
+from rl_control.bench.things import policy_file
+from rl_control.environments.make import load_arm
+
+ROBOT = 'iiwa'
+LIMIT_ROUND = 'limit: bare messages, polled'
+
+
+def measure(scale: Scale) -> Iterator[Comparison]:
+    """Yield the time of the round."""
+    number = scale.size(100, 10)
+    yield compare('answer: joint states in, trajectory out, and back', 'ms', [
+        Contender(OURS, lambda: _round('drive', number)),
+        Contender(LIMIT_ROUND, lambda: _round('echo', number)),
+    ], min(scale.rounds, 3), [Goal('p50', at_most=0.8)])
+
+
+def _round(role: str, number: int):
+    """Prepare a policy; return what asks a process that answers."""
+    data = policy_file((128, 128), made=load_arm(ROBOT, 'reach').contract())
+
+    def run() -> Figures:
+        with tempfile.NamedTemporaryFile(suffix='.onnx') as file:
+            file.write(data)
+            file.flush()
+            with start(__name__, role, file.name) as answering:
+                try:
+                    return apart(__name__, 'ask', number)
+                finally:
+                    answering.kill()  # it waits for nothing but joint states
+
+    return run
+
+
+def ask(number: int) -> Figures:
+    """Say where a perfect arm is, 20 times a second, and wait for each answer."""
+    import rclpy
+
+    from rl_control.ros import codec, qos
+    from rl_control.ros.intake import Intake
+
+    arm = load_arm(ROBOT, 'reach')
+    names = list(arm.settings.joint_names)
+    rclpy.init(args=[])
+    node = rclpy.create_node('arm')
+    states = node.create_publisher(codec.JointState, 'joint_states', qos.SENSOR)
+    intake = Intake(node, codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+    q, dq, took = arm.home, np.zeros(len(names)), []
+    due = time.monotonic() + arm.control_period
+    deadline = due + 30.0 + number * arm.control_period
+    while len(took) < number and time.monotonic() < deadline:
+        time.sleep(max(0.0, due - time.monotonic()))
+        began = time.monotonic()
+        states.publish(codec.joint_state(names, time.time(), q, dq))
+        while not (answers := intake.take()) and time.monotonic() < due + 0.04:
+            pass
+        if answers:
+            took.append(time.monotonic() - began)
+            _, (command, *_) = codec.read_joint_trajectory(answers[-1][0], names)
+            q, dq = command.q, command.dq
+        due += arm.control_period
+    p50, p99 = np.percentile(took[5:], (50.0, 99.0))
+    return {'p50': 1e3 * p50, 'p99': 1e3 * p99}
+
+
+def drive(path: str) -> None:
+    """Answer as the policy node does."""
+    from pathlib import Path
+
+    from rl_control.driving import Driving, Margins
+    from rl_control.policy import OnnxPolicy
+
+    arm = load_arm(ROBOT, 'reach')
+    driving = Driving(arm, Margins(stale_period=1.0))
+    driving.policy = OnnxPolicy(Path(path).read_bytes())
+    driving.goal = arm.kinematics.position(arm.home) + 0.1
+
+    def answer(topics) -> None:
+        before = driving.watchdog.fresh
+        topics.take(driving)
+        if driving.watchdog.fresh != before:
+            now = time.monotonic()
+            plan = driving.tick(now, now)
+            if plan is not None:
+                topics.send(plan)
+
+    _spin(arm, answer)
+
+
+def echo(path: str) -> None:
+    """Answer with a plan that is there already."""
+    from rl_control.driving import Driving, Margins
+    from rl_control.plan import Plan
+    from rl_control.types import Command
+
+    arm = load_arm(ROBOT, 'reach')
+    driving = Driving(arm, Margins(stale_period=1.0))
+    plan = Plan.of(Command.at_rest(arm.home), arm.control_period, arm.limits)
+
+    def answer(topics) -> None:
+        before = driving.watchdog.fresh
+        topics.take(driving)
+        if driving.watchdog.fresh != before:
+            topics.send(plan)
+
+    _spin(arm, answer)
+
+
+def _spin(arm, answer) -> None:
+    import rclpy
+
+    from rl_control.ros.arm import ArmTopics
+
+    rclpy.init(args=[])
+    topics = ArmTopics(
+        rclpy.create_node('policy'), arm.settings.joint_names, arm.control_period)
+    while True:
+        answer(topics)
+        time.sleep(5e-5)
+
+
+ROLES = {'ask': ask, 'drive': drive, 'echo': echo}
+
+if __name__ == '__main__':
+    role, *arguments = json.loads(sys.argv[1])
+    print(json.dumps(ROLES[role](*arguments)))
