@@ -38,6 +38,7 @@ setup(
     extras_require={
         'bench': pinned('requirements-bench.txt'),
         'tensorboard': ['tensorboard'],
+        'minari': ['minari[hdf5]'],  # rl-control bag minari, from-minari
     },
     zip_safe=False,
     python_requires='>=3.11',

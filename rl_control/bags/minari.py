@@ -28,7 +28,7 @@ def _minari() -> Any:
         import minari
     except ImportError as error:
         raise Refused(
-            f'Minari is not installed ({error}); pip install minari h5py') from error
+            f"Minari is not installed ({error}); pip install 'minari[hdf5]'") from error
     return minari
 
 
