@@ -213,7 +213,7 @@ def make(out: Path, robot: str, seed: int, seconds: float, wanted: float, count:
     train(out / 'training', robot, seed, seconds)
     policy = out / 'medium.onnx'
     if not policy.is_file():
-        policy.write_bytes(choose(out / 'training' / 'recording', robot, wanted))
+        OnnxPolicy(choose(out / 'training' / 'recording', robot, wanted)).save(policy)
     for left in (out / 'medium').glob('*'):
         left.unlink()
     told = record(out / 'medium', robot, OnnxPolicy(policy.read_bytes()), count, 5000 + seed)
