@@ -93,6 +93,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     medium.add_arguments(parser)
     parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--first-seed', type=int, default=0, help='to share the work')
+    parser.add_argument('--data', nargs='+', choices=DATA, default=list(DATA))
     parser.add_argument('--updates', type=int, default=10_000)
     parser.add_argument('--episodes', type=int, default=200)
     options = parser.parse_args()
@@ -101,7 +103,8 @@ def main() -> int:
         out, robot, options.seed, options.seconds, options.success, options.transitions)
     behaviour = told['success_rate']
     calm = score(out / 'medium.onnx', robot, options.episodes)
-    for seed, kind, algorithm in product(range(options.seeds), DATA, ALGORITHMS):
+    seeds = range(options.first_seed, options.seeds)
+    for seed, kind, algorithm in product(seeds, options.data, ALGORITHMS):
         policy = learn(dataset(out, robot, kind), out / kind / f'{algorithm}_{seed}', algorithm,
                        options.updates, seed)
         figures = score(policy, robot, options.episodes)

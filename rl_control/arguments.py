@@ -46,6 +46,9 @@ RECORD = Argument(
     'the policy; or the directory of the bag')
 SCENE = Argument(
     'scene', 'false', 'true: publish robot_description and markers, for RViz and Foxglove')
+START = Argument(
+    'start', '', 'directory that rl-control offline left: its policy, critics and data are gone '
+    'on from; empty: from nothing')
 NAMESPACE = Argument('namespace', '', 'namespace of all nodes; empty for none')
 
 

@@ -25,6 +25,7 @@ from rl_control.arguments import (
     SCENE,
     SEED,
     SOURCES,
+    START,
     TASK,
     Argument,
     choice,
@@ -94,6 +95,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
             'learner.environment': environment,
             'learner.algorithm': algorithm,
             'learner.out': out,
+            'learner.start': arguments['start'],
             'learner.busy_processes': collectors,
             'algorithm.seed': seed,
         }, respawn=True)
@@ -130,6 +132,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
             **rate,
             'learner.algorithm': algorithm,
             'learner.out': out,
+            'learner.start': arguments['start'],
             'learner.busy_processes': 2 if simulated else 1,
             'algorithm.seed': seed,
         }, respawn=True)
@@ -248,7 +251,7 @@ GRAPHS = {
         (
             ROBOT, TASK, RANDOMISATION, ALGORITHM,
             Argument('collectors', '2', 'how many simulators collect'),
-            OUT, RECORD, SEED,
+            OUT, RECORD, SEED, START,
             Argument('time_limit', '600.0', 'longest training in s; 0 for none'),
         ),
         train_sim,
@@ -266,7 +269,7 @@ GRAPHS = {
             Argument('success', 'computed', 'computed, or topic: success is told on success'),
             Argument('evaluation_episodes', '10',
                      'episodes that score a version on the arm; 0 for no evaluations'),
-            OUT, RECORD, SCENE, SEED,
+            OUT, RECORD, SCENE, SEED, START,
             Argument('time_limit', '0.0', 'longest training in s; 0 for none'),
         ),
         train_robot,

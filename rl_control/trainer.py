@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training: replay, agent, pace and publication on one thread. Knows torch, no ROS."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 import logging
 import math
 import os
@@ -45,6 +45,7 @@ class Trainer:
 
     `task` is what hindsight relabels by. A half of each batch is of `taught`, which holds
     `offline` and what people did in the policy's place, as soon as there is any.
+    With `start`, tensors as `agent.load` takes them, collectors act with that policy at once.
     `publish(data, version)` is called on the training thread with a verified ONNX file. `metrics`
     is replaced as a whole once a second; any thread may read it, `transitions`, `updates`,
     `turns`, which grows as long as the thread is not stuck, and `error`.
@@ -60,6 +61,7 @@ class Trainer:
         publish: Callable[[bytes, int], None],
         task: Task | None = None,
         offline: Steps | None = None,
+        start: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         torch.set_num_threads(learner.threads or _spare_cores(learner.busy_processes))
         self.contract = contract
@@ -75,6 +77,9 @@ class Trainer:
         if offline is not None:
             self.taught.extend_mixed(offline)
             self.agent.observe(offline.observation)
+        if start is not None:
+            self.agent.load(start)
+        self._acts_at_once = start is not None
         self.transitions = 0
         self.versions = 0  # candidates published
         self.parity = 0.0  # the largest difference of torch and ONNX so far, of the action range
@@ -143,6 +148,8 @@ class Trainer:
         saved = published_version = measured_updates = self.updates
         checkpoint_wait = FIRST_CHECKPOINT
         losses: dict[str, torch.Tensor] = {}
+        if self._acts_at_once and not self.updates:
+            self._export(exporter)
         while not self.stopped.is_set():
             self.turns += 1
             due = self._due()

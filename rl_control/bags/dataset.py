@@ -2,10 +2,12 @@
 """
 Transitions on disk: a directory of safetensors and one dataset.json.
 
-It is written shard by shard, so that neither writing nor `parts` needs more memory than one shard.
+It is written shard by shard, so that writing needs no more memory than for two of them: one
+that fills and one on its way to the disk.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 import shutil
@@ -132,6 +134,9 @@ class DatasetWriter:
         self._held: list[dict[str, np.ndarray]] = []
         self._held_rows = 0
         self._shards: list[dict[str, Any]] = []
+        # Serializing, hashing and writing let go of Python's lock: reading goes on meanwhile.
+        self._thread = ThreadPoolExecutor(1, 'dataset')
+        self._stored: Future[None] | None = None
         self._aside = self.path.with_name(f'.{self.path.name}.partial')
         if self.path.exists():
             raise Refused(f'{path} exists; name a new directory or remove it')
@@ -146,6 +151,7 @@ class DatasetWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
         shutil.rmtree(self._aside, ignore_errors=True)
 
     def add(
@@ -169,6 +175,7 @@ class DatasetWriter:
             raise Refused('no transitions were made, so there is no dataset to write; the report '
                           'says why')
         self._store()
+        self._wait()
         whole = digest(''.join(shard['sha256'] for shard in self._shards).encode())
         write_json(self._aside / DESCRIPTION, {
             'format': FORMAT,
@@ -187,10 +194,20 @@ class DatasetWriter:
     def _store(self) -> None:
         if not self._held:
             return
-        arrays = {name: np.ascontiguousarray(np.concatenate([part[name] for part in self._held]))
-                  for name in self._held[0]}
-        self._held.clear()
-        self._held_rows = 0
+        self._wait()
+        held, self._held, self._held_rows = self._held, [], 0
+        self._stored = self._thread.submit(self._write, held)
+
+    def _wait(self) -> None:
+        """Wait for the shard on its way, and raise what kept it from the disk."""
+        if self._stored is not None:
+            self._stored.result()
+
+    def _write(self, held: list[dict[str, np.ndarray]]) -> None:
+        """Write one shard; on the thread."""
+        arrays = {name: np.ascontiguousarray(np.concatenate([part[name] for part in held]))
+                  for name in held[0]}
+        held.clear()
         data = save(arrays)
         name = f'transitions-{len(self._shards):05d}.safetensors'
         write_aside(self._aside / name, data)

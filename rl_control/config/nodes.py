@@ -43,6 +43,9 @@ class LearnerSettings(Settings):
     out: str = setting('runs/latest', 'directory of the journal and the checkpoints')
     offline: str = setting(
         '', 'dataset that a half of each batch is drawn from; empty: none')
+    start: str = setting(
+        '', 'directory of a training offline, whose policy, critics and data are gone on from; '
+        'empty: none')
     threads: int = setting(
         0, 'threads of torch; 0 takes cores less busy processes', low=0, high=256)
     busy_processes: int = setting(

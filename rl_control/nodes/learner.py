@@ -20,6 +20,7 @@ from rl_control.errors import Refused
 from rl_control.files import write_json
 from rl_control.logbook import Logbook
 from rl_control.nodes.world import declare_arm, declare_contract
+from rl_control.offline.starting import start_from
 from rl_control.progress import Progress
 from rl_control.recovery import LIMIT
 from rl_control.refusals import Refusals
@@ -79,10 +80,14 @@ class Learner(Node):
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
         self._collectors = Peers(self, 'transitions', 'a collector', self._report)
         self._metrics: dict[str, object] = {}
+        start, offline = None, settings.offline
+        if settings.start:
+            begun = start_from(settings.start, settings.algorithm, algorithm, self._contract)
+            start, algorithm, offline = begun.tensors, begun.settings, offline or begun.data
         self._trainer = Trainer(
             self._contract, settings.algorithm, algorithm, settings, self._run, self._publish,
             arm.task if arm else None,
-            offline_steps(settings.offline, self._contract) if settings.offline else None)
+            offline_steps(offline, self._contract) if offline else None, start)
         self._resume()
         watch(self, 'learner', settings, self._trainer.adopt)
         subscribe_drained(
