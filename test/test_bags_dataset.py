@@ -172,7 +172,7 @@ def test_without_minari_the_mend_is_named(monkeypatch):
     monkeypatch.setattr(builtins, '__import__', lambda name, *rest: (
         (_ for _ in ()).throw(ImportError(name)) if name in ('minari', 'h5py')
         else real(name, *rest)))
-    with pytest.raises(Refused, match='pip install minari'):
+    with pytest.raises(Refused, match=r'pip install .minari'):
         export_minari(some(), 'arm/reach-v0')
 
 

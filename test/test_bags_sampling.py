@@ -119,7 +119,7 @@ def test_every_pair_is_of_the_newest_before_the_tick(tmp_path, arm, kind):
     rows = found.rows
     assert len(rows) > 120
     ticks = np.round(found.extra['tick'] * 1e9).astype(np.int64)  # float64: to a quarter of a us
-    first = int(state_times[0])
+    first = int(command_times[command_times >= state_times[0]][0])
     for index in range(len(rows)):
         number = round((ticks[index] - first) / (PERIOD * 1e9))
         start, end = first + number * 50 * MS, first + (number + 1) * 50 * MS
@@ -151,11 +151,11 @@ def test_a_message_at_the_tick_counts_and_one_after_it_does_not(tmp_path, arm):
     messages = telling_states(times)
     # A nanosecond after each tick the world changes: nothing of it may be seen at that tick.
     messages += [(int(time), '/commands', ARRAY, array((number * 0.01, 0.0)))
-                 for number, time in enumerate(late)]
+                 for number, time in enumerate([times[0], *late], -1)]
     rows = dataset(tmp_path, arm, messages, goal=GOAL, time='receive', episode_period=0.0).rows
     assert rows.observation[:, 0] == pytest.approx(rows.next_observation[:, 0] - PERIOD)
     assert np.round(rows.observation[:, 0] / PERIOD, 6) == pytest.approx(
-        np.arange(2, len(rows) + 2))
+        np.arange(1, len(rows) + 1))
     assert rows.action[:, 0] == pytest.approx(0.01 / PERIOD)
 
 

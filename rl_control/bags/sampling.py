@@ -17,7 +17,7 @@ from rl_control.arm import Arm
 from rl_control.bags.commanded import Derivation
 from rl_control.bags.decoding import Unusable
 from rl_control.bags.events import COMMAND, EPISODE_END, GOAL_SET, STATE, Event
-from rl_control.bags.joints import Setpoint
+from rl_control.bags.joints import Path, Setpoint
 from rl_control.bags.settings import SamplingSettings
 from rl_control.bags.time_quality import Histogram
 from rl_control.episode import Episode
@@ -86,6 +86,7 @@ class Sampler:
             self.derivation = Derivation(
                 settings.command_age, settings.command_interface,
                 measured=settings.action == 'measured')
+        self._follows = commanded and settings.action == 'command'
         self._origin: int | None = None  # ns that the derivation's seconds count from
         self._command_time = 0
         self._state: tuple[int, Setpoint] | None = None
@@ -99,6 +100,7 @@ class Sampler:
     def sample(self, events: Iterable[Event]) -> Iterator[Sampled]:
         """Return the transitions of `events`, which come in the order of time."""
         start, number, tick = None, 0, 0
+        met = not self._follows
         for event in events:
             if self._origin is None:
                 self._origin = event.time
@@ -112,6 +114,12 @@ class Sampler:
                 number += 1
                 tick = start + round(number * self._period)
             self._take(event)
+            if start is not None and event.kind == COMMAND and not met:
+                # What commanded had ticks of its own: these fall on them, or each action would
+                # be a mixture of two. A trajectory says when the next one is.
+                aim = event.value.times[0] * 1e9 if isinstance(event.value, Path) else 0.0
+                start = tick = event.time + round(aim % self._period)
+                number, met = 0, True
         if start is not None and self._state[0] >= tick:
             yield from self._tick(tick)
         yield from self._end()
