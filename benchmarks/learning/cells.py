@@ -98,7 +98,7 @@ def _reach(algorithm: str, **values: Any) -> dict[str, Any]:
 
 PENDULUM = {
     'gamma': 0.98, 'tau': 0.005, 'batch_size': 128, 'hidden_sizes': [64, 64],
-    'critic_learning_rate': 1e-3, 'learning_starts': 1000, 'updates_per_transition': 0.5,
+    'critic_learning_rate': 1e-3, 'learning_starts': 1000, 'updates_per_transition': 1.0,
     'replay_capacity': 20_000,
 }
 ACTOR = {'actor_learning_rate': 1e-3}
@@ -121,7 +121,8 @@ CELLS = {cell.name: cell for cell in (
         'ddpg': Entry('ddpg', {**PENDULUM, **ACTOR, **GAUSSIAN}, peer=True),
         'naf': Entry('naf', {**PENDULUM, **GAUSSIAN, 'exploration_scale': 0.3}),
         'qt_opt': Entry('qt_opt', {
-            **PENDULUM, **GAUSSIAN, 'exploration_scale': 0.2, 'lag': 100, 'batch_size': 64}),
+            **PENDULUM, **GAUSSIAN, 'exploration_scale': 0.2, 'lag': 100, 'batch_size': 64,
+            'updates_per_transition': 0.5}),
     }),
     Cell('reach', 'rl_control/Reach-v0, iiwa', 'rl_control/Reach-v0', 20_000, 2000, 10, 100, 5,
          'success', {
