@@ -98,6 +98,9 @@ def _score(found: list[Result], what: str) -> str:
     if not found:
         return 'not run'
     last = np.array([result.values(what)[-1] for result in found])
-    low, high = interval(last)
     digits = 2 if what == 'success' else 1
-    return f'{interquartile_mean(last):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})'
+    mean = f'{interquartile_mean(last):.{digits}f}'
+    if len(last) == 1:
+        return mean
+    low, high = interval(last)
+    return f'{mean} ({low:.{digits}f} to {high:.{digits}f})'
