@@ -42,9 +42,14 @@ def measure(scale: Scale) -> Iterator[Comparison]:
                 continue
             yield _beside_peers(scale, name, width, batch, threads)
     if not scale.quick:
-        yield _growth(scale, 'width', [(width, 256) for width in WIDTHS])
-        yield _growth(scale, 'batch', [(256, batch) for batch in BATCHES])
+        yield from growth(scale)
         yield _busy(scale)
+
+
+def growth(scale: Scale) -> Iterator[Comparison]:
+    """Yield how updates/s fall with the width of the layers and with the rows of a batch."""
+    yield _growth(scale, 'width', [(width, 256) for width in WIDTHS])
+    yield _growth(scale, 'batch', [(256, batch) for batch in BATCHES])
 
 
 def _beside_peers(
