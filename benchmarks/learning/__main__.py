@@ -107,4 +107,8 @@ def _setting(text: str) -> tuple[str, object]:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('ended; the same command goes on with what is missing', file=sys.stderr)
+        sys.exit(130)
