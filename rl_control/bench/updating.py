@@ -44,6 +44,9 @@ def peer(package: str, name: str, width: int, batch: int) -> Callable[[], object
     class World(gymnasium.Env):
         observation_space, action_space = spaces()
 
+        def reset(self, **_: object) -> tuple:
+            return self.observation_space.low.clip(0.0), {}
+
     more = {'device': 'cpu'} if package == 'stable_baselines3' else {}
     model = getattr(import_module(package), name.upper())(
         'MlpPolicy', World(), buffer_size=ROWS, policy_kwargs={'net_arch': [width, width]},
