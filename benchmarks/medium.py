@@ -73,6 +73,7 @@ class Recording:
     def _record_arm(self) -> None:
         """Have each substep of the arm recorded, and each command as an arm is sent it."""
         robot, world, arm = self.robot, self.world, self.arm
+        writer = codec.TrajectoryWriter(arm.settings.joint_names)
         track, send, reset, restart = robot.track, robot.send, robot.reset, world.reset
 
         def tracked(q, dq):
@@ -81,8 +82,8 @@ class Recording:
 
         def sent(command):
             plan = Plan.of(command, arm.control_period - DELAY, arm.limits)
-            self._write('/joint_trajectory', codec.joint_trajectory(
-                arm.settings.joint_names, plan.times, plan.commands), round(DELAY * 1e9))
+            self._write('/joint_trajectory', writer.write(plan.times, plan.points),
+                        round(DELAY * 1e9))
             send(command)
 
         def elsewhere(q):

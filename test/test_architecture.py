@@ -123,11 +123,15 @@ def test_each_module_knows_what_its_room_may_know(name: str) -> None:
         assert not found, f'{name} imports {found} by way of another module'
 
 
-def test_messages_are_named_in_one_file() -> None:
+def test_messages_are_named_beside_the_codec_alone() -> None:
     naming = {name: {top for top in foreign(imports(name)) if MESSAGES.fullmatch(top)}
               for name in FILES}
     assert {name for name, found in naming.items() if found} == {
-        'ros.codec', 'ros.markers', 'ros.parameters'}
+        'ros.codec', 'ros.joint_messages', 'ros.markers', 'ros.parameters', 'ros.policy_messages',
+        'ros.stamps'}
+    for name, parts in ((name, ours(imports(name))) for name in FILES):
+        if name.partition('.')[0] != 'ros':
+            assert not parts & {'ros.joint_messages', 'ros.policy_messages', 'ros.stamps'}, name
     assert naming['ros.parameters'] == {'rcl_interfaces'}
 
 

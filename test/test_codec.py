@@ -317,7 +317,7 @@ def test_withdrawn_versions_are_told():
 
 
 def test_policy_size_is_capped(monkeypatch):
-    monkeypatch.setattr(codec, 'MESSAGE_LIMIT', 10)
+    monkeypatch.setattr('rl_control.ros.policy_messages.MESSAGE_LIMIT', 10)
     with pytest.raises(Refused, match='at most 10 are sent'):
         codec.encode_policy(b'x' * 11, 'r', 0)
     message = codec.encode_policy(b'x' * 10, 'r', 0)

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Values to messages and back, write and read side by side: the only file that names message types.
+Values to messages and back, write and read side by side.
 
-An array field of rclpy takes an `array.array` as it is and copies anything else number by
-number, hence `_doubles`.
+All others name message types by way of this file; what there is much of stands beside it, in
+joint_messages, policy_messages and markers.
 """
 
-import array
-from collections.abc import Collection, Mapping, Sequence
-import hashlib
+from collections.abc import Mapping
 import importlib
-import json
 
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.srv import GetState
@@ -28,10 +24,25 @@ from std_msgs.msg import (
     UInt8MultiArray,
 )
 from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 
 from rl_control import poses
 from rl_control.errors import Refused
+from rl_control.ros.arrays import doubles
+from rl_control.ros.joint_messages import (
+    JointReader,
+    TrajectoryWriter,
+    forward_command,
+    joint_state,
+    read_forward_command,
+    read_joint_trajectory,
+)
+from rl_control.ros.policy_messages import (
+    WITHDRAWN_LIMIT,
+    decode_policy,
+    encode_policy,
+    read_withdrawn,
+)
 from rl_control.ros.rows import (
     ACKNOWLEDGE_COLUMNS,
     CONFIRMATION,
@@ -47,29 +58,77 @@ from rl_control.ros.rows import (
     transition_row,
     validate_rows,
 )
+from rl_control.ros.stamps import clock, read_stamp, stamp_message
 from rl_control.ros.table import (
-    MESSAGE_LIMIT,
     Table,
     decode_table_cdr,
-    read_header,
     read_labels,
     require_columns,
     require_shape,
     write_labels,
 )
-from rl_control.types import Command
 
 __all__ = [
-    'ACKNOWLEDGE_COLUMNS', 'CONFIRMATION', 'EPISODE_COLUMNS', 'ERROR', 'EVALUATION', 'OK', 'STALE',
-    'TRAINING', 'WARN', 'Acknowledge', 'Clock', 'Diagnostics', 'EpisodeRow', 'Episodes', 'Flag',
-    'ForwardCommand', 'GetState', 'Goal', 'JointReader', 'JointState', 'Number', 'Origin',
-    'Policy', 'SetFlag', 'Table', 'Text', 'Trajectory', 'TrajectoryWriter', 'TransitionRows',
-    'Transitions', 'Trigger',
-    'acknowledge_table', 'clock', 'decode_policy', 'decode_table', 'decode_table_cdr',
-    'diagnostics', 'encode_policy', 'encode_table', 'flag', 'forward_command', 'goal_message',
-    'joint_state', 'message_class', 'number', 'read_acknowledge', 'read_diagnostics', 'read_flag',
-    'read_forward_command', 'read_goal', 'read_joint_trajectory', 'read_number', 'read_stamp',
-    'stamp_message', 'transition_columns', 'transition_row', 'type_name', 'validate_rows',
+    'ACKNOWLEDGE_COLUMNS',
+    'CONFIRMATION',
+    'EPISODE_COLUMNS',
+    'ERROR',
+    'EVALUATION',
+    'OK',
+    'STALE',
+    'TRAINING',
+    'WARN',
+    'WITHDRAWN_LIMIT',
+    'Acknowledge',
+    'Clock',
+    'Diagnostics',
+    'EpisodeRow',
+    'Episodes',
+    'Flag',
+    'ForwardCommand',
+    'GetState',
+    'Goal',
+    'JointReader',
+    'JointState',
+    'Number',
+    'Origin',
+    'Policy',
+    'SetFlag',
+    'Table',
+    'Text',
+    'Trajectory',
+    'TrajectoryWriter',
+    'TransitionRows',
+    'Transitions',
+    'Trigger',
+    'acknowledge_table',
+    'clock',
+    'decode_policy',
+    'decode_table',
+    'decode_table_cdr',
+    'diagnostics',
+    'encode_policy',
+    'encode_table',
+    'flag',
+    'forward_command',
+    'goal_message',
+    'joint_state',
+    'message_class',
+    'number',
+    'read_acknowledge',
+    'read_diagnostics',
+    'read_flag',
+    'read_forward_command',
+    'read_goal',
+    'read_joint_trajectory',
+    'read_number',
+    'read_stamp',
+    'read_withdrawn',
+    'stamp_message',
+    'transition_columns',
+    'transition_row',
+    'type_name',
+    'validate_rows',
 ]
 
 Transitions = Acknowledge = Episodes = ForwardCommand = Float64MultiArray
@@ -96,28 +155,6 @@ def message_class(name: str) -> type:
         ) from error
 
 
-def _doubles(values: np.ndarray) -> array.array:
-    numbers = array.array('d')
-    numbers.frombytes(np.ascontiguousarray(values, dtype=np.float64).data.cast('B'))
-    return numbers
-
-
-def stamp_message(seconds: float) -> Time:
-    """Return a time in s as a message."""
-    nanoseconds = round(seconds * 1e9)
-    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
-
-
-def read_stamp(stamp: Time) -> float:
-    """Return a message's time in s."""
-    return stamp.sec + stamp.nanosec * 1e-9
-
-
-def clock(seconds: float) -> Clock:
-    """Return a simulated time in s as a message."""
-    return Clock(clock=stamp_message(seconds))
-
-
 def encode_table(table: Table) -> Float64MultiArray:
     """Return the table as a message; raise Refused for names or a header that cannot be sent."""
     header, names = write_labels(table)
@@ -127,7 +164,7 @@ def encode_table(table: Table) -> Float64MultiArray:
         MultiArrayDimension(label=header, size=n, stride=n * m),
         MultiArrayDimension(label=names, size=m, stride=m),
     ]
-    message.data = _doubles(table.rows.reshape(-1))
+    message.data = doubles(table.rows.reshape(-1))
     return message
 
 
@@ -141,224 +178,6 @@ def decode_table(message: Float64MultiArray, columns: tuple[str, ...] | None = N
     sizes, strides = (dim[0].size, dim[1].size), (dim[0].stride, dim[1].stride)
     require_shape(sizes, strides, message.layout.data_offset, len(found), len(message.data))
     return Table(found, np.array(message.data, dtype=np.float64).reshape(sizes), header)
-
-
-WITHDRAWN_LIMIT = 1000  # versions named in a message
-
-
-def encode_policy(
-    data: bytes, run: str, version: int, withdrawn: Collection[int] = (),
-) -> UInt8MultiArray:
-    """
-    Return the bytes of a policy file as a message that carries their SHA-256.
-
-    `withdrawn` are versions that nobody is to run any more; the newest WITHDRAWN_LIMIT are told.
-    """
-    if len(data) > MESSAGE_LIMIT:
-        raise Refused(f'policy has {len(data)} bytes; at most {MESSAGE_LIMIT} are sent')
-    header = {'digest': hashlib.sha256(data).hexdigest(), 'run': run, 'version': version}
-    if withdrawn:
-        header['withdrawn'] = [str(one) for one in sorted(withdrawn)[-WITHDRAWN_LIMIT:]]
-    message = UInt8MultiArray()
-    message.layout.dim = [
-        MultiArrayDimension(label=json.dumps(header), size=len(data), stride=len(data))]
-    message.data = array.array('B', data)
-    return message
-
-
-def decode_policy(message: UInt8MultiArray) -> tuple[bytes, str, int]:
-    """
-    Return (bytes, run, version) of a policy whose bytes are those that were sent.
-
-    Nothing of the bytes is parsed before size and digest were found right; raise Refused else.
-    """
-    if len(message.data) > MESSAGE_LIMIT:
-        raise Refused(f'policy has {len(message.data)} bytes; at most {MESSAGE_LIMIT} are read')
-    if len(message.layout.dim) != 1:
-        raise Refused('policy message has no digest; use a sender of this package')
-    header = read_header(message.layout.dim[0].label)
-    data = bytes(message.data)
-    digest = hashlib.sha256(data).hexdigest()
-    if header.get('digest') != digest:
-        raise Refused(
-            f'policy has digest {digest} but its message says {str(header.get("digest"))[:64]}; '
-            'it was damaged on the way, so send it again'
-        )
-    run, version = header.get('run'), header.get('version')
-    if not isinstance(run, str) or not isinstance(version, int) or version < 0:
-        raise Refused(f"policy has run {run!r} and version {version!r}; use a learner's policy")
-    return data, run, version
-
-
-def read_withdrawn(message: UInt8MultiArray) -> frozenset[int]:
-    """Return the versions that a policy message, which `decode_policy` takes, withdraws."""
-    withdrawn = read_header(message.layout.dim[0].label).get('withdrawn', [])
-    if not isinstance(withdrawn, list) or not all(
-            one.isdecimal() and len(one) < 20 for one in withdrawn):
-        raise Refused(f'policy message withdraws {str(withdrawn)[:64]}; use a broadcaster of this '
-                      'package')
-    return frozenset(map(int, withdrawn))
-
-
-def joint_state(
-    joint_names: Sequence[str], stamp: float, q: np.ndarray, dq: np.ndarray
-) -> JointState:
-    """Return positions `q` (n,) rad and velocities `dq` (n,) rad/s at `stamp` s as a message."""
-    message = JointState(name=list(joint_names), position=_doubles(q), velocity=_doubles(dq))
-    message.header.stamp = stamp_message(stamp)
-    return message
-
-
-class JointReader:
-    """
-    Reads JointState by name into the contract's joint order.
-
-    Where the names stay as they were, reading costs two gathers. Other joints are ignored.
-    """
-
-    def __init__(self, joint_names: Sequence[str], velocity_required: bool = True) -> None:
-        self.joint_names = tuple(joint_names)
-        self.velocity_required = velocity_required
-        self._names: list[str] | None = None
-        self._index = np.zeros(0, dtype=np.intp)
-
-    def read(self, message: JointState) -> tuple[float, np.ndarray, np.ndarray | None]:
-        """
-        Return (stamp s, q (n,) rad, dq (n,) rad/s); raise Refused naming what is wrong.
-
-        `dq` is None where the message has no velocity and none is required.
-        """
-        if message.name != self._names:
-            self._index = name_index(message.name, self.joint_names, 'joint state')
-            self._names = list(message.name)
-        q = self._gather('position', message.position)
-        dq = None
-        if len(message.velocity) or self.velocity_required:
-            dq = self._gather('velocity', message.velocity)
-        return read_stamp(message.header.stamp), q, dq
-
-    def _gather(self, what: str, values: array.array) -> np.ndarray:
-        if len(values) != len(self._names):
-            raise Refused(
-                f'joint state has {len(self._names)} names but {len(values)} {what} values; '
-                f'let the driver publish the {what} of every joint'
-            )
-        gathered = np.asarray(values, dtype=np.float64)[self._index]
-        if not np.isfinite(gathered).all():
-            joint = int(np.flatnonzero(~np.isfinite(gathered))[0])
-            raise Refused(
-                f'joint {self.joint_names[joint]} has {what} {gathered[joint]}; '
-                'it must be a finite number, so look at the driver'
-            )
-        return gathered
-
-
-def name_index(found: Sequence[str], wanted: Sequence[str], what: str) -> np.ndarray:
-    """Return where each wanted joint stands among those found; Refused for missing or double."""
-    places: dict[str, int] = {}
-    for place, name in enumerate(found):
-        if name in places:
-            raise Refused(f'{what} names joint {name!r} twice; let each joint be there once')
-        places[name] = place
-    if missing := [name for name in wanted if name not in places]:
-        raise Refused(
-            f'{what} lacks joint {", ".join(missing)} and has [{", ".join(found)}]; '
-            'use the joint names of the robot'
-        )
-    return np.array([places[name] for name in wanted], dtype=np.intp)
-
-
-class TrajectoryWriter:
-    """
-    Writes trajectories of joints into messages that are there from the start.
-
-    A message is good until the next one with as many points is written: publish it at once.
-    """
-
-    def __init__(self, joint_names: Sequence[str]) -> None:
-        self._names = list(joint_names)
-        self._known: dict[int, tuple[JointTrajectory, list[np.ndarray]]] = {}
-
-    def write(self, times: np.ndarray, points: np.ndarray) -> JointTrajectory:
-        """
-        Return `points` (k, 3, n), q, dq, ddq to be reached `times` (k,) s after reception.
-
-        The header's stamp stays zero, which tells ros2_control to start now.
-        """
-        if len(times) not in self._known:
-            self._known[len(times)] = self._made(len(times))
-        message, places = self._known[len(times)]
-        for place, values in zip(places, points.reshape(len(places), -1), strict=True):
-            place[:] = values
-        for point, time in zip(message.points, times, strict=True):
-            nanoseconds = round(time * 1e9)
-            point.time_from_start.sec = nanoseconds // 10**9
-            point.time_from_start.nanosec = nanoseconds % 10**9
-        return message
-
-    def _made(self, count: int) -> tuple[JointTrajectory, list[np.ndarray]]:
-        """Return a message of `count` points, and the memory of its arrays, point by point."""
-        zeros = [0.0] * len(self._names)
-        message = JointTrajectory(joint_names=self._names, points=[
-            JointTrajectoryPoint(positions=zeros, velocities=zeros, accelerations=zeros)
-            for _ in range(count)])
-        return message, [
-            np.frombuffer(values) for point in message.points
-            for values in (point.positions, point.velocities, point.accelerations)]
-
-
-def read_joint_trajectory(
-    message: JointTrajectory, joint_names: Sequence[str]
-) -> tuple[np.ndarray, list[Command]]:
-    """
-    Return (times (k,) s, commands in the order of `joint_names`); raise Refused for others.
-
-    A command whose point has no velocities, or no accelerations, has none of them: (0,).
-    """
-    index = name_index(message.joint_names, joint_names, 'trajectory')
-    if not message.points:
-        raise Refused('trajectory has no points; send at least one')
-    commands = [
-        Command(*(
-            _vector(number, name, values, len(message.joint_names), index)
-            for name, values in (('positions', point.positions), ('velocities', point.velocities),
-                                 ('accelerations', point.accelerations))))
-        for number, point in enumerate(message.points)
-    ]
-    times = np.array([
-        point.time_from_start.sec + point.time_from_start.nanosec * 1e-9
-        for point in message.points
-    ])
-    if times[0] < 0.0 or (np.diff(times) <= 0.0).any():
-        raise Refused(f'trajectory has times {times.tolist()} s; they must increase from 0')
-    return times, commands
-
-
-def _vector(
-    number: int, name: str, values: array.array, count: int, index: np.ndarray
-) -> np.ndarray:
-    """Return one field of a trajectory's point by `index` (n,), or (0,) if it may lack."""
-    vector = np.asarray(values, dtype=np.float64)
-    if not len(vector) and name != 'positions':
-        return vector
-    if len(vector) != count or not np.isfinite(vector).all():
-        raise Refused(
-            f'trajectory point {number} has {name} {vector.tolist()}; '
-            'give one finite number per joint')
-    return vector[index]
-
-
-def forward_command(values: np.ndarray) -> Float64MultiArray:
-    """Return `values` (n,) in the order of the controller's joints as a message."""
-    return Float64MultiArray(data=_doubles(values))
-
-
-def read_forward_command(message: Float64MultiArray, count: int) -> np.ndarray:
-    """Return the `count` finite values (n,) of a message; raise Refused for others."""
-    values = np.array(message.data, dtype=np.float64)
-    if len(values) != count or not np.isfinite(values).all():
-        raise Refused(f'command is {values.tolist()}; give {count} finite numbers')
-    return values
 
 
 def goal_message(goal: np.ndarray, frame_id: str, stamp: float = 0.0) -> PoseStamped:
