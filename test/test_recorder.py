@@ -14,6 +14,7 @@ import rclpy
 from rosbags.highlevel import AnyReader
 from training import Nodes, environment
 
+from rl_control import poses
 from rl_control.bags.reading import Bag
 from rl_control.graph import NodeProcess
 from rl_control.nodes.recorder import Recorder
@@ -35,7 +36,7 @@ def speak(node, kind, topic, profile):
 def test_all_topics_are_recorded_as_they_were_said(nodes, tmp_path):
     speaker = nodes.add(rclpy.create_node('speaker'))
     goal = speak(speaker, codec.Goal, '/lab/goal', qos.GOAL)
-    goal(codec.goal_message((1.0, 2.0, 3.0), 'base', 4.5))  # before anybody listened
+    goal(codec.goal_message(poses.at((1.0, 2.0, 3.0)), 'base', 4.5))  # before anybody listened
     recorder = nodes.add(Recorder())
     joints = speak(speaker, codec.JointState, '/joint_states', qos.SENSOR)
     rows = speak(speaker, codec.Transitions, '/transitions', qos.TRANSITIONS)
