@@ -37,7 +37,7 @@ class Fixed(torch.nn.Module):
         super().__init__()
         self.values = values
 
-    def forward(self, *inputs):
+    def forward(self, *inputs, **named):
         self.inputs = inputs
         return self.values[0] if len(self.values) == 1 else self.values
 

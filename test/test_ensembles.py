@@ -96,7 +96,7 @@ def test_layers_in_order():
     assert [type(layer) for layer in mlp((3, 8, 2))] == [nn.Linear, nn.ReLU, nn.Linear]
 
 
-@pytest.mark.parametrize('algorithm', ALGORITHMS)
+@pytest.mark.parametrize('algorithm', sorted(ALGORITHMS.keys() - {'bc'}))  # which has no critic
 def test_normalised_agents_learn_and_export(algorithm):
     agent = small_agent(algorithm, layer_norm=True)
     before = agent.td_error(made_up_batch(np.random.default_rng(0)))

@@ -148,7 +148,8 @@ def test_a_weight_of_zero_teaches_nothing_and_of_one_what_none_does(algorithm):
         strict=True,
     ):
         agent.update(rows, weights)
-    critics = [[tensor for name, tensor in agent.tensors().items() if 'optimiser.critic' in name]
+    learned = 'optimiser.actor' if algorithm == 'bc' else 'optimiser.critic'
+    critics = [[tensor for name, tensor in agent.tensors().items() if learned in name]
                for agent in agents]
     for one, other in ((0, 1), (2, 3)):
         for mine, others in zip(critics[one], critics[other], strict=True):

@@ -13,7 +13,8 @@ from rl_control.errors import Refused
 from rl_control.trainer import Trainer
 
 TARGETS = {'ddpg': 'target_critic', 'td3': 'target_critic', 'sac': 'target_critic',
-           'naf': 'target_critic', 'qt_opt': 'averaged_critic'}
+           'naf': 'target_critic', 'qt_opt': 'averaged_critic', 'td3_bc': 'target_critic',
+           'iql': 'target_critic'}
 
 
 def _trainer(tmp_path, **values) -> Trainer:
@@ -30,10 +31,14 @@ def _learn(trainer: Trainer) -> int:
     return trainer.updates - before
 
 
-@pytest.mark.parametrize('algorithm', ALGORITHMS)
+def test_every_algorithm_with_a_target_is_tried():
+    assert TARGETS.keys() == ALGORITHMS.keys() - {'bc'}
+
+
+@pytest.mark.parametrize('algorithm', TARGETS)
 @pytest.mark.parametrize('speed', ['replay', 'fitted', 'online', 'polyak'])
 def test_when_targets_move(algorithm, speed):
-    values = {'policy_delay': 1} if algorithm == 'td3' else {}
+    values = {'policy_delay': 1} if algorithm.startswith('td3') else {}
     agent = small_agent(algorithm, speed=speed, target_period=3, tau=0.5, **values)
     target = agent.networks[TARGETS[algorithm]]
     online = agent.policy.critic if algorithm == 'qt_opt' else agent.critic

@@ -31,10 +31,15 @@ def test_target_action_is_smoothed_within_limits_and_bounds():
 def test_losses():
     agent = small_agent('td3')
     agent.critic = Fixed(torch.tensor([[1.0, 2.0], [0.0, 9.0]]))
-    # Means of 4, 9 and of 9, 16; the actor is judged by the first critic alone.
+    # Means of 4, 9 and of 9, 16.
     assert agent.critic_loss(
         agent.critic(), torch.tensor([3.0, 5.0]), 1.0).item() == 6.5 + 12.5
+    # The actor is judged by the first critic alone, of which no other is asked.
+    asked = []
+    agent.critic = lambda observation, action, number: (
+        asked.append(number), torch.tensor([[1.0, 2.0]]))[1]
     assert agent.actor_loss(torch.zeros(2, 5), torch.zeros(2, ACTION)).item() == -1.5
+    assert asked == [1]
 
 
 def test_actor_and_targets_wait():
