@@ -13,16 +13,11 @@ import argparse
 import numpy as np
 import torch
 
-from benchmarks.learning.ours import Actor
+from benchmarks.learning.ours import Actor, learn
 from rl_control.algorithms import make_agent, settings_of
-from rl_control.collecting import Collecting
 from rl_control.config.files import named, read_parameter_file
-from rl_control.config.nodes import CollectorSettings
-from rl_control.drawing import make_sampler
 from rl_control.environments.make import load_arm, load_randomisation, simulate
 from rl_control.evaluation import evaluate
-from rl_control.replay import Ring
-from rl_control.types import Transition
 
 STEPS = 20_000
 WORLDS = ('', 'rough')
@@ -34,26 +29,7 @@ def train(randomisation: str, seed: int, steps: int = STEPS) -> Actor:
     settings = settings_of('sac').from_mapping({
         **read_parameter_file(named('algorithms', 'sac'), 'algorithm'), 'seed': seed})
     agent = make_agent('sac', world.contract, settings)
-    sizes = len(world.contract.observation), len(world.contract.action)
-    ring = Ring(*sizes, steps, seed)
-    sampler = make_sampler(agent, ring, Ring(*sizes, 1, seed))
-    actor = Actor(agent)
-
-    def take(transition: Transition) -> None:
-        agent.observe(transition.observation[None])
-        ring.append('', transition.episode, transition.step, transition.observation,
-                    transition.action, transition.reward, transition.next_observation,
-                    transition.discount)
-        learned_from = ring.total - settings.learning_starts
-        if learned_from >= 0:
-            collecting.policy = actor
-        while agent.updates < learned_from * settings.updates_per_transition:
-            agent.update(*sampler.sample(settings.batch_size))
-        if ring.total >= steps:
-            collecting.stopped.set()
-
-    collecting = Collecting(world, CollectorSettings(seed=seed), take, lambda end: None)
-    collecting.run()
+    actor = learn(world, agent, steps, seed)
     world.close()
     return actor
 

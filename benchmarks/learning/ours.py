@@ -12,10 +12,12 @@ from rl_control.algorithms.agent import Agent
 from rl_control.collecting import Collecting
 from rl_control.config.nodes import CollectorSettings
 from rl_control.drawing import make_sampler
+from rl_control.environments.environment import Environment
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.environments.make import load_arm
 from rl_control.replay import Ring
 from rl_control.replay.steps import density
+from rl_control.tasks import Task
 from rl_control.types import Transition
 
 
@@ -52,12 +54,27 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
     world = GymnasiumEnvironment(cell.environment)
     settings = settings_of(entry.algorithm).from_mapping({**entry.settings, 'seed': run.seed})
     agent = make_agent(entry.algorithm, world.contract, settings)
-    sizes = len(world.contract.observation), len(world.contract.action)
-    ring = Ring(*sizes, settings.replay_capacity, run.seed)
     task = load_arm('iiwa', 'reach', {'sparse': True}).task if settings.hindsight else None
-    sampler = make_sampler(agent, ring, Ring(*sizes, 1, run.seed), task)
+
+    def told(step: int, actor: Actor) -> None:
+        if step % cell.interval == 0:
+            tell(step, actor)
+
+    learn(world, agent, cell.steps, run.seed, told, task)
+    world.close()
+
+
+def learn(
+    world: Environment, agent: Agent, steps: int, seed: int,
+    tell: Callable[[int, Actor], None] = lambda step, actor: None, task: Task | None = None,
+) -> Actor:
+    """Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them."""
+    settings, contract = agent.settings, world.contract
+    sizes = len(contract.observation), len(contract.action)
+    ring = Ring(*sizes, settings.replay_capacity, seed)
+    sampler = make_sampler(agent, ring, Ring(*sizes, 1, seed), task)
     actor = Actor(agent)
-    span = np.subtract(world.contract.action_high, world.contract.action_low)
+    span = np.subtract(contract.action_high, contract.action_low)
 
     def take(transition: Transition) -> None:
         agent.observe(transition.observation[None])
@@ -72,11 +89,10 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
         while agent.updates < learned_from * settings.updates_per_transition:
             agent.update(*sampler.sample(settings.batch_size))
             sampler.learned(agent.error.numpy())
-        if ring.total % cell.interval == 0:
-            tell(ring.total, actor)
-        if ring.total >= cell.steps:
+        tell(ring.total, actor)
+        if ring.total >= steps:
             collecting.stopped.set()
 
-    collecting = Collecting(world, CollectorSettings(seed=run.seed), take, lambda end: None)
+    collecting = Collecting(world, CollectorSettings(seed=seed), take, lambda end: None)
     collecting.run()
-    world.close()
+    return actor
