@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from training import Nodes, exported, parameters, prepare
+from training import Nodes, exported, not_finite, parameters, prepare
 
 from rl_control import outboxes
 from rl_control.nodes import collector as collector_module
@@ -174,6 +174,8 @@ def test_only_a_greater_version_of_the_followed_run_acts(start):
     for version in (5, 4, 5, 9, 5, 8, 10):
         offer(version)
     assert taken == [('run-1', version) for version in (5, 5, 5, 9, 9, 9, 10)]
+    offer(11, data=not_finite(11))
+    assert taken.pop() == ('run-1', 10)
     # Before a learner was heard any run may act; afterwards that of the learner alone.
     offer(3, run='run-2')
     learner = nodes.add(Learner())
@@ -186,6 +188,7 @@ def test_only_a_greater_version_of_the_followed_run_acts(start):
     told = ' '.join(collector._refused.counts)
     assert f'of run run-2 but {learner._run} is followed' in told
     assert 'its file is version 20 of run-1 but its message says 2' in told
+    assert "policy has NaN or infinity in its weights 'actor.0.bias'" in told
 
 
 def test_a_hang_is_told(start, monkeypatch):

@@ -9,14 +9,18 @@ from arms import exported
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np
+import onnx
+from onnx import numpy_helper
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rig import FakeArm, Running, policy_process
 
+from rl_control.errors import Refused
+from rl_control.files import digest
 from rl_control.nodes.policy import Policy
-from rl_control.policy import OnnxPolicy
+from rl_control.policy import OnnxPolicy, digest_path
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
 
@@ -83,6 +87,43 @@ def test_a_refused_policy_fails_to_configure_and_the_node_stays(
         assert not change(arm, Transition.TRANSITION_CONFIGURE)
         assert not change(arm, Transition.TRANSITION_ACTIVATE)
         assert running.child.poll() is None
+
+
+def spoilt(name: str, value: float) -> bytes:
+    """Return a policy with `value` for one weight of a neuron that its test vectors do not use."""
+    model = onnx.ModelProto.FromString(exported().data)
+    tensor = next(one for one in model.graph.initializer if one.name == name)
+    values = numpy_helper.to_array(tensor).copy()
+    values[3] = value
+    tensor.raw_data = values.tobytes()
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('name', ['actor.0.weight', 'actor.0.bias', 'actor.4.bias'])
+def test_weights_that_are_not_finite_are_refused_where_they_show_and_where_not(
+    name: str, value: float
+) -> None:
+    with pytest.raises(Refused, match=f"NaN or infinity in its weights '{name}'"):
+        OnnxPolicy(spoilt(name, value))
+
+
+def test_weights_that_are_not_finite_never_drive(arm: FakeArm, tmp_path: Path) -> None:
+    data, path = spoilt('actor.0.bias', -np.inf), tmp_path / 'policy.onnx'
+    path.write_bytes(data)
+    digest_path(path).write_text(digest(data))
+    with Running(policy_process(path)) as running:
+        output, _ = running.child.communicate(timeout=20.0)
+    assert running.child.returncode and "NaN or infinity in its weights 'actor.0.bias'" in output
+    assert not arm.sent
+    arm.best = arm.node.create_publisher(codec.Policy, 'policy/best', qos.POLICY)
+    with Running(policy_process(path, **{'policy.policy': ''})):
+        arm.until(lambda: 'for a policy' in arm.status.get('why', ''), 20.0, 'waiting')
+        arm.best.publish(codec.encode_policy(data, 'run-1', 1))
+        time.sleep(0.5)
+        assert not arm.sent and 'for a policy' in arm.status['why']
+        send(arm, exported())
+        arm.until_driving()
 
 
 def test_shadow_mode_commands_nothing_and_tells_the_difference(

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from training import ALGORITHM, Nodes, contract, exported, parameters
+from training import Nodes, contract, exported, not_finite, parameters
 
-from rl_control.algorithms import make_agent, settings_of
-from rl_control.export import Exporter
 from rl_control.nodes.broadcaster import Broadcaster
 from rl_control.policy import OnnxPolicy
 from rl_control.ros import codec, qos
@@ -160,16 +157,6 @@ def rig(ros_domain: int, tmp_path: Path) -> Iterator[Rig]:
     made = Rig(Nodes(parameters(tmp_path, broadcaster__keep=4)))
     yield made
     made.nodes.end()
-
-
-def not_finite(version: int) -> bytes:
-    """Return a policy with a weight that is infinite where a rectifier hides it."""
-    agent = make_agent('sac', contract(), settings_of('sac').from_mapping(ALGORITHM))
-    with torch.no_grad():
-        agent.policy.actor[0].bias[0] = -np.inf
-    data = Exporter(agent.policy, contract(), 'sac', 'run-1', exported()).export(version, 0)
-    assert np.isfinite(OnnxPolicy(data).act(np.ones(3))[0]).all()
-    return data
 
 
 def test_versions_strictly_increase_and_others_are_refused(rig: Rig):

@@ -13,6 +13,7 @@ import time
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+import torch
 
 from rl_control.algorithms import make_agent, settings_of
 from rl_control.environments.gymnasium import GymnasiumEnvironment
@@ -61,6 +62,14 @@ def _exporter(run: str, seed: int) -> Exporter:
 def exported(version: int = 1, run: str = 'run-1', seed: int = 0) -> bytes:
     """Return a policy file of the small world, of random weights."""
     return _exporter(run, seed).export(version, 0)
+
+
+def not_finite(version: int) -> bytes:
+    """Return a policy with a weight that is infinite where a rectifier hides it."""
+    agent = make_agent('sac', contract(), settings_of('sac').from_mapping(ALGORITHM))
+    with torch.no_grad():
+        agent.policy.actor[0].bias[0] = -torch.inf
+    return Exporter(agent.policy, contract(), 'sac', 'run-1', exported()).export(version, 0)
 
 
 def prepare(out: Path) -> Path:

@@ -5,13 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 import time
 
-import onnx
 from rclpy.executors import Executor
 from rclpy.node import Node
 
 from rl_control.config.nodes import BroadcasterSettings
 from rl_control.errors import Refused
-from rl_control.onnx_check import require_finite
 from rl_control.policy import OnnxPolicy
 from rl_control.refusals import Refusals
 from rl_control.ros import codec, qos
@@ -86,7 +84,6 @@ class Broadcaster(Node):
             if (policy.run, policy.version) != (learner, version):
                 raise Refused(f'candidate says {version} of {learner} but its file is version '
                               f'{policy.version} of {policy.run}; send it again')
-            require_finite(onnx.ModelProto.FromString(data), f'candidate {version}')
             if newest is not None:
                 newest.contract.require_equal(
                     policy.contract, 'what is broadcast', f'candidate {version}')
