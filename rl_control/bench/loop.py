@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from rl_control.bench.apart import apart
+from rl_control.bench.apart import apart, start
 from rl_control.bench.comparison import (
     OURS,
     Comparison,
@@ -27,6 +27,9 @@ from rl_control.bench.comparison import (
 )
 
 RATE = 500.0  # Hz
+BESIDE_RATE = 100.0  # Hz of the loop that has a learner beside it
+LEARNER = ('plain', 'sac', 256, 256, 2)  # of two layers of 256, batch 256, 2 threads
+TURNS = 2000  # of the learner, more than any measurement lasts
 CONTENDERS = ('bare', 'bare_fifo', 'timer', 'loop', 'drive')
 NAMES = {'bare': 'bare sleeps', 'bare_fifo': 'limit: bare sleeps, real time',
          'timer': 'rclpy timer', 'drive': 'rl_control, whole tick'}
@@ -191,17 +194,39 @@ def measure(scale: Scale) -> Iterator[Comparison]:
     seconds = scale.size(5, 1)
     yield compare(f'loop: lateness at {RATE:g} Hz', 'ms', [
         Contender(OURS if name == 'loop' else NAMES.get(name, name),
-                  lambda name=name: lambda: _figures(name, seconds))
+                  lambda name=name: lambda: _figures(name, RATE, seconds))
         for name in CONTENDERS], scale.rounds, [
             Goal('p99', at_most=0.3), Goal('p99.9', at_most=1.5, of=NAMES['bare_fifo'])])
+    yield _beside_learner(scale)
     yield compare(f'loop: joint state in to command out, over topics, {RATE:g} Hz', 'ms', [
         Contender(OURS, lambda: lambda: apart(__name__, 'latency', RATE, scale.size(10, 2)))],
         min(3, scale.rounds), [Goal('p50', at_most=1.0), Goal('p99', at_most=3.0)])
 
 
-def _figures(name: str, seconds: float) -> Figures:
-    values = apart(__name__, name, RATE, seconds)
-    return {label: 1e3 * float(np.percentile(values, share)) for label, share in SHARES.items()}
+def _beside_learner(scale: Scale) -> Comparison:
+    """Compare whole ticks with others while a learner keeps both cores busy."""
+    with start('rl_control.bench.updating', *LEARNER, OMP_NUM_THREADS='2') as learner:
+        try:
+            learner.stdin.write('\n' * TURNS)
+            learner.stdin.flush()
+            if not learner.stdout.readline():  # from here on it trains
+                raise RuntimeError(f'the learner ended with status {learner.wait()}')
+            return compare(f'loop: lateness at {BESIDE_RATE:g} Hz beside a learner', 'ms', [
+                Contender(who, lambda name=name: lambda: _figures(
+                    name, BESIDE_RATE, scale.size(10, 1)))
+                for who, name in ((OURS, 'drive'), *(
+                    (NAMES[name], name) for name in ('bare', 'bare_fifo', 'timer')))],
+                scale.rounds, [Goal('p99', at_most=1.0), Goal('overruns, %', at_most=0.1)])
+        finally:
+            learner.kill()
+
+
+def _figures(name: str, rate: float, seconds: float) -> Figures:
+    """Return quantiles in ms, and the share that came so late that a tick is skipped."""
+    values = np.array(apart(__name__, name, rate, seconds))
+    return {**{label: 1e3 * float(np.percentile(values, share))
+               for label, share in SHARES.items()},
+            'overruns, %': 100.0 * float(np.mean(values > 0.5 / rate))}
 
 
 if __name__ == '__main__':
