@@ -153,5 +153,7 @@ class Collecting:
             kept = policy.noise_correlation
             noise = kept * self._noise + np.sqrt(1.0 - kept * kept) * noise
         self._noise = noise
-        action, log_prob = policy.act(observation, noise)
-        return action, log_prob, policy.version
+        factor = self._settings.exploration
+        action, log_prob = policy.act(observation, factor * noise)
+        # With other noise than the policy's own nobody knows the density.
+        return action, log_prob if factor == 1.0 else np.nan, policy.version

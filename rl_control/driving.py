@@ -46,10 +46,11 @@ class Driving:
     """
     Follow a policy within limits; stop and stay stopped when something is not as it must be.
 
-    `policy` and `goal` may be set by another thread and are read once a tick. What the arm does
-    is known from what it was sent: the command, and behind it the stop. So a tick that comes late
-    begins from where that has led. Every `now` is of time.monotonic(); a tick's own `now` and
-    `due` may be of another clock, which may stand still or jump, if `steady` says what that is.
+    `policy`, `goal` and `speed` may be set by another thread and are read once a tick. What the
+    arm does is known from what it was sent: the command, and behind it the stop. So a tick that
+    comes late begins from where that has led. Every `now` is of time.monotonic(); a tick's own
+    `now` and `due` may be of another clock, which may stand still or jump, if `steady` says what
+    that is.
     """
 
     def __init__(self, arm: Arm, margins: Margins, guards: Sequence[Guard] = ()) -> None:
@@ -69,6 +70,7 @@ class Driving:
         self.mode = WAITING
         self.why = 'nothing was heard yet'
         self.command: Command | None = None
+        self.speed = 1.0  # the share of each velocity limit that requests may take
         self.held_back = 0  # ticks at which the workspace ended a motion
         self._reached = 0.0
         self._ticked = 0.0  # on the steady clock
@@ -214,7 +216,8 @@ class Driving:
         """Return the requested command within limits, or None with the fault noted."""
         arm = self._arm
         try:
-            command = limits.limit(self._requested(now), self.command, dt, arm.limits)
+            request = self._slowed(self._requested(now))
+            command = limits.limit(request, self.command, dt, arm.limits)
         except (NonFinite, limits.NonFinite, Refused) as error:
             self.fault(str(error))
             return None
@@ -222,6 +225,13 @@ class Driving:
             self.held_back += 1
             return limits.stop(self.command, dt, arm.limits)
         return command
+
+    def _slowed(self, request: np.ndarray) -> np.ndarray:
+        """Return `request` (n,) rad/s, as a whole as slow as `speed` has it."""
+        if self.speed >= 1.0:
+            return request
+        share = np.max(np.abs(request) / self._arm.limits.velocity) / self.speed
+        return request / share if share > 1.0 else request
 
     def _requested(self, now: float) -> np.ndarray:
         """Return the velocities (n,) rad/s that the policy asks for."""

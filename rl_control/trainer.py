@@ -88,7 +88,7 @@ class Trainer:
         self.stopped = threading.Event()
         self._run = run
         self._settings = settings
-        self._learner = learner
+        self.adopt(learner)
         self._publish = publish
         self._saver = Saver(Path(learner.out) / 'checkpoints')
         self.recovery = Recovery(self.agent, Path(learner.out) / 'checkpoints')
@@ -97,6 +97,8 @@ class Trainer:
     def adopt(self, learner: LearnerSettings) -> None:
         """Go on with other settings of the learner, of which the live ones may differ."""
         self._learner = learner
+        for optimiser in self.agent.optimisers.values():
+            optimiser.factor = learner.learning_rate_factor
 
     @property
     def updates(self) -> int:
@@ -155,7 +157,10 @@ class Trainer:
             due = self._due()
             self._ingest(wait=not due)
             if due:
-                losses = self._updates.update(*self.sampler.sample(self._settings.batch_size))
+                # A compiled update has its learning rates inside.
+                update = (self._updates.update if self._learner.learning_rate_factor == 1.0
+                          else self.agent.update)
+                losses = update(*self.sampler.sample(self._settings.batch_size))
                 if self.recovery.check(losses):
                     self.sampler.learned(self.agent.error.numpy())
                 else:

@@ -156,6 +156,17 @@ def test_a_seed_gives_the_same_actions_and_another_others() -> None:
     assert (noises[0] != noises[2]).all()
 
 
+def test_exploration_may_be_turned_down_and_then_has_no_known_density() -> None:
+    noises = []
+    for factor in (1.0, 0.25):
+        policy = StandIn(1)
+        rig = Rig(steps=20, exploration=factor)
+        told = rig.run(policy).told
+        noises.append(np.array(policy.noises))
+        assert all(np.isnan(t.log_prob) == (factor != 1.0) for t in told)
+    np.testing.assert_allclose(noises[1], 0.25 * noises[0])
+
+
 def test_a_new_policy_acts_from_the_next_tick_on() -> None:
     rig = Rig(episodes=2)
 

@@ -75,6 +75,19 @@ def test_each_tick_is_the_environments() -> None:
     environment.close()
 
 
+def test_a_policy_may_be_slowed_while_it_drives() -> None:
+    rig = Rig()
+    limit = rig.arm.limits.velocity
+    fast = np.array([rig.tick().commands[0].dq for _ in range(60)])
+    rig.driving.speed = 0.3
+    slow = np.array([rig.tick().commands[0].dq for _ in range(80)])[20:]
+    assert (np.abs(fast) / limit).max() > 0.5
+    assert 0.2 < (np.abs(slow) / limit).max() <= 0.3 + 1e-9
+    request = np.array([0.9, -0.45, 0.0, 0.1, 0.0, 0.0, 0.2]) * limit
+    np.testing.assert_allclose(rig.driving._slowed(request), request / 3.0)  # as a whole
+    np.testing.assert_array_equal(rig.driving._slowed(0.3 * request), 0.3 * request)
+
+
 def test_every_plan_ends_at_rest_within_limits() -> None:
     rig = Rig()
     for _ in range(40):

@@ -29,6 +29,16 @@ def test_adam_is_torchs():
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-7)
 
 
+def test_a_factor_is_another_learning_rate():
+    nets = [_net(), _net()]
+    slow, fast = (Adam(Weights(net.parameters()), rate)
+                  for net, rate in zip(nets, (0.05, 0.01), strict=True))
+    slow.factor = 0.2
+    for net, adam in zip(nets, (slow, fast), strict=True):
+        adam.step(net(torch.ones(4, 3)).square().sum())
+    assert torch.equal(slow.weights.flat, fast.weights.flat)
+
+
 def test_step_leaves_other_weights_alone():
     first, second = _net(), nn.Linear(2, 1)
     before = second.weight.detach().clone()

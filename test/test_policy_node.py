@@ -12,9 +12,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 import pytest
+from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rig import FakeArm, Running, policy_process
 
 from rl_control.errors import Refused
@@ -45,6 +47,13 @@ def change(arm: FakeArm, transition: int) -> bool:
     return call(arm, ChangeState, 'policy/change_state', request).success
 
 
+def set_speed(arm: FakeArm, speed: float) -> str:
+    value = Parameter('policy.speed', Parameter.Type.DOUBLE, speed).to_parameter_msg()
+    (result,) = call(arm, SetParameters, 'policy/set_parameters',
+                     SetParameters.Request(parameters=[value])).results
+    return '' if result.successful else result.reason
+
+
 def send(arm: FakeArm, policy: OnnxPolicy) -> None:
     arm.best.publish(codec.encode_policy(policy.data, policy.run, policy.version))
 
@@ -69,6 +78,10 @@ def test_lifecycle_swap_and_rollback(arm: FakeArm) -> None:
         assert answer.success and 'version 3' in answer.message
         arm.until(lambda: arm.status['version'] == '3', 5.0, 'version 3')
         arm.until_moving()
+        assert set_speed(arm, 0.1) == ''
+        time.sleep(0.3)
+        arm.until(lambda: 0.0 < arm.speed <= 0.1 + 1e-6, 5.0, 'slow motion')
+        assert 'policy.speed' in set_speed(arm, 2.0)
         assert change(arm, Transition.TRANSITION_DEACTIVATE)
         assert arm.speed == 0.0
         count = len(arm.sent)

@@ -169,6 +169,25 @@ def test_the_publish_period_may_change_while_it_trains(tmp_path):
         running.until(lambda: len(running.published) >= 2)
 
 
+def test_learning_rates_follow_their_factor_by_plain_updates(tmp_path, monkeypatch):
+    with Running(tmp_path) as running:
+        one = running.trainer
+        running.until(lambda: one.updates > 20)
+        compiled = []
+        monkeypatch.setattr(one._updates, 'update', lambda *batch: compiled.append(batch))
+        one.adopt(LearnerSettings(out=str(tmp_path), threads=1, learning_rate_factor=0.0))
+        turns = one.turns
+        running.until(lambda: one.turns > turns + 2)
+        weights, updates = one.agent.tensors(), one.updates
+        compiled.clear()
+        running.until(lambda: one.updates > updates + 5)
+        assert not compiled
+        after = one.agent.tensors()
+        for name, before in weights.items():
+            if name.startswith(('critic.', 'policy.actor')):
+                assert torch.equal(before, after[name]), name
+
+
 def test_training_pauses_and_goes_on(tmp_path):
     with Running(tmp_path) as running:
         one = running.trainer

@@ -43,6 +43,7 @@ class Adam:
     def __init__(self, weights: Weights, learning_rate: float) -> None:
         self.weights = weights
         self.learning_rate = learning_rate
+        self.factor = 1.0  # of the learning rate, from now on
         self.steps = torch.zeros(())
         self.mean = torch.zeros_like(weights.flat)
         self.square = torch.zeros_like(weights.flat)
@@ -55,8 +56,8 @@ class Adam:
         with torch.no_grad():
             torch._fused_adam_(
                 [self.weights.flat], [gradient], [self.mean], [self.square], [],
-                [self.steps], lr=self.learning_rate, beta1=0.9, beta2=0.999, weight_decay=0.0,
-                eps=1e-8, amsgrad=False, maximize=False)
+                [self.steps], lr=self.factor * self.learning_rate, beta1=0.9, beta2=0.999,
+                weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state itself, by name."""

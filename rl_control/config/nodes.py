@@ -19,6 +19,8 @@ class CollectorSettings(Settings):
     seed: int = setting(0, 'seed of starts, goals and exploration', low=0, high=2**31 - 1)
     flush_period: float = setting(
         0.1, 'longest wait before transitions are published', unit='s', low=0.001, high=10.0)
+    exploration: float = setting(
+        1.0, "factor of the policy's exploration noise", low=0.0, high=10.0, live=True)
     evaluate: bool = setting(False, 'evaluate the newest policy at intervals')
     evaluation_period: float = setting(
         15.0, 'time between the starts of two evaluations', unit='s', low=0.0, high=86400.0,
@@ -52,6 +54,9 @@ class LearnerSettings(Settings):
         2, 'processes beside the learner that keep a core busy', low=0, high=256)
     tensorboard: bool = setting(
         False, 'write the metrics as event files of TensorBoard, too')
+    learning_rate_factor: float = setting(
+        1.0, 'factor of every learning rate; other than 1 the updates are not the compiled ones',
+        low=0.0, high=100.0, live=True)
     paused: bool = setting(
         False, 'make no updates, so that simulators come to wait for credit', live=True)
     publish_period: float = setting(
@@ -113,6 +118,9 @@ class PolicyNodeSettings(Settings):
     tracking_limit: float = setting(
         0.5, 'distance of a joint from its command at which the arm is brought to rest; 0 for '
         'none', unit='rad', low=0.0, high=10.0)
+    speed: float = setting(
+        1.0, 'share of each velocity limit that the policy may ask for', low=0.01, high=1.0,
+        live=True)
     blend_period: float = setting(
         0.5, 'time in which a new policy takes over from the one before', unit='s', low=0.0,
         high=60.0)

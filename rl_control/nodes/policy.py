@@ -18,7 +18,7 @@ from rl_control.nodes.world import declare_arm
 from rl_control.policy import OnnxPolicy, load
 from rl_control.ros import codec, qos
 from rl_control.ros.arm import ArmTopics
-from rl_control.ros.parameters import declare
+from rl_control.ros.parameters import declare, watch
 from rl_control.ros.process import run
 from rl_control.ros.safety import FlagTopic
 from rl_control.ros.timers import every
@@ -67,6 +67,7 @@ class Policy(LifecycleNode):
         self.create_service(codec.Trigger, '~/resume', self._on_resume)
         self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
         every(self, LOOK, self._look)
+        watch(self, 'policy', self._settings, self._adopt)
         self._autostart = self._settings.autostart
         if self._autostart:
             self.trigger_configure()
@@ -147,7 +148,11 @@ class Policy(LifecycleNode):
             self._arm, margins, (*self._flags, self._taker))
         if self._simulated_time:
             driving.watchdog.delay_limit = math.inf  # a simulated clock goes at any pace
+        driving.speed = settings.speed
         return driving
+
+    def _adopt(self, settings: PolicyNodeSettings) -> None:
+        self._settings, self._driving.speed = settings, settings.speed
 
     def _fresh_loop(self) -> Loop:
         """Return what ticks on the steady clock, or on /clock with use_sim_time."""
