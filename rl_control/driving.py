@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the policy node does at each tick, without ROS: state in, plan out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import math
 
@@ -32,7 +32,8 @@ class Margins:
 
     `stale_period` is the age of joint states in s; `tracking_limit` how far in rad a joint may be
     from its command, 0 for no limit; `blend_period` the s from one policy to the next;
-    `workspace_low`, `workspace_high` (3,) m, empty for no box.
+    `workspace_low`, `workspace_high` (3,) m, empty for no box; `collision_distance` in m from the
+    arm to itself and to the table, 0 for not looking.
     """
 
     stale_period: float = 0.1
@@ -40,6 +41,7 @@ class Margins:
     blend_period: float = 0.0
     workspace_low: tuple[float, ...] = ()
     workspace_high: tuple[float, ...] = ()
+    collision_distance: float = 0.0
 
 
 class Driving:
@@ -58,7 +60,8 @@ class Driving:
         self._period = arm.control_period
         self._margins = margins
         self._workspace = Workspace(
-            margins.workspace_low, margins.workspace_high, arm.kinematics, arm.limits)
+            margins.workspace_low, margins.workspace_high, arm.kinematics, arm.limits,
+            _clearance(arm, margins.collision_distance))
         self._blend = Blend(margins.blend_period)
         # At the next tick the newest sample would be one period older: too late to begin to stop.
         age_limit = max(margins.stale_period, 2.0 * self._period) - self._period
@@ -237,3 +240,11 @@ class Driving:
         """Return the velocities (n,) rad/s that the policy asks for."""
         state = self._arm.state(*self._joints, self.command, self.goal)
         return self._blend.act(self.policy, self._arm.task.observe(state), now)
+
+
+def _clearance(arm: Arm, distance: float) -> Callable[[np.ndarray], float] | None:
+    if distance == 0.0:
+        return None
+    from rl_control.robots.clearance import Clearance  # the one that needs PyBullet
+
+    return Clearance(arm, distance).excess

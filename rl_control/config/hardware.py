@@ -24,6 +24,9 @@ class HardwareSettings(Settings):
         (), 'x, y, z that the end effector keeps above, in the base frame; empty: none', unit='m')
     workspace_high: tuple[float, ...] = setting(
         (), 'x, y, z that the end effector keeps below, in the base frame; empty: none', unit='m')
+    collision_distance: float = setting(
+        0.0, 'distance that the arm keeps from itself and from the plane z = 0 of its base, '
+        'by the shapes of the URDF; 0 for not looking', unit='m', low=0.0, high=0.5)
     estop_required: bool = setting(
         False, 'move only while somebody publishes the topic estop, and stop without')
     estop_heartbeat: float = setting(

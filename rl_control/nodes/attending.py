@@ -51,6 +51,7 @@ class Attending:
         self._steering = Steering(arm, Margins(
             stale_period=settings.stale_period, tracking_limit=settings.tracking_limit,
             workspace_low=settings.workspace_low, workspace_high=settings.workspace_high,
+            collision_distance=settings.collision_distance,
         ), (*flags, self._taker, *([self._speaker] if settings.estop_required else [])))
         self._estop, self._ready = (
             FlagTopic(node, flag, self._steering.fault) for flag in flags)
