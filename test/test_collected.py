@@ -11,6 +11,7 @@ from rclpy.serialization import serialize_message
 
 from rl_control.episode import CONFIRMATION, EVALUATION, TRAINING
 from rl_control.report.collected import Collected, draw_actions, draw_goals, read_collected
+from rl_control.report.timing import draw_timing
 from rl_control.ros import codec
 from rl_control.ros.journal import Journal
 
@@ -81,3 +82,16 @@ def test_pictures_of_nothing_and_of_something(tmp_path: Path) -> None:
     red, green = picture[..., 0] - picture[..., 1], picture[..., 1] - picture[..., 0]
     across = [np.nonzero((part > 80) & (picture[..., 2] < 90))[1].mean() for part in (red, green)]
     assert across[1] > across[0] + 50  # reached where x is positive
+
+
+def test_the_timing_is_where_its_quantiles_are(tmp_path: Path) -> None:
+    quantiles = dict(zip(('p50', 'p99', 'p999', 'max'), (0.01, 0.1, 1.0, 10.0), strict=True))
+    figures = {f'{quantity}_{name}_ms': value * (1 + index) for index, quantity in enumerate(
+        ('period', 'lateness', 'duration')) for name, value in quantiles.items()}
+    draw_timing({**figures, 'goals': 3}, tmp_path / 'timing.png')
+    picture = np.asarray(Image.open(tmp_path / 'timing.png').convert('RGB')).astype(int)
+    lines = [np.nonzero(np.abs(picture - colour).max(axis=2) < 20) for colour in
+             ((31, 119, 180), (255, 127, 14), (44, 160, 44))]
+    lefts = [columns.min() for _, columns in lines]
+    assert lefts == sorted(lefts) and lefts[0] < lefts[2]  # later from row to row
+    assert all(np.ptp(columns) > 150 for _, columns in lines)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import errno
+from functools import cache
 import os
 from pathlib import Path
 import shutil
@@ -25,6 +26,7 @@ BOOL, TABLE = 'std_msgs/msg/Bool', 'std_msgs/msg/Float64MultiArray'
 START = 1_700_000_000_000_000_000
 
 
+@cache  # rclpy leaves what it likes behind the end, another time
 def table_bytes(number: int) -> bytes:
     table = codec.Table(('x', 'y'), np.full((64, 2), number, dtype=float), {'number': number})
     return bytes(serialize_message(codec.encode_table(table)))

@@ -22,7 +22,6 @@ from rl_control.types import Command
 
 LINE = 10  # goals between two lines
 WAITING_LINE = 5.0  # s between lines that say what is waited for
-TOLD = ('period_p50_ms', 'period_p99_ms')  # of the policy node's figures
 
 
 class Examiner(Node):
@@ -123,7 +122,8 @@ class Examiner(Node):
             'errors': self._errors,
             'resumes': self._resumes,
             'version': int(self._policy.get('version', -1)),
-            **{name: float(self._policy[name]) for name in TOLD if name in self._policy},
+            **{name: float(value) for name, value in self._policy.items()
+               if name.endswith('_ms')},
         }
 
 

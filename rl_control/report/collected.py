@@ -100,8 +100,9 @@ def draw_goals(collected: Collected, path: Path) -> None:
 def draw_actions(collected: Collected, names: tuple[str, ...], path: Path) -> None:
     """Draw how often actions were at their bounds and changed by limits, and policies' age."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 4.0), layout='constrained')
-    at_bound = (np.abs(collected.actions) >= AT_BOUND).mean(0)
-    changed = (np.abs(collected.actions - collected.applied) > CHANGED).mean(0)
+    ticks = max(1, len(collected.actions))
+    at_bound = (np.abs(collected.actions) >= AT_BOUND).sum(0) / ticks
+    changed = (np.abs(collected.actions - collected.applied) > CHANGED).sum(0) / ticks
     place = np.arange(len(names))
     left.bar(place - 0.2, at_bound, 0.4, label='at its bound')
     left.bar(place + 0.2, changed, 0.4, label='changed by the limits')

@@ -17,9 +17,10 @@ from rl_control.report.collected import draw_actions, draw_goals, read_collected
 from rl_control.report.curves import draw_evaluations, evaluations_of
 from rl_control.report.page import write_page
 from rl_control.report.pictures import animation
+from rl_control.report.timing import draw_timing
 from rl_control.types import Contract
 
-PICTURES = ('reach.gif', 'learning_curve.png', 'goals.png', 'actions.png')
+PICTURES = ('reach.gif', 'learning_curve.png', 'goals.png', 'actions.png', 'timing.png')
 SHOWN = ('numpy', 'torch', 'onnx', 'onnxruntime', 'pybullet', 'ros-rclpy', 'mcap')
 
 
@@ -53,6 +54,8 @@ def write(
         if report['confirmed'] else
         f'No version was confirmed within {report["train_seconds"]:.0f} s.'
     )
+    if 'deploy' in report:
+        draw_timing(report['deploy'], out / 'timing.png')
     policy = load(out / 'policy.onnx')
     write_page(
         out / 'report.html', f'{robot}: {task}, learned with {algorithm}', summary, {
