@@ -22,7 +22,7 @@ import time
 import numpy as np
 
 from rl_control.files import write_json
-from rl_control.graph import NodeProcess
+from rl_control.processes import NodeProcess
 
 RATE = 20.0  # Hz of each collector
 SHARED = 10  # collectors in a process

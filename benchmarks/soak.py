@@ -27,7 +27,8 @@ import numpy as np
 import rclpy
 
 from rl_control import restarts
-from rl_control.graph import NodeProcess, graph
+from rl_control.graph import graph
+from rl_control.processes import NodeProcess
 from rl_control.ros import codec, qos
 from rl_control.running import graph_environment
 from rl_control.supervisor import Supervisor

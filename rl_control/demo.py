@@ -12,8 +12,9 @@ from rl_control.config.files import read_parameter_file
 from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
 from rl_control.files import write_json
-from rl_control.graph import NodeProcess, graph
+from rl_control.graph import graph
 from rl_control.policy import load
+from rl_control.processes import NodeProcess
 from rl_control.report.account import transitions_lost
 from rl_control.running import graph_environment, run_graph
 from rl_control.signals import INTERRUPTED

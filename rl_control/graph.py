@@ -5,8 +5,8 @@ The node graphs: one description for `ros2 launch` and for `rl-control launch`.
 A graph is a list of processes made from its arguments. Nothing here starts anything.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,50 +37,11 @@ from rl_control.arguments import (
 from rl_control.config.files import named
 from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
-
-Parameter = bool | int | float | str
+from rl_control.processes import Graph, NodeProcess, Parameter
 
 COLLECTORS = 1000  # at most, so that no two of them draw from one seed
 CONFIRMATIONS = 2  # episodes of a confirmation for each of an evaluation
 EVALUATION_PERIOD = 300.0  # s: an arm has more to do than to be evaluated
-
-
-@dataclass(frozen=True)
-class NodeProcess:
-    """
-    One process with one node.
-
-    `parameter_files` come before `parameters`; when a process that `ends_graph` exits, the others
-    are stopped. One that may `respawn` is started again when it dies. `namespace` is without the
-    first slash, empty for none; `remappings` are from topic to topic.
-    """
-
-    executable: str
-    name: str
-    parameter_files: tuple[Path, ...] = ()
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    ends_graph: bool = False
-    respawn: bool = False
-    namespace: str = ''
-    remappings: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A launchable graph: its arguments, and how they become processes."""
-
-    doc: str
-    arguments: tuple[Argument, ...]
-    build: Callable[[Mapping[str, str]], list[NodeProcess]]
-
-    def processes(self, given: Mapping[str, str]) -> list[NodeProcess]:
-        """Return the processes for the arguments `given`; raise Refused for an unknown one."""
-        defaults = {argument.name: argument.default for argument in self.arguments}
-        for name in given:
-            if name not in defaults:
-                raise Refused(
-                    f'argument {name!r} is not known here; known are {", ".join(defaults)}')
-        return self.build({**defaults, **given})
 
 
 def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:

@@ -8,7 +8,8 @@ from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from rl_control.graph import Graph, NodeProcess, graph
+from rl_control.graph import graph
+from rl_control.processes import Graph, NodeProcess
 from rl_control.supervisor import REFUSED
 
 RESPAWN_DELAY = 2.0  # s; `launch` does not let it grow

@@ -9,7 +9,7 @@ import sys
 import time
 
 from rl_control.errors import Refused
-from rl_control.graph import NodeProcess
+from rl_control.processes import NodeProcess
 from rl_control.signals import INTERRUPTED, interrupts
 from rl_control.supervisor import Supervisor
 

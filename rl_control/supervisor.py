@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from rl_control.graph import NodeProcess, Parameter
+from rl_control.processes import NodeProcess, Parameter
 from rl_control.restarts import LIMIT, STABLE, Restarts
 
 PATIENCE = 2.7  # s from the first signal until what still runs is killed: 3 s with all the rest

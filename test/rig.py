@@ -16,8 +16,9 @@ from rclpy.executors import SingleThreadedExecutor
 
 from rl_control import poses
 from rl_control.controllers import TrajectoryController
-from rl_control.graph import NodeProcess, graph
+from rl_control.graph import graph
 from rl_control.loop import Loop
+from rl_control.processes import NodeProcess
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
 from rl_control.supervisor import command_line

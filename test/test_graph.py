@@ -15,7 +15,8 @@ from rl_control.config.hardware import HardwareSettings
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.errors import Refused
-from rl_control.graph import GRAPHS, NodeProcess, graph
+from rl_control.graph import GRAPHS, graph
+from rl_control.processes import NodeProcess
 from rl_control.supervisor import command_line
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,9 @@ from pathlib import Path
 from test_offline import dataset
 from training import environment
 
-from rl_control.graph import NodeProcess, graph
+from rl_control.graph import graph
 from rl_control.policy import load
+from rl_control.processes import NodeProcess
 from rl_control.supervisor import REFUSED, Supervisor
 
 

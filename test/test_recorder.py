@@ -16,8 +16,8 @@ from training import Nodes, environment
 
 from rl_control import poses
 from rl_control.bags.reading import Bag
-from rl_control.graph import NodeProcess
 from rl_control.nodes.recorder import Recorder
+from rl_control.processes import NodeProcess
 from rl_control.ros import codec, qos
 from rl_control.supervisor import command_line
 

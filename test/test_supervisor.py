@@ -11,7 +11,8 @@ import time
 import pytest
 
 from rl_control import restarts, supervisor
-from rl_control.graph import NodeProcess, graph
+from rl_control.graph import graph
+from rl_control.processes import NodeProcess
 from rl_control.restarts import Restarts
 from rl_control.supervisor import Supervisor
 
@@ -142,7 +143,7 @@ def test_children_end_with_a_supervisor_that_is_killed(tmp_path):
     program = '''
 import sys, time
 from rl_control import supervisor
-from rl_control.graph import NodeProcess
+from rl_control.processes import NodeProcess
 supervisor.command_line = lambda process: [
     sys.executable, '-S', '-c', 'import time; time.sleep(60)']
 one = supervisor.Supervisor([NodeProcess('sleeps', 'a'), NodeProcess('sleeps', 'b')])

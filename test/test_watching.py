@@ -11,8 +11,9 @@ import pytest
 from rig import FakeArm, Running
 
 from rl_control.episode import EVALUATION, TRAINING
-from rl_control.graph import NodeProcess, graph
+from rl_control.graph import graph
 from rl_control.kinematics import urdf_path
+from rl_control.processes import NodeProcess
 from rl_control.ros import codec, markers, qos
 from rl_control.urdf import described
 from rl_control.watching import Watching
@@ -69,10 +70,11 @@ def test_the_scene_and_the_watcher_over_topics(ros: int) -> None:
     watcher = NodeProcess('watcher', 'watcher', (), {
         'watcher.time_limit': 4.0, 'watcher.status_period': 0.5})
     try:
-        with Running(scene), Running(watcher) as watching:
+        with Running(scene):
             arm.until(lambda: texts, 20.0, 'robot_description')
             arm.until(lambda: heard and len(heard[-1].markers[markers.PATH].points) > 2, 20.0,
                       'markers')
+        with Running(watcher) as watching:  # whose time begins when somebody speaks
             while watching.child.poll() is None:
                 status.publish(codec.diagnostics('/made_up: learning', codec.WARN, 'slow', {
                     'updates': 7}))

@@ -18,7 +18,7 @@ import torch
 from rl_control.algorithms import make_agent, settings_of
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.export import Exporter
-from rl_control.graph import NodeProcess
+from rl_control.processes import NodeProcess
 from rl_control.ros import codec, qos
 from rl_control.trainer import GRAPH
 from rl_control.types import Contract

@@ -107,7 +107,7 @@ def listen(number: int, checked: bool) -> dict[int, float]:
 
 
 def _ready(number: int) -> Figures:
-    from rl_control.graph import NodeProcess
+    from rl_control.processes import NodeProcess
     from rl_control.supervisor import Supervisor
 
     with tempfile.TemporaryDirectory(prefix='rl_control_bench_') as folder:

@@ -62,7 +62,7 @@ def node(robot: str, seconds: float, path: str) -> Figures:
     import rclpy
 
     from rl_control.config.files import named
-    from rl_control.graph import NodeProcess
+    from rl_control.processes import NodeProcess
     from rl_control.ros import codec, qos
     from rl_control.ros.intake import Intake
     from rl_control.supervisor import Supervisor

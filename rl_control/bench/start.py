@@ -15,8 +15,8 @@ from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Go
 from rl_control.bench.things import policy_file
 from rl_control.config.files import named
 from rl_control.environments.make import load_arm
-from rl_control.graph import NodeProcess
 from rl_control.policy import OnnxPolicy
+from rl_control.processes import NodeProcess
 
 PATIENCE = 60.0  # s
 # What a node of the name has published when it is up.

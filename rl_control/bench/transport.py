@@ -19,7 +19,7 @@ import time
 from rl_control.bench.apart import apart, processor_time
 from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
 from rl_control.bench.still import NAME
-from rl_control.graph import NodeProcess
+from rl_control.processes import NodeProcess
 
 COLLECTORS = (1, 2, 4, 8)
 AHEAD = 8192  # transitions that collectors may be ahead of the learner

@@ -5,7 +5,7 @@ import argparse
 import os
 
 from rl_control.errors import Refused
-from rl_control.graph import NodeProcess
+from rl_control.processes import NodeProcess
 from rl_control.running import run_graph
 
 
