@@ -12,8 +12,8 @@ from rl_control.config.nodes import CollectorSettings
 from rl_control.environments.environment import Environment
 from rl_control.episode import CONFIRMATION, EVALUATION, TRAINING, Episode
 from rl_control.policy import OnnxPolicy
+from rl_control.score import Score
 from rl_control.types import Outcome, Transition
-from rl_control.versions import Score
 
 NO_POLICY = -1  # the version of actions drawn evenly, before there is a policy
 

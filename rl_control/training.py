@@ -7,25 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from rl_control.files import read_json
-from rl_control.statistics import wilson_interval
+from rl_control.score import Score
 
 
 @dataclass
-class Tally:
-    """Episodes of one pinned version in one phase."""
+class Tally(Score):
+    """The score of one phase, with when it began: s and transitions since the training's start."""
 
-    version: int
-    began: float  # s since the training's start
+    began: float = 0.0
     transitions: int = 0
-    episodes: int = 0
-    successes: int = 0
-    return_sum: float = 0.0
-
-    def add(self, success: bool, episode_return: float) -> None:
-        """Count one episode."""
-        self.episodes += 1
-        self.successes += success
-        self.return_sum += episode_return
 
     @classmethod
     def read(cls, figures: Mapping[str, Any]) -> 'Tally':
@@ -38,9 +28,9 @@ class Tally:
         counted = asdict(self)
         del counted['return_sum']
         return counted | {
-            'success_rate': self.successes / max(1, self.episodes),
-            'interval': list(wilson_interval(self.successes, self.episodes)),
-            'mean_return': self.return_sum / max(1, self.episodes),
+            'success_rate': self.success_rate,
+            'interval': list(self.interval),
+            'mean_return': self.mean_return,
         }
 
 
@@ -97,7 +87,7 @@ class Training:
     ) -> None:
         """Count a deterministic episode of a pinned `version`."""
         tallies = self.confirmations if confirmation else self.evaluations
-        tally = tallies.setdefault(version, Tally(version, elapsed, transitions))
+        tally = tallies.setdefault(version, Tally(version, began=elapsed, transitions=transitions))
         tally.add(success, episode_return)
 
     @property

@@ -2,41 +2,14 @@
 """The versions of a policy on disk, and which of them is the best."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 import shutil
 
 from rl_control.errors import Refused
 from rl_control.files import read_json, write_json
 from rl_control.policy import OnnxPolicy, digest_path, load
-from rl_control.statistics import wilson_interval
-
-
-@dataclass
-class Score:
-    """What the episodes of one pinned version came to, of evaluation and confirmation alike."""
-
-    version: int
-    episodes: int = 0
-    successes: int = 0
-    return_sum: float = 0.0
-
-    def add(self, success: bool, episode_return: float) -> None:
-        """Count one episode."""
-        self.episodes += 1
-        self.successes += success
-        self.return_sum += episode_return
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """
-        Return what is compared: first the success rate, then the mean return.
-
-        Of the rate it is the lower end of its Wilson interval (95 %), so that luck in few
-        episodes ranks below the same rate in many.
-        """
-        low, _ = wilson_interval(self.successes, self.episodes)
-        return low, self.return_sum / max(1, self.episodes)
+from rl_control.score import Score
 
 
 class Versions:

@@ -11,7 +11,7 @@ import yaml
 
 import rl_control
 from rl_control.config.algorithm import AlgorithmSettings, SacSettings
-from rl_control.config.base import Settings, kind_of, setting
+from rl_control.config.base import Settings, defaults, kind_of, setting
 from rl_control.config.files import (
     SIZE_LIMIT,
     config_directory,
@@ -45,6 +45,34 @@ def test_defaults_and_good_values() -> None:
     assert sample.sizes == (1, 2) and sample.names == ('a',)
     assert Sample(rate=2.0, count=1).rate == 2.0  # both ends belong to the range
     assert hash(sample) == hash(Sample.from_mapping(sample.to_mapping()))
+
+
+@dataclass(frozen=True)
+class Flagged(Settings):
+    """A second parent."""
+
+    flag: bool = setting(True, 'another flag')
+    depth: int = setting(1, 'a depth', low=1)
+
+
+@dataclass(frozen=True)
+@defaults(rate=2.0, depth=4, flag=False)
+class Both(Sample, Flagged):
+    """Other defaults than those of its parents; of two, the first describes a setting."""
+
+    colour: str = setting('green', 'another choice', choices=('green',))
+
+
+def test_inherited_settings_with_other_defaults_keep_all_else() -> None:
+    both = Both()
+    assert (both.rate, both.depth, both.flag, both.count) == (2.0, 4, False, 3)
+    assert (Sample().rate, Flagged().depth, Flagged().flag) == (1.0, 1, True)
+    described = {item.name: item.metadata['doc'] for item in fields(Both)}
+    assert (described['rate'], described['depth'], described['flag']) == (
+        'a rate', 'a depth', 'a flag')
+    assert described['colour'] == 'another choice' and len(described) == len(fields(Sample)) + 1
+    with pytest.raises(Refused, match='setting depth is 0'):
+        Both(depth=0)
 
 
 def test_an_integer_is_a_double_but_not_the_reverse() -> None:

@@ -24,7 +24,7 @@ def a_run(path: Path, rates: list[float]) -> Path:
     """Return a run whose evaluations had these success rates."""
     found = []
     for version, rate in enumerate(rates):
-        tally = Tally(version, float(version), transitions=1000 * version)
+        tally = Tally(version, began=float(version), transitions=1000 * version)
         for index in range(50):
             tally.add(index < 50 * rate, -30.0 * (1 - rate))
         found.append(tally.figures())

@@ -11,7 +11,8 @@ from training import Nodes, contract, exported, not_finite, parameters
 from rl_control.nodes.broadcaster import Broadcaster
 from rl_control.policy import OnnxPolicy
 from rl_control.ros import codec, qos
-from rl_control.versions import Score, Versions
+from rl_control.score import Score
+from rl_control.versions import Versions
 
 
 def policy(version: int, run: str = 'run-1', seed: int = 0) -> OnnxPolicy:

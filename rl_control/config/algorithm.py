@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import math
 from typing import ClassVar
 
-from rl_control.config.base import Settings, required, setting
+from rl_control.config.base import Settings, defaults, required, setting
 from rl_control.errors import Refused
 
 # What online Q-learning is: each transition once, alone, as it comes.
@@ -142,6 +142,8 @@ class EnsembleSettings(AlgorithmSettings):
 
 
 @dataclass(frozen=True)
+@defaults(tau=0.001, batch_size=64, hidden_sizes=(400, 300), critic_learning_rate=1e-3,
+          exploration_scale=0.38, exploration_correlation=0.85)
 class DdpgSettings(ExploringSettings):
     """
     Deep deterministic policy gradient; the defaults are those of Lillicrap et al. 2016, section 7.
@@ -150,34 +152,15 @@ class DdpgSettings(ExploringSettings):
     the standard deviation sigma / sqrt(1 - (1 - theta)^2).
     """
 
-    tau: float = setting(
-        0.001, 'part of the way that a target network goes at each update', low=0.0, high=1.0)
-    batch_size: int = setting(64, 'transitions of one update', low=1, high=65536)
-    hidden_sizes: tuple[int, ...] = setting(
-        (400, 300), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
-    critic_learning_rate: float = setting(
-        1e-3, 'step size of the critic, for Adam', low=0.0, high=1.0)
     actor_learning_rate: float = setting(
         1e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)
-    exploration_scale: float = setting(
-        0.38, 'standard deviation of the exploration noise, in half action ranges',
-        low=0.0, high=10.0)
-    exploration_correlation: float = setting(
-        0.85,
-        'part of the exploration noise kept from one step to the next: 0 is Gaussian noise, more '
-        'an Ornstein-Uhlenbeck process of the same standard deviation',
-        low=0.0, high=0.999)
 
 
 @dataclass(frozen=True)
+@defaults(batch_size=100, hidden_sizes=(400, 300), critic_learning_rate=1e-3)
 class Td3Settings(EnsembleSettings, ExploringSettings):
     """Twin delayed DDPG; the defaults are those of Fujimoto et al. 2018, section 6.1."""
 
-    batch_size: int = setting(100, 'transitions of one update', low=1, high=65536)
-    hidden_sizes: tuple[int, ...] = setting(
-        (400, 300), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
-    critic_learning_rate: float = setting(
-        1e-3, 'step size of the critics, for Adam', low=0.0, high=1.0)
     actor_learning_rate: float = setting(
         1e-3, 'step size of the actor, for Adam', low=0.0, high=1.0)
     policy_delay: int = setting(
@@ -197,6 +180,8 @@ class Td3Settings(EnsembleSettings, ExploringSettings):
 
 
 @dataclass(frozen=True)
+@defaults(tau=0.001, batch_size=64, hidden_sizes=(200, 200), critic_learning_rate=1e-3,
+          exploration_scale=0.38, exploration_correlation=0.85)
 class NafSettings(ExploringSettings):
     """
     Normalized advantage functions, Gu et al. 2016.
@@ -205,32 +190,12 @@ class NafSettings(ExploringSettings):
     open the default is that of DDPG, which it compares itself with.
     """
 
-    tau: float = setting(
-        0.001, 'part of the way that a target network goes at each update', low=0.0, high=1.0)
-    batch_size: int = setting(64, 'transitions of one update', low=1, high=65536)
-    hidden_sizes: tuple[int, ...] = setting(
-        (200, 200), 'widths of the hidden layers', low=1, high=8192)
-    critic_learning_rate: float = setting(
-        1e-3, 'step size of the whole network, for Adam', low=0.0, high=1.0)
-    exploration_scale: float = setting(
-        0.38, 'standard deviation of the exploration noise, in half action ranges',
-        low=0.0, high=10.0)
-    exploration_correlation: float = setting(
-        0.85,
-        'part of the exploration noise kept from one step to the next: 0 is Gaussian noise, more '
-        'an Ornstein-Uhlenbeck process of the same standard deviation',
-        low=0.0, high=0.999)
-
 
 @dataclass(frozen=True)
+@defaults(gamma=0.9, tau=0.0001)
 class QtOptSettings(ExploringSettings):
     """QT-Opt; targets and cross-entropy method as in Kalashnikov et al. 2018, section 4."""
 
-    gamma: float = setting(
-        0.9, 'discount of one step', low=0.0, high=1.0)
-    tau: float = setting(
-        0.0001, 'part of the way that the averaged network goes at each update',
-        low=0.0, high=1.0)
     lag: int = setting(
         6000, 'updates between two copies of the averaged network to the lagged one',
         low=1, high=10_000_000)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings: frozen dataclasses whose fields carry default, unit, range and meaning."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+import inspect
 import math
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
@@ -29,6 +30,18 @@ def setting(
         'doc': doc, 'unit': unit, 'low': low, 'high': high, 'choices': choices, 'live': live,
     }
     return field(default=default, metadata=described)
+
+
+def defaults(**values: Any) -> Callable[[type], type]:
+    """Return a decorator, to stand below @dataclass, for other defaults of inherited settings."""
+    def change(cls: type) -> type:
+        inherited = {item.name: item for base in reversed(cls.__mro__) if is_dataclass(base)
+                     for item in fields(base)}
+        for name, value in values.items():
+            cls.__annotations__ = inspect.get_annotations(cls) | {name: inherited[name].type}
+            setattr(cls, name, field(default=value, metadata=inherited[name].metadata))
+        return cls
+    return change
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,15 @@
 from dataclasses import dataclass
 
 from rl_control.config.algorithm import EnsembleSettings, ExploringSettings, Td3Settings
-from rl_control.config.base import setting
-
-NORMALISATIONS = ('none', 'fixed', 'running')
+from rl_control.config.base import defaults, setting
 
 
 @dataclass(frozen=True)
+@defaults(batch_size=256, hidden_sizes=(256, 256), critic_learning_rate=3e-4,
+          actor_learning_rate=3e-4, observation_normalisation='fixed')
 class Td3BcSettings(Td3Settings):
     """TD3+BC; the defaults are those of Fujimoto & Gu 2021, table 3."""
 
-    batch_size: int = setting(256, 'transitions of one update', low=1, high=65536)
-    hidden_sizes: tuple[int, ...] = setting(
-        (256, 256), 'widths of the hidden layers, actor and critic alike', low=1, high=8192)
-    critic_learning_rate: float = setting(
-        3e-4, 'step size of the critics, for Adam', low=0.0, high=1.0)
-    actor_learning_rate: float = setting(
-        3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)
-    observation_normalisation: str = setting(
-        'fixed',
-        'where mean and scale of the observations come from: nowhere, the data before the first '
-        'update, or all data so far', choices=NORMALISATIONS)
     value_weight: float = setting(
         2.5, 'what q counts beside the distance from the data: the alpha of the paper',
         low=0.0, high=1e6)

@@ -17,7 +17,8 @@ from rl_control.ros.parameters import declare
 from rl_control.ros.peers import publisher_events
 from rl_control.ros.process import run
 from rl_control.ros.timers import every
-from rl_control.versions import Score, Versions
+from rl_control.score import Score
+from rl_control.versions import Versions
 
 
 class Broadcaster(Node):
