@@ -15,7 +15,7 @@ from rl_control.files import write_json
 from rl_control.graph import graph
 from rl_control.policy import load
 from rl_control.processes import NodeProcess
-from rl_control.report.account import transitions_lost
+from rl_control.report.account import account
 from rl_control.running import graph_environment, run_graph
 from rl_control.signals import INTERRUPTED
 
@@ -89,6 +89,7 @@ def _training_figures(out: Path) -> dict[str, Any]:
     training = json.loads((out / 'training.json').read_text())
     learner = json.loads((out / 'learner.json').read_text())
     confirmation = training['confirmation']
+    found = account(out)
     return {
         'confirmed': confirmation is not None,
         'success_rate': confirmation and confirmation['success_rate'],
@@ -98,6 +99,7 @@ def _training_figures(out: Path) -> dict[str, Any]:
         'transitions': sum(run['received'] for run in learner['collectors'].values()),
         'updates': learner['updates'],
         'policy_versions': learner['policy_versions'],
-        'transitions_lost': transitions_lost(out),
+        'transitions_lost': found.lost,
+        'transitions_waiting': found.waiting,
         'parity_max_abs_error': learner['parity_max_abs_error'],
     }

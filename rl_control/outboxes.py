@@ -12,6 +12,7 @@ from rl_control.files import write_json
 from rl_control.spill import SUFFIX, Identity, RowFile, left_behind
 
 SPILL, ACCOUNTS = 'spill', 'collectors'  # directories below `out`
+HURRY = 0.2  # s after which rows are sent again at the end: longer than from flush to flush
 
 
 class Outboxes:
@@ -64,6 +65,11 @@ class Outboxes:
         for identity, outbox in [*self._left, (self.identity, self.own)]:
             while (batch := outbox.pending(now)) is not None:
                 yield identity, *batch, outbox.oldest
+
+    def hurry(self) -> None:
+        """Send again sooner: there is little time, and the learner may just have been found."""
+        for outbox in (self.own, *(outbox for _, outbox in self._left)):
+            outbox.resend_period = min(outbox.resend_period, HURRY)
 
     def figures(self) -> dict[str, str | int]:
         """Return the account of this start."""

@@ -148,3 +148,14 @@ def test_a_kill_between_two_marks_is_no_harm(tmp_path, made, marks, left):
     outbox = Outbox(WIDTH, file=RowFile.adopt(path))
     _, rows = outbox.pending(0.0)
     assert rows[:, 0].tolist() == list(left)
+
+
+def test_at_the_end_rows_are_sent_again_sooner(tmp_path):
+    killed(tmp_path, 'c-1', 5, 0)
+    one, _ = heir(tmp_path)
+    sent = [of.run for of, _, rows, _ in one.pending(0.0) if len(rows)]
+    assert sent == ['c-1'] and not [rows for _, _, rows, _ in one.pending(0.3) if len(rows)]
+    one.hurry()
+    assert [(of.run, first, len(rows)) for of, first, rows, _ in one.pending(0.3)
+            if len(rows)] == [('c-1', 0, 5)]
+    one.close()

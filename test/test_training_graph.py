@@ -15,7 +15,7 @@ from rosbags.highlevel import AnyReader
 from training import Nodes, environment, processes
 
 from rl_control import checkpoint
-from rl_control.report.account import journaled, produced
+from rl_control.report.account import account, journaled, produced
 from rl_control.ros import codec, qos
 from rl_control.ros.bag_metadata import scan
 from rl_control.ros.journal import journal_files, read_journal
@@ -90,12 +90,13 @@ def test_a_killed_learner_resumes_and_nothing_is_lost_or_doubled(watched, tmp_pa
     before = len(watched.latest)
     watched.until(lambda: len(watched.latest) > before)
     watched.graph.stop()
-    made, safe = produced(tmp_path), journaled(tmp_path)
-    assert made == safe and sum(made.values()) > 100
+    # What the learner did not stay for, on a busy machine, waits for the next start.
+    (safe,) = journaled(tmp_path).values()
+    assert account(tmp_path).lost == 0 and safe > 100
     learner = json.loads((tmp_path / 'learner.json').read_text())
-    assert learner['transitions'] == sum(made.values())
+    assert learner['transitions'] == safe
     (known,) = learner['collectors'].values()
-    assert (known['received'], known['lost'], known['refused']) == (sum(made.values()), 0, 0)
+    assert (known['received'], known['lost'], known['refused']) == (safe, 0, 0)
     versions = [version for _, version in watched.latest]
     assert versions == sorted(set(versions))
     assert {run for run, _ in watched.latest} == {learner['run']}
@@ -111,12 +112,11 @@ def test_a_killed_collector_leaves_a_truncated_episode_and_a_whole_bag(watched, 
     watched.until(lambda: 'collectors that died: 1' in watched.nodes.levels[LEARNER][1])
     with AnyReader([tmp_path / 'journal']) as reader:  # while the learner goes on writing it
         assert sum(1 for _ in reader.messages()) > 3
-    watched.until(lambda: len(watched.published) == 2)
+    # What it had made and not yet handed over comes from the one that is started for it.
+    watched.until(lambda: not (tmp_path / 'spill' / f'{run}.rows').exists())
     watched.graph.stop()
-    # What it had made and not yet handed over came from the one that was started for it.
-    made = {name: count for name, count in produced(tmp_path).items() if count}
-    assert journaled(tmp_path) == made
-    assert journaled(tmp_path)[run] >= watched.published[run]
+    assert journaled(tmp_path)[run] == produced(tmp_path)[run] >= watched.published[run]
+    assert account(tmp_path).lost == 0
     last = None
     for topic, _, _, data in read_journal(tmp_path / 'journal'):
         if topic == '/transitions':

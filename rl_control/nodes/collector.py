@@ -96,6 +96,7 @@ class Collector(Node):
         if self._attending is not None:
             self._attending.end()
         self._worker.join()
+        self._outboxes.hurry()
         deadline = time.monotonic() + FAREWELL
         while self._outboxes.backlog and time.monotonic() < deadline:
             self._exchange(at_once=True)

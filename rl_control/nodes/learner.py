@@ -36,8 +36,8 @@ from rl_control.ros.timers import every
 from rl_control.trainer import Trainer
 
 ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
-FAREWELL = 1.5  # s in which collectors hand over their last transitions
-QUIET = 0.9  # s without a message after which none is expected: longer than an outbox's probe
+FAREWELL = 1.5  # s in which collectors hand over their last transitions: longer than they try
+QUIET = 0.9  # s without a message after which none is expected where no collector is alive
 HEARTBEAT = 1.0  # s at most between two acknowledgements, so that collectors hear of a hang
 SOON = WINDOW // 4  # transitions that are acknowledged at once: who sends fast must not wait
 STUCK = 5.0  # s without a turn of the training thread
@@ -109,9 +109,11 @@ class Learner(Node):
 
     def close(self, executor: Executor) -> None:
         """Take the last rows that collectors hand over, save a checkpoint, close the journal."""
-        told = time.monotonic()
-        while time.monotonic() < min(told + FAREWELL, max([told, *self._heard.values()]) + QUIET):
+        told = now = time.monotonic()
+        while now < told + FAREWELL and (
+                self._collectors.alive or now < max([told, *self._heard.values()]) + QUIET):
             executor.spin_once(timeout_sec=0.02)
+            now = time.monotonic()
         self._trainer.stopped.set()
         self._worker.join(LAST_SAVE)
         self._flush()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Count what was lost: what collectors say they produced, against what the journal holds."""
+"""Count what was lost: what collectors say they produced, against journal and spilled rows."""
 
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 import json
 from pathlib import Path
 
@@ -10,6 +12,33 @@ from rl_control.ros.journal import read_journal
 from rl_control.ros.rows import Origin
 from rl_control.ros.table import decode_table_cdr
 from rl_control.spill import left_behind, produced_by
+
+Ranges = list[tuple[int, int]]  # of row numbers, half-open
+
+
+@dataclass(frozen=True)
+class Account:
+    """
+    Where the transitions of a directory are, each counted once: produced is the sum of the rest.
+
+    `waiting` ones lie in `spill/` for the next start of their collector, which delivers them; those
+    `lost` are nowhere.
+    """
+
+    produced: int
+    journaled: int
+    waiting: int
+    lost: int
+
+
+def account(out: Path) -> Account:
+    """Return where all transitions are that collectors with the directory `out` ever produced."""
+    held, kept, made = _journaled(out), _spilled(out), produced(out)
+    safe = {run: _size(held.get(run, ())) for run in made}
+    here = {run: _size([*held.get(run, ()), *kept.get(run, ())]) for run in made}
+    return Account(
+        sum(made.values()), sum(safe.values()), sum(here[run] - safe[run] for run in made),
+        sum(max(0, count - here[run]) for run, count in made.items()))
 
 
 def produced(out: Path) -> dict[str, int]:
@@ -33,23 +62,27 @@ def journaled(out: Path) -> dict[str, int]:
 
     They are counted by sequence number, apart from what the learner says of them.
     """
-    ranges: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    return {run: _size(held) for run, held in _journaled(out).items()}
+
+
+def _journaled(out: Path) -> dict[str, Ranges]:
+    ranges: defaultdict[str, Ranges] = defaultdict(list)
     for topic, _, _, data in read_journal(out / 'journal'):
         if topic.endswith('/transitions'):
             table = decode_table_cdr(data)
             origin = Origin.from_header(table.header)
             first = origin.first_sequence
             ranges[origin.run].append((first, first + len(table.rows)))
-    return {run: _union(held) for run, held in ranges.items()}
+    return ranges
 
 
-def transitions_lost(out: Path) -> int:
-    """Return how many transitions were produced and are not in the journal."""
-    safe = journaled(out)
-    return sum(max(0, made - safe.get(run, 0)) for run, made in produced(out).items())
+def _spilled(out: Path) -> dict[str, Ranges]:
+    """Return what lies on the disk for the next start of each collector, by run."""
+    left = [produced_by(path) for path in left_behind(out / SPILL)]
+    return {identity.run: [(end - count, end)] for identity, end, count in left}
 
 
-def _union(ranges: list[tuple[int, int]]) -> int:
+def _size(ranges: Iterable[tuple[int, int]]) -> int:
     """Return how many numbers lie in at least one of the half-open `ranges`."""
     total = end = 0
     for first, last in sorted(ranges):
