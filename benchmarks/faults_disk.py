@@ -23,7 +23,7 @@ import rclpy
 
 from rl_control import checkpoint
 from rl_control.graph import graph
-from rl_control.report.account import journaled, produced
+from rl_control.report.account import account
 from rl_control.ros import codec, qos
 from rl_control.running import graph_environment
 from rl_control.supervisor import Supervisor
@@ -95,9 +95,10 @@ def examine(out: Path, room: int, seconds: float) -> dict[str, object]:
     finally:
         supervisor.stop()
         rclpy.try_shutdown()
-    made, safe = produced(out), journaled(out)
-    figures['produced'] = sum(made.values())
-    figures['lost'] = sum(max(0, count - safe.get(run, 0)) for run, count in made.items())
+    found = account(out)
+    figures['produced'] = found.produced
+    figures['waiting_for_the_next_start'] = found.waiting
+    figures['lost'] = found.lost
     return figures
 
 

@@ -28,12 +28,11 @@ from rclpy.node import Node
 
 from rl_control import restarts
 from rl_control.graph import graph
-from rl_control.outboxes import SPILL
-from rl_control.report.account import journaled, produced
+from rl_control.report.account import account as balance
+from rl_control.report.account import journaled
 from rl_control.ros import codec, qos
 from rl_control.ros.journal import read_journal
 from rl_control.running import graph_environment
-from rl_control.spill import left_behind, produced_by
 from rl_control.supervisor import Supervisor
 
 PATIENCE = 120.0  # s to come back, on a busy machine
@@ -107,8 +106,8 @@ def kill_all(watcher: Watcher, kills: int, rng: random.Random) -> dict[str, obje
 
 
 def account(out: Path) -> dict[str, int]:
-    """Return what was produced, journaled and counted, each counted on its own."""
-    made, safe = produced(out), journaled(out)
+    """Return where what was produced is, and what the learner counted, each on its own."""
+    found = balance(out)
     rows: Counter[tuple[str, int]] = Counter()
     for topic, _, _, data in read_journal(out / 'journal'):
         if topic.endswith('/transitions'):
@@ -116,20 +115,15 @@ def account(out: Path) -> dict[str, int]:
             origin = codec.Origin.from_header(table.header)
             rows.update((origin.run, origin.first_sequence + k) for k in range(len(table.rows)))
     learner = json.loads((out / 'learner.json').read_text())
-    waiting = {}  # on the disk for a collector that is started with this directory again
-    for path in left_behind(out / SPILL):
-        identity, end, kept = produced_by(path)
-        waiting[identity.run] = sum(
-            (identity.run, number) not in rows for number in range(end - kept, end))
+    safe = sum(journaled(out).values())
     return {
-        'produced': sum(made.values()),
-        'in_journal': sum(safe.values()),
-        'waiting_for_the_next_start': sum(waiting.values()),
-        'lost': sum(max(0, count - safe.get(run, 0) - waiting.get(run, 0))
-                    for run, count in made.items()),
+        'produced': found.produced,
+        'in_journal': found.journaled,
+        'waiting_for_the_next_start': found.waiting,
+        'lost': found.lost,
         'sent_again_and_dropped': sum(count - 1 for count in rows.values()),
         'counted_by_learner': learner['transitions'],
-        'doubled': learner['transitions'] - sum(safe.values()),
+        'doubled': learner['transitions'] - safe,
     }
 
 

@@ -121,7 +121,7 @@ def resident(pid: int) -> float:
 
 def fleet(collectors: int, seconds: float) -> dict[str, object]:
     """Run one fleet; return its figures."""
-    from rl_control.report.account import journaled, produced
+    from rl_control.report.account import account
     from rl_control.running import graph_environment
     from rl_control.supervisor import Supervisor
 
@@ -156,16 +156,16 @@ def fleet(collectors: int, seconds: float) -> dict[str, object]:
             feeder.wait()
         supervisor.stop()
     print(file=sys.stderr)
-    made, safe = produced(out), journaled(out)
+    found = account(out)
     told = [json.loads(path.read_text()) for path in out.glob('feeder_*.json')]
     quarter = [size for at, size in memory if seconds / 4 <= at < seconds / 2]
     last = [size for at, size in memory if at >= 0.75 * seconds]
     figures = {
         'collectors': collectors,
         'seconds': seconds,
-        'produced': sum(made.values()),
-        'per_second': round(sum(made.values()) / seconds, 1),
-        'lost': sum(max(0, count - safe.get(run, 0)) for run, count in made.items()),
+        'produced': found.produced,
+        'per_second': round(found.produced / seconds, 1),
+        'lost': found.lost,
         **{name: round(max(one[name] for one in told), 2) for name in (
             'worst_backlog_s', 'last_backlog_s', 'late_s', 'not_made')},
         'resends': sum(one['resends'] for one in told),

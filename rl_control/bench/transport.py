@@ -42,7 +42,7 @@ def _journaled(collectors: int, seconds: float) -> Figures:
 
 def journaled(collectors: int, seconds: float) -> Figures:
     """Run a learner and collectors; return the rate acknowledged, and what was lost."""
-    from rl_control.report.account import journaled as in_journal
+    from rl_control.report.account import account as account_of
     from rl_control.supervisor import Supervisor
 
     with tempfile.TemporaryDirectory(prefix='rl_control_bench_') as folder:
@@ -53,12 +53,11 @@ def journaled(collectors: int, seconds: float) -> Figures:
         finally:
             supervisor.stop()
         accounts = [json.loads(path.read_text()) for path in (out / 'collectors').glob('*.json')]
-        safe = in_journal(out)
+        found = account_of(out)
         return {'rate': (counts[-1] - counts[0]) / (times[-1] - times[0]),
-                'lost': sum(max(0, account['acknowledged'] - safe.get(account['run'], 0))
-                            for account in accounts) + (len(accounts) != collectors),
-                'not handed over at the end': sum(
-                    account['produced'] - account['acknowledged'] for account in accounts),
+                'lost': found.lost,
+                'waiting for the next start': found.waiting,
+                'not ended well': abs(collectors - len(accounts)),
                 'sent again': sum(account['resends'] for account in accounts),
                 **{f'{name} us': 1e6 * cpu / (counts[-1] - counts[0])
                    for name, cpu in spent.items()}}

@@ -21,7 +21,7 @@ class Account:
     """
     Where the transitions of a directory are, each counted once: produced is the sum of the rest.
 
-    `waiting` ones lie in `spill/` for the next start of their collector, which delivers them; those
+    `waiting` ones lie in `spill/` for the next start of their collector, which delivers them; the
     `lost` are nowhere.
     """
 
