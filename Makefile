@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+PYTEST = AMENT_PREFIX_PATH=$(CURDIR)/.venv $(BIN)/python -m pytest
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
@@ -12,8 +13,16 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 demo: .venv/run.stamp
 	$(BIN)/rl-control demo $(ARGS)
 
+# First all that may run beside each other, then what judges milliseconds, by itself. pytest ends
+# with 5 where ARGS leave a stage no test; that is a failure when they leave none to both.
 test: .venv/test.stamp
-	AMENT_PREFIX_PATH=$(CURDIR)/.venv $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PYTEST) -n 2 --dist loadgroup $(ARGS) $(COVER) -m 'not alone'; beside=$$?; \
+	$(PYTEST) $(ARGS) $(COVER_ON) -n 0 -m alone; alone=$$?; \
+	case $$beside,$$alone in \
+	    0,0|0,5|5,0) ;; \
+	    5,5) echo 'no test is called so: ARGS=$(ARGS)' >&2; exit 5 ;; \
+	    *) echo "ended with $$beside beside each other, $$alone alone" >&2; exit 1 ;; \
+	esac
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
@@ -23,7 +32,8 @@ types: .venv/test.stamp
 
 coverage: .venv/test.stamp
 	$(BIN)/python -m pip install --quiet pytest-cov==7.1.0
-	$(MAKE) test ARGS='--cov=rl_control --cov-report=term-missing:skip-covered $(ARGS)'
+	$(MAKE) test COVER='--cov=rl_control --cov-report=' \
+	    COVER_ON='--cov=rl_control --cov-append --cov-report=term-missing:skip-covered'
 
 .venv/run.stamp: requirements.txt setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'

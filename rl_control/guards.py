@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people and drivers say about whether the arm may move: estop, protective stop."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 import math
 from typing import Protocol
+
+ANYBODY = b''  # a publisher that cannot be told from the others
 
 
 class Guard(Protocol):
@@ -22,7 +24,8 @@ class Flag:
 
     `forbids` is the value that does; `said` is the sentence then. With a `heartbeat` in s some
     publisher must speak that often, after it spoke first. Latching is the driver's, not here: a
-    publisher that takes its word back allows a resume, and nothing else.
+    publisher that takes its word back allows a resume, and nothing else. One thread may `receive`
+    while another looks.
     """
 
     def __init__(self, name: str, forbids: bool, said: str, heartbeat: float = 0.0) -> None:
@@ -31,17 +34,29 @@ class Flag:
         self._said = said
         self._heartbeat = heartbeat
         self._told: dict[bytes, bool] = {}
+        self._present = 1
         self._heard = -math.inf
 
     def receive(self, now: float, publisher: bytes, value: bool) -> str:
-        """Note what a publisher says; return why the arm must stop, or ''."""
-        self._told[publisher] = value
+        """
+        Note what a publisher says; return why the arm must stop, or ''.
+
+        ANYBODY takes nothing back while several are there: it may be another who forbids.
+        """
+        if publisher != ANYBODY or value == self._forbids or self._present <= 1:
+            self._told[publisher] = value
         self._heard = now
         return self.fault(now)
 
-    def keep(self, publishers: Collection[bytes]) -> None:
-        """Forget what those said that are no longer there; the last word of each has counted."""
-        for gone in set(self._told) - set(publishers):
+    @property
+    def spoke(self) -> Set[bytes]:
+        """Return who has spoken and is not forgotten."""
+        return frozenset(self._told)
+
+    def keep(self, present: Collection[bytes], spoke: Set[bytes]) -> None:
+        """Forget what those of `spoke` said who are not present; their last word has counted."""
+        self._present = len(present)
+        for gone in spoke - set(present) - ({ANYBODY} if present else set()):
             del self._told[gone]
 
     def fault(self, now: float) -> str:

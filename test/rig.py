@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm on topics that fails as it is told, and a record of everything it was sent."""
 
+from collections.abc import Iterator
+import contextlib
 from dataclasses import dataclass
 import os
 from pathlib import Path
@@ -26,6 +28,7 @@ from rl_control.types import Command
 
 ROOT = Path(__file__).parents[1]
 STATE_PERIOD = 0.01
+PRIORITY = 50  # of the test's own thread, below those of the arm
 
 
 @dataclass
@@ -35,6 +38,58 @@ class Sent:
     receipt: float
     times: np.ndarray
     commands: list[Command]
+
+
+@contextlib.contextmanager
+def preferred() -> Iterator[None]:
+    """
+    Let this thread go before other processes where that is allowed, and not its children.
+
+    It shares an interpreter with the arm's clock: the one that has it must not be kept waiting.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(
+            0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
+class Witness:
+    """A clock beside what is judged: how late its own ticks were is the machine's doing."""
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._ticks = [time.monotonic()]
+
+    def tick(self) -> None:
+        self._ticks.append(time.monotonic())
+
+    def late(self, since: float) -> float:
+        """Return the s that ticks lacked after `since`, each by more than half a period."""
+        ticks = np.array([*self._ticks, time.monotonic()])
+        gaps = np.diff(ticks)[ticks[1:] >= since] - self._period
+        return float(gaps[gaps > 0.5 * self._period].sum())
+
+
+class Stalls:
+    """
+    For how long the machine has not let a process run since this was made.
+
+    That is what its threads waited for a core, which the kernel counts (proc(5), schedstat), and
+    what the arm's clock saw of a machine that stood still as a whole.
+    """
+
+    def __init__(self, arm: 'FakeArm', running: 'Running') -> None:
+        self._arm, self._running = arm, running
+        self._waited = running.waited()
+        self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._running.waited() - self._waited + self._arm.witness.late(self._since)
 
 
 class FakeArm:
@@ -58,6 +113,7 @@ class FakeArm:
         self.silent = self.frozen = self.lacking = False
         self.offset, self.bad = 0.0, None
         self.last_heard = self.last_stamp = 0.0
+        self.witness = Witness(STATE_PERIOD)
         self.status: dict[str, str] = {}
         self._publisher = self.node.create_publisher(
             codec.JointState, 'joint_states', qos.SENSOR)
@@ -75,8 +131,11 @@ class FakeArm:
         self._spinning.start()
         self._loop = Loop(STATE_PERIOD, self._tick, real_time=True, notice=lambda _: None)
         self._loop.start()
+        self._preferred = preferred()
+        self._preferred.__enter__()
 
     def close(self) -> None:
+        self._preferred.__exit__(None, None, None)
         self._ended.set()
         self._spinning.join()
         self._loop.stop()
@@ -104,13 +163,8 @@ class FakeArm:
     def until_moving(self) -> None:
         """Wait until the arm is in motion; a busy machine may have stopped it."""
         count = len(self.sent)
-        deadline = time.monotonic() + 20.0
-        while (len(self.sent) < count + 3 or self.speed < 0.5
-               or self.status['mode'] != 'driving'):
-            assert time.monotonic() < deadline, f'no motion: {self.status}'
-            if self.status['mode'] == 'stopped':
-                self.resume()
-            time.sleep(0.005)
+        self.until(lambda: self._drives() and len(self.sent) >= count + 3 and self.speed >= 0.5,
+                   20.0, 'motion')
 
     @property
     def speed(self) -> float:
@@ -123,10 +177,14 @@ class FakeArm:
         return future.result().success, future.result().message
 
     def resumed(self) -> None:
-        """Resume as soon as it is allowed."""
+        """Resume as soon as it is allowed; a busy machine may stop the arm once more."""
         self.until_mode('stopped')
-        self.until(lambda: self.resume()[0] or self.status['mode'] == 'driving', 5.0, 'resume')
-        self.until_mode('driving')
+        self.until(self._drives, 10.0, 'driving again')
+
+    def _drives(self) -> bool:
+        if self.status['mode'] == 'stopped':
+            self.resume()
+        return self.status['mode'] == 'driving'
 
     def _spin(self) -> None:
         while not self._ended.is_set():
@@ -142,6 +200,7 @@ class FakeArm:
                 self.status = values
 
     def _tick(self, due: float) -> None:
+        self.witness.tick()
         for message, receipt in self._intake.take():
             times, commands = codec.read_joint_trajectory(message, self.names)
             self.sent.append(Sent(receipt, times, commands))
@@ -187,6 +246,12 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.child.kill()
         self.child.communicate()
+
+    def waited(self) -> float:
+        """Return the s that the process' threads were ready to run and did not, so far."""
+        told = [file.read_text() for file in Path(f'/proc/{self.child.pid}/task').glob(
+            '*/schedstat')]
+        return 1e-9 * sum(int(text.split()[1]) for text in told)
 
     def ended(self, number: signal.Signals, seconds: float) -> tuple[int, str]:
         """Send a signal; return the exit status and all output, within `seconds`."""

@@ -27,6 +27,7 @@ def policy_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.alone
 def test_the_graph_examines_a_policy(
     environment: dict[str, str], policy_file: Path, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from rl_control.guards import Flag, Taker
+from rl_control.guards import ANYBODY, Flag, Taker
 
 PRESSED = 'the estop is pressed'
 
@@ -25,10 +25,30 @@ def test_one_button_is_enough_and_the_other_does_not_release_it(estop: Flag) -> 
 
 def test_a_button_that_is_gone_does_not_forbid_for_ever(estop: Flag) -> None:
     estop.receive(1.0, b'a', True)
-    estop.keep([b'a', b'b'])
+    estop.keep([b'a', b'b'], estop.spoke)
     assert estop.fault(1.0) == PRESSED
-    estop.keep([b'b'])
+    estop.keep([b'b'], estop.spoke)
     assert estop.fault(1.0) == ''
+
+
+def test_who_speaks_while_the_publishers_are_counted_is_not_forgotten(estop: Flag) -> None:
+    spoke, present = estop.spoke, [b'b']
+    estop.receive(1.0, b'a', True)
+    estop.keep(present, spoke)
+    assert estop.fault(1.0) == PRESSED
+
+
+def test_of_buttons_that_cannot_be_told_apart_none_releases_another(estop: Flag) -> None:
+    estop.keep([b'a', b'b'], estop.spoke)
+    assert estop.receive(1.0, ANYBODY, False) == ''
+    assert estop.receive(1.1, ANYBODY, True) == PRESSED
+    assert estop.receive(1.2, ANYBODY, False) == PRESSED
+    estop.keep([b'b'], estop.spoke)
+    assert estop.fault(1.3) == PRESSED
+    assert estop.receive(1.4, ANYBODY, False) == ''
+    estop.receive(1.5, ANYBODY, True)
+    estop.keep([], estop.spoke)
+    assert estop.fault(1.6) == ''
 
 
 def test_ready_forbids_by_false() -> None:

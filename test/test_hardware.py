@@ -607,6 +607,7 @@ def arm_and_collector(task: Path, out: Path, **parameters: object) -> list[Runni
         collector, parameters={**collector.parameters, **parameters}))]
 
 
+@pytest.mark.alone
 def test_collecting_over_topics_with_a_person_beside_it(
     attendant: Attendant, task: Path, tmp_path: Path,
 ) -> None:

@@ -26,6 +26,8 @@ from rl_control.policy import OnnxPolicy, digest_path
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def arm(ros: int) -> Iterator[FakeArm]:

@@ -96,6 +96,7 @@ def test_a_full_disk_stops_the_recording_and_says_so(nodes, monkeypatch):
     nodes.until(lambda: nodes.levels['/recorder: recording'][0] == codec.OK)
 
 
+@pytest.mark.alone
 def test_killed_it_leaves_what_came_before(ros, tmp_path):
     process = NodeProcess(
         'recorder', 'recorder', (), {'recorder.out': str(tmp_path / 'bag')})

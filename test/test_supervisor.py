@@ -128,6 +128,7 @@ def test_nothing_is_started_again_once_it_is_over(monkeypatch):
     assert one.pids == {}
 
 
+@pytest.mark.alone
 def test_a_stubborn_one_is_killed_within_three_seconds(tmp_path, capfd):
     one = Supervisor([NodeProcess('stubborn', 'a'), NodeProcess('sleeps', 'b')], logs=tmp_path)
     assert watch(one, lambda: (tmp_path / 'a.log').read_text() == 'ready\n') is None

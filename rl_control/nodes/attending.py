@@ -31,8 +31,9 @@ class Attending:
     """
     Gives a collector's node the arm of robot.* behind topics, by hardware.*, as `environment`.
 
-    The executor brings what people say, by one assignment each; the thread that collects does
-    the rest. `hindrance` is called by that thread and says why no episode may begin, or ''.
+    The executor brings what people say, by one assignment each; the thread that collects hears
+    the arm, the estop and the driver. `hindrance` is called by it and says why no episode may
+    begin, or ''.
     """
 
     def __init__(self, node: Node, hindrance: Callable[[], str]) -> None:
@@ -53,9 +54,9 @@ class Attending:
             workspace_low=settings.workspace_low, workspace_high=settings.workspace_high,
             collision_distance=settings.collision_distance,
         ), (*flags, self._taker, *([self._speaker] if settings.estop_required else [])))
-        self._estop, self._ready = (
-            FlagTopic(node, flag, self._steering.fault) for flag in flags)
-        self._topics = ArmTopics(node, arm.settings.joint_names, arm.control_period)
+        self._flags = self._estop, self._ready = [FlagTopic(node, flag) for flag in flags]
+        self._topics = ArmTopics(
+            node, arm.settings.joint_names, arm.control_period, self._flags)
         self._person = Person()
         self._hardware = Hardware(
             arm, self._steering, self._person, self._topics, settings,

@@ -35,8 +35,8 @@ class Policy(LifecycleNode):
     """
     A lifecycle node: configure loads and checks, activate commands, deactivate brings to rest.
 
-    The loop's thread takes joint states, drives, and publishes; the executor brings goals,
-    policies and services, each handed over by one assignment.
+    The loop's thread takes joint states and estop, drives, and publishes; the executor brings
+    goals, policies and services, each handed over by one assignment.
     """
 
     def __init__(self) -> None:
@@ -50,12 +50,11 @@ class Policy(LifecycleNode):
             Flag('robot_ready', False, 'the robot is not ready (protective stop)'))
         self._taker = Taker('joint_trajectory')
         self._driving = self._fresh_driving()
-        self._estop, self._ready = (
-            FlagTopic(self, guard, self._on_fault) for guard in self._flags)
+        self._estop, self._ready = topics = [FlagTopic(self, flag) for flag in self._flags]
         self._loop: Loop | None = None
         self._refusal: Refused | None = None
         self._topics = ArmTopics(
-            self, self._arm.settings.joint_names, self._arm.control_period,
+            self, self._arm.settings.joint_names, self._arm.control_period, topics,
             '~/joint_trajectory' if self._settings.shadow else 'joint_trajectory')
         self._difference = None
         if self._settings.shadow:
@@ -206,9 +205,6 @@ class Policy(LifecycleNode):
         except Refused as refused:
             self.get_logger().error(f'policy not taken: {refused}')
 
-    def _on_fault(self, why: str) -> None:
-        self._driving.fault(why)
-
     def _on_goal(self, message: codec.Goal) -> None:
         try:
             self._driving.goal = codec.read_goal(message)
@@ -239,6 +235,7 @@ class Policy(LifecycleNode):
         self._taker.present = self._topics.taken
         required = self._settings.estop_required
         if self._loop is None:
+            self._topics.take(self._driving)
             if self._autostart and (present or not required):
                 self.trigger_activate()
         elif required and not present:

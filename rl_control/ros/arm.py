@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topics of an arm under ros2_control, for the thread that drives it."""
 
+from collections.abc import Sequence
 import time
 
 from rclpy.node import Node
@@ -12,18 +13,19 @@ from rl_control.phase import Phase
 from rl_control.plan import Plan
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
+from rl_control.ros.safety import FlagTopic
 
 
 class ArmTopics:
     """
-    `joint_states` in, trajectories out, every `period` s.
+    `joint_states` and `flags` in, trajectories out, every `period` s.
 
-    `latency` is from the one to the other in s.
+    `latency` is from joint states to trajectory in s. All but `taken` is for one thread.
     """
 
     def __init__(
         self, node: Node, joint_names: tuple[str, ...], period: float,
-        trajectory: str = 'joint_trajectory',
+        flags: Sequence[FlagTopic], trajectory: str = 'joint_trajectory',
     ) -> None:
         self.latency = Samples()
         self._writer = codec.TrajectoryWriter(joint_names)
@@ -31,6 +33,7 @@ class ArmTopics:
         self._reader = codec.JointReader(joint_names)
         self._intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR)
         self._trajectory = node.create_publisher(codec.Trajectory, trajectory, qos.COMMAND)
+        self._flags = flags
         self._phase = Phase(period)
         self._receipt: float | None = None  # of the newest state that is not answered yet
 
@@ -40,7 +43,7 @@ class ArmTopics:
         return self._trajectory.get_subscription_count() > 0
 
     def take(self, driving: Driving) -> None:
-        """Hand over the joint states that came since the last call; a bad one is a fault."""
+        """Hand over what came since the last call; a bad joint state is a fault."""
         for message, receipt in self._intake.take():
             if self._own.isdisjoint(message.name):
                 continue  # a gripper's or another arm's driver on the same topic
@@ -50,6 +53,8 @@ class ArmTopics:
                 driving.receive(receipt, *self._reader.read(message))
             except Refused as refused:
                 driving.fault(str(refused))
+        for flag in self._flags:
+            flag.take(driving.fault)
 
     def shift(self, now: float, free: bool) -> float:
         """Return by how much in s ticks should come later than now, to act on fresh states."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages taken by the thread that needs them, rather than one a turn of an executor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import time
 from typing import Any
 
@@ -34,19 +34,25 @@ def subscribe_drained(
 
 
 class Intake:
-    """A subscription that its owner empties, with the steady time of each receipt."""
+    """A subscription that one thread at a time empties, with the steady time of each receipt."""
 
-    def __init__(self, node: Node, kind: type, topic: str, profile: QoSProfile) -> None:
+    def __init__(
+        self, node: Node, kind: type, topic: str, profile: QoSProfile, **options: Any,
+    ) -> None:
         """Subscribe; no executor will touch the messages."""
         self._kind = kind
         self._group = _Apart()
         self._subscription = node.create_subscription(
-            kind, topic, lambda _: None, profile, callback_group=self._group)
+            kind, topic, lambda _: None, profile, callback_group=self._group, **options)
         self._taken = time.monotonic()
 
     def take(self) -> list[tuple[Any, float]]:
+        """Return (message, receipt on time.monotonic()) of all that came since the last call."""
+        return [(message, receipt) for message, receipt, _ in self.take_described()]
+
+    def take_described(self) -> list[tuple[Any, float, Mapping[str, Any]]]:
         """
-        Return (message, receipt on time.monotonic()) of all that came since the last call.
+        Return (message, receipt on time.monotonic(), what the middleware says of it), as `take`.
 
         The middleware notes receipts on the system's clock, which may jump: what it says is
         believed only between the last call and now.
@@ -58,10 +64,9 @@ class Intake:
             while (found := handle.take_message(self._kind, False)) is not None:
                 message, info = found
                 receipt = now - (wall - info['received_timestamp'] * 1e-9)
-                taken.append((message, min(max(receipt, self._taken), now)))
+                taken.append((message, min(max(receipt, self._taken), now), info))
         self._taken = now
         return taken
-
 
     def take_raw(self) -> list[tuple[int, bytes]]:
         """Return (receipt in ns of the system's clock, serialized message) of all that came."""
