@@ -60,7 +60,7 @@ def preferred() -> Iterator[None]:
 class Witness:
     """A clock beside what is judged: how late its own ticks were is the machine's doing."""
 
-    def __init__(self, period: float) -> None:
+    def __init__(self, period: float = STATE_PERIOD) -> None:
         self._period = period
         self._ticks = [time.monotonic()]
 
@@ -74,22 +74,41 @@ class Witness:
         return float(gaps[gaps > 0.5 * self._period].sum())
 
 
+@contextlib.contextmanager
+def watching() -> Iterator[Witness]:
+    """Let a witness tick on a thread of its own."""
+    witness = Witness()
+    loop = Loop(STATE_PERIOD, lambda due: witness.tick(), real_time=True, notice=lambda _: None)
+    loop.start()
+    with preferred():
+        yield witness
+    loop.stop()
+    loop.check()
+
+
+def waited(pid: int) -> float:
+    """Return the s that a process' threads were ready to run and did not (schedstat, proc(5))."""
+    told = [file.read_text() for file in Path(f'/proc/{pid}/task').glob('*/schedstat')]
+    return 1e-9 * sum(int(text.split()[1]) for text in told)
+
+
 class Stalls:
     """
-    For how long the machine has not let a process run since this was made.
+    For how long the machine has not let processes run since this was made.
 
-    That is what its threads waited for a core, which the kernel counts (proc(5), schedstat), and
-    what the arm's clock saw of a machine that stood still as a whole.
+    That is what their threads waited for a core, which the kernel counts, and what the witness
+    saw of a machine that stood still as a whole.
     """
 
-    def __init__(self, arm: 'FakeArm', running: 'Running') -> None:
-        self._arm, self._running = arm, running
-        self._waited = running.waited()
+    def __init__(self, witness: Witness, *processes: 'Running') -> None:
+        self._witness = witness
+        self._waited = {one.child.pid: waited(one.child.pid) for one in processes}
         self._since = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        return self._running.waited() - self._waited + self._arm.witness.late(self._since)
+        found = sum(waited(pid) - before for pid, before in self._waited.items())
+        return found + self._witness.late(self._since)
 
 
 class FakeArm:
@@ -113,7 +132,7 @@ class FakeArm:
         self.silent = self.frozen = self.lacking = False
         self.offset, self.bad = 0.0, None
         self.last_heard = self.last_stamp = 0.0
-        self.witness = Witness(STATE_PERIOD)
+        self.witness = Witness()
         self.status: dict[str, str] = {}
         self._publisher = self.node.create_publisher(
             codec.JointState, 'joint_states', qos.SENSOR)
@@ -163,7 +182,7 @@ class FakeArm:
     def until_moving(self) -> None:
         """Wait until the arm is in motion; a busy machine may have stopped it."""
         count = len(self.sent)
-        self.until(lambda: self._drives() and len(self.sent) >= count + 3 and self.speed >= 0.5,
+        self.until(lambda: self.drives() and len(self.sent) >= count + 3 and self.speed >= 0.5,
                    20.0, 'motion')
 
     @property
@@ -179,9 +198,10 @@ class FakeArm:
     def resumed(self) -> None:
         """Resume as soon as it is allowed; a busy machine may stop the arm once more."""
         self.until_mode('stopped')
-        self.until(self._drives, 10.0, 'driving again')
+        self.until(self.drives, 10.0, 'driving again')
 
-    def _drives(self) -> bool:
+    def drives(self) -> bool:
+        """Say whether the arm is driven, resuming it where the machine had it stopped."""
         if self.status['mode'] == 'stopped':
             self.resume()
         return self.status['mode'] == 'driving'
@@ -246,12 +266,6 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.child.kill()
         self.child.communicate()
-
-    def waited(self) -> float:
-        """Return the s that the process' threads were ready to run and did not, so far."""
-        told = [file.read_text() for file in Path(f'/proc/{self.child.pid}/task').glob(
-            '*/schedstat')]
-        return 1e-9 * sum(int(text.split()[1]) for text in told)
 
     def ended(self, number: signal.Signals, seconds: float) -> tuple[int, str]:
         """Send a signal; return the exit status and all output, within `seconds`."""
