@@ -23,7 +23,6 @@ import numpy as np
 import rclpy
 
 from rl_control import poses
-from rl_control.limits import Limits
 from rl_control.ros import codec
 from rl_control.running import graph_environment
 
@@ -41,7 +40,6 @@ FAULTS = {  # what is set on the arm, and what the policy node then says
     'age': ('ageing', AGEING, 'later than they did'),
     'nan': ('bad', np.nan, 'position nan'),
 }
-SLACK = 1e-9
 
 
 class Arm(FakeArm):
@@ -90,18 +88,6 @@ def trial(arm: Arm, fault: str, rng: np.random.Generator) -> float:
     return found
 
 
-def wrong(arm: FakeArm, limits: Limits) -> tuple[int, int, int]:
-    """Return how many commands were sent, are not finite, and are beyond limits."""
-    sent = [command for one in arm.sent for command in one.commands]
-    q, dq, ddq = (np.array([getattr(command, key) for command in sent])
-                  for key in ('q', 'dq', 'ddq'))
-    finite = np.isfinite([q, dq, ddq]).all(axis=(0, 2))
-    within = ((np.abs(dq) <= limits.velocity + SLACK) & (q >= limits.position_low - SLACK)
-              & (np.abs(ddq) <= limits.acceleration + SLACK)
-              & (q <= limits.position_high + SLACK)).all(axis=1)
-    return len(sent), int((~finite).sum()), int((~within).sum())
-
-
 def told(name: str, found: list[float]) -> str:
     values = np.array(found)
     return (f'{name:8} {(values <= BOUND).sum()} of {len(values)} within {BOUND:g} s, '
@@ -138,9 +124,7 @@ def main() -> None:
     if not any(found.values()):
         return
     print(told('all', list(chain(*found.values()))))
-    count, infinite, beyond = wrong(arm, iiwa().limits)
-    print(f'{count} commands in {len(arm.sent)} trajectories: {infinite} not finite, '
-          f'{beyond} beyond limits')
+    print(arm.judged())
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 """Everything the policy node would refuse, and what to know before the arm moves."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 import resource
 import time
@@ -11,6 +11,8 @@ import numpy as np
 
 from rl_control import poses
 from rl_control.arm import Arm
+from rl_control.config.files import named, read_parameter_file
+from rl_control.config.nodes import PolicyNodeSettings
 from rl_control.driving import Driving, Margins
 from rl_control.environments.make import load_arm
 from rl_control.errors import Refused
@@ -20,6 +22,7 @@ from rl_control.policy import OnnxPolicy, load
 OK, WARNING, REFUSED = 'ok', 'warning', 'refused'
 TICKS = 200  # of the loop, timed without an arm
 SHARE = 0.5  # of the control period that a tick may take
+STARTS = 100  # start poses that are looked at for collisions
 REST = 0.3  # s from the last command until the arm should stand still
 
 
@@ -36,15 +39,21 @@ def check(policy: Path | str, robot: str, task: str = 'reach') -> list[Finding]:
     """
     Return what was found about a policy file for a robot and a task (names or paths of files).
 
+    What the robot's file has below `policy:`, such as a `collision_distance`, counts as it does
+    for the node.
     Nothing is raised for bad input: it is a finding. After a refusal what depends on it is left
     out. Takes a second, needs no ROS and moves nothing.
     """
     findings: list[Finding] = []
     loaded = _tried(findings, 'policy', lambda: load(policy), _about_policy)
     arm = _tried(findings, 'robot', lambda: load_arm(robot, task), _about_arm)
+    margins = None
     if arm is not None:
         findings.append(_rest(arm))
-    if loaded is None or arm is None:
+        margins = _tried(findings, 'margins', lambda: _margins(arm, robot), _about_margins)
+    if margins is not None and margins.collision_distance:
+        findings += _distance(arm, margins.collision_distance)
+    if loaded is None or margins is None:
         return findings
 
     def compare() -> OnnxPolicy:
@@ -52,7 +61,7 @@ def check(policy: Path | str, robot: str, task: str = 'reach') -> list[Finding]:
         return loaded
 
     if _tried(findings, 'contract', compare, lambda _: f'the same, {loaded.contract.hash[:12]}'):
-        findings.append(_timing(arm, loaded))
+        findings.append(_timing(arm, loaded, margins))
     findings.append(_priority())
     return findings
 
@@ -131,8 +140,43 @@ def _rest(arm: Arm) -> Finding:
                    'or raise acceleration_limit')
 
 
-def _timing(arm: Arm, policy: OnnxPolicy) -> Finding:
-    driving = Driving(arm, Margins(stale_period=10.0))
+def _margins(arm: Arm, robot: str) -> Margins:
+    """Return what the robot's file says, once a Driving could be made of it."""
+    settings = PolicyNodeSettings.from_mapping(
+        read_parameter_file(named('robots', robot), 'policy'))
+    margins = Margins.of(settings, settings.blend_period)
+    Driving(arm, margins)
+    return margins
+
+
+def _about_margins(margins: Margins) -> str:
+    kept = margins.collision_distance
+    return (f'stale after {margins.stale_period:g} s, tracking within {margins.tracking_limit:g} '
+            'rad, ' + ('a box, ' if margins.workspace_low else 'no box, ')
+            + (f'{kept:g} m kept' if kept else 'no distance kept') + ' from itself and the table')
+
+
+def _distance(arm: Arm, distance: float) -> Iterator[Finding]:
+    """Yield who is nearer than `distance` m at home, and how often at start poses."""
+    from rl_control.robots.clearance import Clearance  # as for Driving: PyBullet
+
+    clearance = Clearance(arm, distance)
+    if clearance.left_out:
+        yield Finding('collision distance', WARNING, f'nearer than {distance:g} m at home, by '
+                      f'design or not, and never looked at: {", ".join(clearance.left_out)}')
+    rng = np.random.default_rng(0)
+    found = [clearance.nearest(arm.draw_start(rng)) for _ in range(STARTS)]
+    near = [pair for nearest, pair in found if nearest < distance]
+    if near:
+        yield Finding('start poses', WARNING, f'{len(near)} of {STARTS} start poses are nearer '
+                      f'than {distance:g} m ({", ".join(sorted(set(near)))}); lower start_range '
+                      'or move home')
+    else:
+        yield Finding('start poses', OK, f'{STARTS} of {STARTS} keep {distance:g} m')
+
+
+def _timing(arm: Arm, policy: OnnxPolicy, margins: Margins) -> Finding:
+    driving = Driving(arm, replace(margins, stale_period=10.0))
     driving.policy, driving.goal = policy, poses.of_matrix(arm.kinematics.pose(arm.home))
     taken, period = np.zeros(TICKS), arm.control_period
     for tick in range(TICKS):

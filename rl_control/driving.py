@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_control import limits
 from rl_control.arm import Arm
+from rl_control.config.motion import MotionSettings
 from rl_control.errors import Refused
 from rl_control.guards import Guard
 from rl_control.plan import Plan
@@ -42,6 +43,13 @@ class Margins:
     workspace_low: tuple[float, ...] = ()
     workspace_high: tuple[float, ...] = ()
     collision_distance: float = 0.0
+
+    @classmethod
+    def of(cls, settings: MotionSettings, blend_period: float = 0.0) -> 'Margins':
+        """Return what the settings of a node say."""
+        return cls(
+            settings.stale_period, settings.tracking_limit, blend_period, settings.workspace_low,
+            settings.workspace_high, settings.collision_distance)
 
 
 class Driving:

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What many tests share: a ROS domain of their own."""
+"""What many tests share: a ROS domain of their own, and arms on topics that judge their orders."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import astuple
 import os
 import socket
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from rig import FakeArm
 
 # Tests of several sessions run beside each other on few cores.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -53,6 +58,46 @@ def ros(ros_domain: int) -> Iterator[int]:
     rclpy.init()
     yield ros_domain
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def make_arm(
+    ros: int, record_property: Callable[[str, object], None],
+) -> Iterator[Callable[..., 'FakeArm']]:
+    """Make arms on topics, which fail; nothing that one was ever sent may be beyond limits."""
+    from rig import FakeArm
+
+    made = []
+
+    def make(**options: bool) -> 'FakeArm':
+        made.append(FakeArm(**options))
+        return made[-1]
+
+    yield make
+    for arm in made:
+        arm.close()
+        judged = arm.judged()
+        record_property('judged', astuple(judged))
+        assert not judged.wrong, judged
+
+
+@pytest.fixture
+def arm(make_arm: Callable[..., 'FakeArm']) -> 'FakeArm':
+    """Return an arm on topics."""
+    return make_arm()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many commands arms on topics were sent in all, and how many were wrong."""
+    judged = [
+        value for reports in terminalreporter.stats.values() for report in reports
+        if getattr(report, 'when', '') == 'teardown'
+        for name, value in report.user_properties if name == 'judged']
+    if judged:
+        from rig import Judged
+
+        total = sum((Judged(*value) for value in judged), Judged())
+        terminalreporter.write_line(f'{len(judged)} arms on topics were sent {total}')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

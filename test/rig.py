@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm on topics that fails as it is told, and a record of everything it was sent."""
 
-from collections.abc import Iterator
-import contextlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 import os
 from pathlib import Path
 import signal
@@ -15,10 +13,12 @@ from arms import iiwa
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from stalls import Witness, preferred
 
 from rl_control import poses
 from rl_control.controllers import TrajectoryController
 from rl_control.graph import graph
+from rl_control.limits import Limits
 from rl_control.loop import Loop
 from rl_control.processes import NodeProcess
 from rl_control.ros import codec, qos
@@ -28,87 +28,71 @@ from rl_control.types import Command
 
 ROOT = Path(__file__).parents[1]
 STATE_PERIOD = 0.01
-PRIORITY = 50  # of the test's own thread, below those of the arm
+LATENCY = 2e-3  # s
+SLACK, JERK_SLACK = 1e-9, 1e-6  # of rounding; times are in whole nanoseconds
 
 
 @dataclass
 class Sent:
-    """One trajectory: when it came (time.monotonic()), and what was in it."""
+    """One trajectory: when it was sent and when it came (time.monotonic()), and what it says."""
 
+    stamp: float
     receipt: float
     times: np.ndarray
     commands: list[Command]
 
 
-@contextlib.contextmanager
-def preferred() -> Iterator[None]:
-    """
-    Let this thread go before other processes where that is allowed, and not its children.
+@dataclass(frozen=True)
+class Judged:
+    """How many commands an arm was sent, and how many of them must not have been."""
 
-    It shares an interpreter with the arm's clock: the one that has it must not be kept waiting.
-    """
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(
-            0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, *before)
-
-
-class Witness:
-    """A clock beside what is judged: how late its own ticks were is the machine's doing."""
-
-    def __init__(self, period: float = STATE_PERIOD) -> None:
-        self._period = period
-        self._ticks = [time.monotonic()]
-
-    def tick(self) -> None:
-        self._ticks.append(time.monotonic())
-
-    def late(self, since: float) -> float:
-        """Return the s that ticks lacked after `since`, each by more than half a period."""
-        ticks = np.array([*self._ticks, time.monotonic()])
-        gaps = np.diff(ticks)[ticks[1:] >= since] - self._period
-        return float(gaps[gaps > 0.5 * self._period].sum())
-
-
-@contextlib.contextmanager
-def watching() -> Iterator[Witness]:
-    """Let a witness tick on a thread of its own."""
-    witness = Witness()
-    loop = Loop(STATE_PERIOD, lambda due: witness.tick(), real_time=True, notice=lambda _: None)
-    loop.start()
-    with preferred():
-        yield witness
-    loop.stop()
-    loop.check()
-
-
-def waited(pid: int) -> float:
-    """Return the s that a process' threads were ready to run and did not (schedstat, proc(5))."""
-    told = [file.read_text() for file in Path(f'/proc/{pid}/task').glob('*/schedstat')]
-    return 1e-9 * sum(int(text.split()[1]) for text in told)
-
-
-class Stalls:
-    """
-    For how long the machine has not let processes run since this was made.
-
-    That is what their threads waited for a core, which the kernel counts, and what the witness
-    saw of a machine that stood still as a whole.
-    """
-
-    def __init__(self, witness: Witness, *processes: 'Running') -> None:
-        self._witness = witness
-        self._waited = {one.child.pid: waited(one.child.pid) for one in processes}
-        self._since = time.monotonic()
+    trajectories: int = 0
+    commands: int = 0
+    not_finite: int = 0
+    beyond: int = 0  # position, velocity, acceleration or jerk
+    restless: int = 0  # trajectories that do not end at rest
 
     @property
-    def seconds(self) -> float:
-        found = sum(waited(pid) - before for pid, before in self._waited.items())
-        return found + self._witness.late(self._since)
+    def wrong(self) -> int:
+        return self.not_finite + self.beyond + self.restless
+
+    @classmethod
+    def of(cls, sent: list[Sent], limits: Limits, period: float) -> 'Judged':
+        """
+        Judge all of it, one command after the other.
+
+        Jerk is the change of ddq over the time between two commands. Within a trajectory it says
+        that time; between the first commands of two it is told by when they were sent, LATENCY s
+        after they were thought of at most, and is half a control period at least.
+        """
+        not_finite = beyond = 0
+        reached, ddq = -np.inf, np.zeros(len(limits.jerk))
+        for one in sent:
+            points = np.array([(at.q, at.dq, at.ddq) for at in one.commands])
+            finite = np.isfinite(points).all(axis=(1, 2))
+            times = one.stamp + one.times
+            spans = np.diff(times, prepend=reached)
+            spans[0] = max(spans[0] + LATENCY, 0.5 * period)
+            change = np.abs(np.diff(points[:, 2], axis=0, prepend=ddq[None]))
+            within = (
+                (points[:, 0] >= limits.position_low - SLACK)
+                & (points[:, 0] <= limits.position_high + SLACK)
+                & (np.abs(points[:, 1]) <= limits.velocity + SLACK)
+                & (np.abs(points[:, 2]) <= limits.acceleration + SLACK)
+                & (change <= limits.jerk * spans[:, None] + JERK_SLACK)).all(axis=1)
+            not_finite += int((~finite).sum())
+            beyond += int((~within).sum())
+            reached, ddq = times[0], points[0, 2]
+        restless = sum(bool(one.commands[-1].dq.any()) for one in sent)
+        return cls(len(sent), sum(len(one.commands) for one in sent), not_finite, beyond, restless)
+
+    def __add__(self, other: 'Judged') -> 'Judged':
+        return Judged(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __str__(self) -> str:
+        return (f'{self.commands} commands in {self.trajectories} trajectories: '
+                f'{self.not_finite} not finite, {self.beyond} beyond limits, '
+                f'{self.restless} trajectories that do not end at rest')
 
 
 class FakeArm:
@@ -132,7 +116,7 @@ class FakeArm:
         self.silent = self.frozen = self.lacking = False
         self.offset, self.bad = 0.0, None
         self.last_heard = self.last_stamp = 0.0
-        self.witness = Witness()
+        self.witness = Witness(STATE_PERIOD)
         self.status: dict[str, str] = {}
         self._publisher = self.node.create_publisher(
             codec.JointState, 'joint_states', qos.SENSOR)
@@ -161,6 +145,10 @@ class FakeArm:
         self._executor.shutdown()
         self.node.destroy_node()
         self._loop.check()
+
+    def judged(self) -> Judged:
+        """Judge all that was sent."""
+        return Judged.of(self.sent, iiwa().limits, iiwa().control_period)
 
     def until(self, met, seconds: float, what: str) -> None:
         """Wait until `met()`; fail naming `what` after `seconds`."""
@@ -221,9 +209,10 @@ class FakeArm:
 
     def _tick(self, due: float) -> None:
         self.witness.tick()
-        for message, receipt in self._intake.take():
+        for message, receipt, info in self._intake.take_described():
+            stamp = time.monotonic() - (time.time() - 1e-9 * info['source_timestamp'])
             times, commands = codec.read_joint_trajectory(message, self.names)
-            self.sent.append(Sent(receipt, times, commands))
+            self.sent.append(Sent(stamp, receipt, times, commands))
             self.controller.follow(times, commands)
         q, dq = self.controller.sample(due)
         if self._clock is not None and not self.paused:

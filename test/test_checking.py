@@ -7,7 +7,8 @@ import threading
 from arms import exported, iiwa
 import pytest
 
-from rl_control.checking import OK, REFUSED, WARNING, check, check_controller
+from rl_control.checking import OK, REFUSED, WARNING, Finding, check, check_controller
+from rl_control.config.files import named
 
 NAMES = iiwa().settings.joint_names
 
@@ -25,7 +26,7 @@ def levels(findings) -> dict[str, str]:
 
 def test_a_fitting_policy_passes(policy: Path) -> None:
     found = levels(check(policy, 'iiwa'))
-    assert set(found) == {'policy', 'robot', 'time to rest', 'contract', 'timing',
+    assert set(found) == {'policy', 'robot', 'time to rest', 'margins', 'contract', 'timing',
                           'real-time priority'}
     assert REFUSED not in found.values()
 
@@ -50,6 +51,28 @@ def test_slow_limits_warn_of_the_time_to_rest(policy: Path, tmp_path: Path) -> N
     finding = next(f for f in check(policy, str(slow)) if f.what == 'time to rest')
     assert finding.level == WARNING
     assert '0.570 s' in finding.text  # 0.05 + 1/2 + 2/100
+
+
+def test_the_distance_that_the_robots_file_asks_for_is_looked_at(
+    policy: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / 'robot.yaml'
+
+    def found(robot: str, distance: float) -> dict[str, Finding]:
+        path.write_text(named('robots', robot).read_text()
+                        + f'    policy:\n      collision_distance: {distance}\n')
+        return {finding.what: finding for finding in check(policy, str(path))}
+
+    near = found('iiwa', 0.1)
+    assert '0.1 m kept' in near['margins'].text
+    hand = 'lbr_iiwa_link_5 and lbr_iiwa_link_7'  # one joint between them
+    assert near['collision distance'].level == WARNING
+    assert near['collision distance'].text.endswith(f'never looked at: {hand}')
+    assert near['start poses'].level == WARNING and 'start_range' in near['start poses'].text
+    assert 'collision distance' not in (all_kept := found('iiwa', 0.001))
+    assert all_kept['start poses'].level == OK
+    bare = found('two_joint', 0.05)['margins']
+    assert bare.level == REFUSED and 'no collision shapes' in bare.text
 
 
 def test_a_controller_is_compared_with_the_robot() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults injected over the topics of a running policy node, and what the arm is then sent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 import contextlib
 import itertools
 from pathlib import Path
@@ -12,7 +12,8 @@ import time
 from arms import acting, exported, iiwa
 import numpy as np
 import pytest
-from rig import FakeArm, Running, Stalls, policy_process, watching
+from rig import FakeArm, Running, policy_process
+from stalls import Stalls, watching
 
 from rl_control import poses
 from rl_control.controllers import TrajectoryController
@@ -32,26 +33,6 @@ def policy_file(tmp_path: Path) -> Path:
     path = tmp_path / 'policy.onnx'
     exported().save(path)
     return path
-
-
-@pytest.fixture
-def arm(ros: int) -> Iterator[FakeArm]:
-    arm = FakeArm()
-    yield arm
-    arm.close()
-
-
-def require_within_limits(arm: FakeArm) -> None:
-    """Everything that was ever sent is finite, within limits, and ends at rest."""
-    assert arm.sent
-    for sent in arm.sent:
-        for command in sent.commands:
-            assert np.isfinite([command.q, command.dq, command.ddq]).all()
-            assert (np.abs(command.dq) <= LIMITS.velocity + 1e-9).all()
-            assert (np.abs(command.ddq) <= LIMITS.acceleration + 1e-9).all()
-            assert (command.q >= LIMITS.position_low - 1e-9).all()
-            assert (command.q <= LIMITS.position_high + 1e-9).all()
-        assert not sent.commands[-1].dq.any()
 
 
 def stop_begins(arm: FakeArm) -> float:
@@ -81,7 +62,7 @@ def test_sensor_faults_stop_the_arm_in_time_and_stay_stopped(
         for text, (name, value) in faults.items():
             arm.until_moving()
             good = getattr(arm, name)
-            stalls, began = Stalls(arm.witness, running), time.monotonic()
+            stalls, began = Stalls(arm.witness, running.child.pid), time.monotonic()
             setattr(arm, name, value)
             braked = stop_begins(arm)
             if name != 'offset':
@@ -98,18 +79,16 @@ def test_sensor_faults_stop_the_arm_in_time_and_stay_stopped(
             else:
                 arm.offset = value
             arm.resumed()
-        require_within_limits(arm)
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize('stamped', [True, False])
 def test_a_simulated_clock_that_stands_still_or_jumps_stops_the_arm(
-    ros: int, policy_file: Path, stamped: bool,
+    make_arm: Callable[..., FakeArm], policy_file: Path, stamped: bool,
 ) -> None:
     """FAULTS 9: pause, +500 s, -900 s; with stamps of that clock, and of one that is right."""
-    arm = FakeArm(clock=True)
-    with contextlib.closing(arm), Running(
-            policy_process(policy_file, **{'use_sim_time': True})):
+    arm = make_arm(clock=True)
+    with Running(policy_process(policy_file, **{'use_sim_time': True})):
         arm.stamped = stamped
         arm.until_driving()
         for jump, texts in ((0.0, ('stand still', 'stood still')), (500.0, ('jumped', 'stood')),
@@ -125,7 +104,6 @@ def test_a_simulated_clock_that_stands_still_or_jumps_stops_the_arm(
             arm.resumed()
         assert len(arm.sent) > count
         assert float(arm.status['period_p50_ms']) == pytest.approx(50.0, abs=15.0)
-        require_within_limits(arm)
 
 
 @pytest.mark.alone
@@ -139,7 +117,7 @@ def test_estop_and_protective_stop_latch(arm: FakeArm, policy_file: Path) -> Non
         arm.until_driving()
         for publisher, bad, text in ((estop, True, 'estop'), (ready, False, 'not ready')):
             arm.until_moving()
-            stalls, began = Stalls(arm.witness, running), time.monotonic()
+            stalls, began = Stalls(arm.witness, running.child.pid), time.monotonic()
             publisher.publish(codec.flag(bad))
             assert stop_begins(arm) - began <= STALE + stalls.seconds
             assert text in arm.status['why']
@@ -151,7 +129,6 @@ def test_estop_and_protective_stop_latch(arm: FakeArm, policy_file: Path) -> Non
         arm.node.destroy_publisher(estop)
         arm.until_mode('stopped')
         assert 'nobody publishes the topic estop' in arm.status['why']
-        require_within_limits(arm)
 
 
 @pytest.mark.alone
@@ -167,7 +144,7 @@ def test_an_estop_that_falls_silent_stops_the_arm(arm: FakeArm, policy_file: Pat
         arm.until_driving()
         arm.until_moving()
         beat.cancel()
-        stalls, silent = Stalls(arm.witness, running), time.monotonic()
+        stalls, silent = Stalls(arm.witness, running.child.pid), time.monotonic()
         arm.until_mode('stopped')
         assert 'no heartbeat on estop' in arm.status['why']
         # And the way to rest.
@@ -175,7 +152,6 @@ def test_an_estop_that_falls_silent_stops_the_arm(arm: FakeArm, policy_file: Pat
         assert 'heartbeat' in arm.resume()[1]
         beat.reset()
         arm.resumed()
-        require_within_limits(arm)
 
 
 def test_an_estop_pressed_before_the_start_is_heard(arm: FakeArm, policy_file: Path) -> None:
@@ -205,7 +181,6 @@ def test_a_signal_brings_the_arm_to_rest(
     assert status == 0 and 'Traceback' not in output, output
     assert moved > 0.5
     arm.until(lambda: arm.speed == 0.0, 2.0, 'rest')
-    require_within_limits(arm)
 
 
 @pytest.mark.alone
@@ -226,7 +201,6 @@ def test_a_dead_policy_node_is_a_stopped_arm(
             running.child.send_signal(signal.SIGCONT)
             arm.until_mode('stopped')
             arm.resumed()
-    require_within_limits(arm)
 
 
 def test_any_order_of_starts_reaches_driving(arm: FakeArm, policy_file: Path) -> None:
@@ -269,7 +243,7 @@ def test_the_simulated_arm_rests_when_the_policy_node_is_killed(
         deadline = time.monotonic() + 20.0
         while not speed() > 0.5:
             assert time.monotonic() < deadline, 'the arm does not move'
-        stalls, killed = Stalls(witness, *others), time.monotonic()
+        stalls, killed = Stalls(witness, *(one.child.pid for one in others)), time.monotonic()
         running.child.kill()
         while not speed() < 0.02:
             assert time.monotonic() < killed + 2.0, 'the arm does not rest'

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The policy node's lifecycle, hot swap, rollback and shadow mode, over topics and services."""
 
-from collections.abc import Iterator
 from pathlib import Path
 import time
 
@@ -25,13 +24,6 @@ from rl_control.nodes.policy import Policy
 from rl_control.policy import OnnxPolicy, digest_path
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake
-
-
-@pytest.fixture
-def arm(ros: int) -> Iterator[FakeArm]:
-    arm = FakeArm()
-    yield arm
-    arm.close()
 
 
 def call(arm: FakeArm, kind: type, name: str, request: object) -> object:

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from rl_control.config.base import Settings, setting
+from rl_control.config.motion import MotionSettings
 
 
 @dataclass(frozen=True)
@@ -103,38 +104,19 @@ class MonitorSettings(Settings):
 
 
 @dataclass(frozen=True)
-class PolicyNodeSettings(Settings):
-    """The policy node: which policy, and how long the arm takes to rest without it."""
+class PolicyNodeSettings(MotionSettings):
+    """The policy node: which policy, how it takes over, how fast it moves the arm."""
 
     policy: str = setting('', 'path of the ONNX policy; empty takes the topic policy/best')
     autostart: bool = setting(True, 'configure and activate at start')
-    stale_period: float = setting(
-        0.1, 'age of joint_states at which the arm is brought to rest, two control periods at '
-        'least', unit='s', low=0.001, high=10.0)
-    real_time: bool = setting(
-        True, 'ask the system for real-time priority and locked memory')
     shadow: bool = setting(
         False, 'command nothing; publish what would be done and how far it is from what is done')
-    tracking_limit: float = setting(
-        0.5, 'distance of a joint from its command at which the arm is brought to rest; 0 for '
-        'none', unit='rad', low=0.0, high=10.0)
     speed: float = setting(
         1.0, 'share of each velocity limit that the policy may ask for', low=0.01, high=1.0,
         live=True)
     blend_period: float = setting(
         0.5, 'time in which a new policy takes over from the one before', unit='s', low=0.0,
         high=60.0)
-    workspace_low: tuple[float, ...] = setting(
-        (), 'x, y, z that the end effector keeps above, in the base frame; empty: none', unit='m')
-    workspace_high: tuple[float, ...] = setting(
-        (), 'x, y, z that the end effector keeps below, in the base frame; empty: none', unit='m')
-    collision_distance: float = setting(
-        0.0, 'distance that the arm keeps from itself and from the plane z = 0 of its base, '
-        'by the shapes of the URDF; 0 for not looking', unit='m', low=0.0, high=0.5)
-    estop_required: bool = setting(
-        False, 'activate only while somebody publishes the topic estop, and stop without')
-    estop_heartbeat: float = setting(
-        0.0, 'longest silence on the topic estop; 0 for any', unit='s', low=0.0, high=60.0)
 
 
 @dataclass(frozen=True)

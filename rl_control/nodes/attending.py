@@ -49,11 +49,8 @@ class Attending:
             Flag('robot_ready', False, 'the robot is not ready (protective stop)'))
         self._taker = Taker('joint_trajectory')
         self._speaker = Speaker('estop')
-        self._steering = Steering(arm, Margins(
-            stale_period=settings.stale_period, tracking_limit=settings.tracking_limit,
-            workspace_low=settings.workspace_low, workspace_high=settings.workspace_high,
-            collision_distance=settings.collision_distance,
-        ), (*flags, self._taker, *([self._speaker] if settings.estop_required else [])))
+        self._steering = Steering(arm, Margins.of(settings), (
+            *flags, self._taker, *([self._speaker] if settings.estop_required else [])))
         self._flags = self._estop, self._ready = [FlagTopic(node, flag) for flag in flags]
         self._topics = ArmTopics(
             node, arm.settings.joint_names, arm.control_period, self._flags)

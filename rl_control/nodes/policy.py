@@ -140,9 +140,7 @@ class Policy(LifecycleNode):
 
     def _fresh_driving(self) -> Driving:
         settings = self._settings
-        margins = Margins(
-            settings.stale_period, settings.tracking_limit, settings.blend_period,
-            settings.workspace_low, settings.workspace_high, settings.collision_distance)
+        margins = Margins.of(settings, settings.blend_period)
         driving = Shadow(self._arm, margins) if settings.shadow else Driving(
             self._arm, margins, (*self._flags, self._taker))
         if self._simulated_time:

@@ -16,8 +16,8 @@ class Clearance:
 
     Looked at are all pairs of links but neighbours, and each link but the base against the
     plane z = 0 of the base frame; of these, those that are `distance` m apart at home, since
-    what is nearer there is so by design. Raises Refused for a URDF without collision shapes, and
-    for one that PyBullet cannot load.
+    what is nearer there is so by design: `left_out` names it. Raises Refused for a
+    URDF without collision shapes, and for one that PyBullet cannot load.
     """
 
     def __init__(self, arm: Arm, distance: float) -> None:
@@ -48,6 +48,7 @@ class Clearance:
         pairs += [(self._table, link, -1) for link in solid if link != -1]
         self._place(arm.home)
         self._pairs = [pair for pair in pairs if self._nearest(*pair) >= distance]
+        self.left_out = [self._called(*pair) for pair in pairs if pair not in self._pairs]
 
     def excess(self, q: np.ndarray) -> float:
         """Return by how much (m) something is nearer than allowed at `q` (n,) rad, 0 for none."""
@@ -59,8 +60,11 @@ class Clearance:
         self._place(q)
         distance, (body, one, other) = min(
             (self._nearest(*pair), pair) for pair in self._pairs)
+        return distance, self._called(body, one, other)
+
+    def _called(self, body: int, one: int, other: int) -> str:
         beside = 'the table' if body == self._table else self._names[other]
-        return distance, f'{self._names[one]} and {beside}'
+        return f'{self._names[one]} and {beside}'
 
     def _place(self, q: np.ndarray) -> None:
         for joint, angle in zip(self._joints, q, strict=True):
