@@ -5,10 +5,19 @@ From a medium recording to a skill: offline training against the behaviour and a
 Makes the recording of `medium.py`, two datasets of it, `own` from the recorded transitions and
 `raw` from the arm's topics alone with rewards recomputed, and trains each algorithm on each, by
 the commands' own code, with `--seeds` seeds. Each policy runs the same `--episodes` episodes.
-Whatever is there from an earlier call is not made again.
+Whatever is there from an earlier call is not made again, and calls at the same time share the
+work: each training is locked by whoever does it.
+
+Three things are held of each algorithm above cloning: its success is at least 1.5 times the
+behaviour's; it is above cloning's, by the 95 % interval of the difference over seeds (Student's);
+and from raw topics it is not below that from the recorded transitions, by their intervals over all
+episodes (Wilson's). The status is 1 where one of them does not hold, or cannot be told yet.
 """
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+import fcntl
 from itertools import product
 import json
 from pathlib import Path
@@ -27,10 +36,27 @@ from rl_control.evaluation import evaluate
 from rl_control.files import write_json
 from rl_control.offline.run import train
 from rl_control.policy import load
-from rl_control.statistics import wilson_interval
+from rl_control.statistics import student_95, wilson_interval
 
-ALGORITHMS = ('bc', 'td3_bc', 'iql')
+FLOOR = 'bc'
+ALGORITHMS = (FLOOR, 'td3_bc', 'iql')
 DATA = {'own': (), 'raw': ('--raw',)}
+FACTOR = 1.5  # of the behaviour's success, at least
+FEWEST = 4  # seeds that an interval over seeds is told of
+Scores = dict[tuple[str, str], list[dict[str, float]]]
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock beside `path`; say whether it is held, which it is where `wait` is set."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix('.lock').open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def dataset(out: Path, robot: str, kind: str) -> Path:
@@ -67,25 +93,57 @@ def score(policy: Path, robot: str, episodes: int) -> dict[str, float]:
     return json.loads(file.read_text())
 
 
-def table(out: Path, options: argparse.Namespace, behaviour: float) -> list[str]:
-    """Return the lines of the table of what has been scored."""
+def all_scores(out: Path, seeds: int, episodes: int) -> Scores:
+    """Return the scores of what has been scored, by data and algorithm."""
+    return {
+        cell: [json.loads(file.read_text()) for seed in range(seeds) if (
+            file := out / cell[0] / f'{cell[1]}_{seed}' / f'policy_{episodes}.json').is_file()]
+        for cell in product(DATA, ALGORITHMS)}
+
+
+def rates(scores: list[dict[str, float]]) -> list[float]:
+    """Return the success rate of each seed."""
+    return [score['successes'] / score['episodes'] for score in scores]
+
+
+def interval(scores: list[dict[str, float]]) -> tuple[float, float]:
+    """Return the 95 % interval of the success rate over all episodes."""
+    return wilson_interval(*(
+        sum(score[name] for score in scores) for name in ('successes', 'episodes')))
+
+
+def table(found: Scores, behaviour: float) -> list[str]:
+    """Return the lines of the table."""
     lines = ['| data | algorithm | success, by seed | all | of the behaviour | return |',
              '|---|---|---|---|---|---|']
-    for kind, algorithm in product(DATA, ALGORITHMS):
-        scores = [json.loads(file.read_text()) for seed in range(options.seeds) if (
-            file := out / kind / f'{algorithm}_{seed}' / f'policy_{options.episodes}.json'
-        ).is_file()]
+    for (kind, algorithm), scores in found.items():
         if not scores:
             continue
-        rates = [score['successes'] / score['episodes'] for score in scores]
-        count = sum(score['episodes'] for score in scores)
-        low, high = wilson_interval(sum(score['successes'] for score in scores), count)
-        mean = statistics.mean(rates)
+        low, high = interval(scores)
+        mean = statistics.mean(rates(scores))
         lines.append(
-            f'| {kind} | {algorithm} | {", ".join(f"{rate:.2f}" for rate in rates)} | '
+            f'| {kind} | {algorithm} | {", ".join(f"{rate:.2f}" for rate in rates(scores))} | '
             f'{mean:.3f} ({low:.3f} to {high:.3f}) | {mean / behaviour:.2f} | '
             f'{statistics.mean(score["mean_return"] for score in scores):.2f} |')
     return lines
+
+
+def claims(found: Scores, behaviour: float, seeds: int) -> Iterator[tuple[str, bool]]:
+    """Yield what is held of each algorithm, and whether it is so with all seeds."""
+    for kind, algorithm in found:
+        if algorithm == FLOOR:
+            continue
+        mine, floor, own = (rates(found[cell]) for cell in (
+            (kind, algorithm), (kind, FLOOR), ('own', algorithm)))
+        enough = len(mine) == len(floor) == seeds >= FEWEST
+        yield (f'{kind} {algorithm}: at least {FACTOR} times the behaviour',
+               enough and statistics.mean(mine) >= FACTOR * behaviour)
+        better = [one - other for one, other in zip(mine, floor, strict=False)]
+        yield (f'{kind} {algorithm}: beats cloning', enough and statistics.mean(better) > (
+            student_95(seeds - 1) * statistics.stdev(better) / seeds**0.5))
+        if kind != 'own':
+            yield (f'{kind} {algorithm}: not below own', enough and len(own) == seeds and (
+                interval(found[kind, algorithm])[1] >= interval(found['own', algorithm])[0]))
 
 
 def main() -> int:
@@ -93,28 +151,41 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     medium.add_arguments(parser)
     parser.add_argument('--seeds', type=int, default=5)
-    parser.add_argument('--first-seed', type=int, default=0, help='to share the work')
+    parser.add_argument('--algorithms', nargs='+', choices=ALGORITHMS, default=list(ALGORITHMS))
     parser.add_argument('--data', nargs='+', choices=DATA, default=list(DATA))
     parser.add_argument('--updates', type=int, default=10_000)
     parser.add_argument('--episodes', type=int, default=200)
     options = parser.parse_args()
     out, robot = options.out, options.robot
-    told = medium.make(
-        out, robot, options.seed, options.seconds, options.success, options.transitions)
-    behaviour = told['success_rate']
-    calm = score(out / 'medium.onnx', robot, options.episodes)
-    seeds = range(options.first_seed, options.seeds)
-    for seed, kind, algorithm in product(seeds, options.data, ALGORITHMS):
-        policy = learn(dataset(out, robot, kind), out / kind / f'{algorithm}_{seed}', algorithm,
-                       options.updates, seed)
-        figures = score(policy, robot, options.episodes)
+    with locked(out / 'medium', wait=True):
+        told = medium.make(
+            out, robot, options.seed, options.seconds, options.success, options.transitions)
+        calm = score(out / 'medium.onnx', robot, options.episodes)
+    for seed, kind, algorithm in product(
+            range(options.seeds), options.data, options.algorithms):
+        with locked(out / f'{kind}.dataset', wait=True):
+            data = dataset(out, robot, kind)
+        cell = out / kind / f'{algorithm}_{seed}'
+        with locked(cell, wait=False) as mine:
+            if not mine:
+                print(f'{kind} {algorithm} seed {seed}: another call is at it', flush=True)
+                continue
+            policy = learn(data, cell, algorithm, options.updates, seed)
+            figures = score(policy, robot, options.episodes)
         print(f'{kind} {algorithm} seed {seed}: {figures["successes"]} of {options.episodes}, '
               f'return {figures["mean_return"]:.2f}', flush=True)
     print(f'behaviour: {told["successes"]} of {told["episodes"]} exploring episodes; without '
           f'noise {calm["successes"]} of {calm["episodes"]}, return {calm["mean_return"]:.2f}')
-    print('\n'.join(table(out, options, behaviour)))
-    return 0
+    found = all_scores(out, options.seeds, options.episodes)
+    print('\n'.join(table(found, told['success_rate'])))
+    held = list(claims(found, told['success_rate'], options.seeds))
+    print('\n'.join(f'{words}: {"holds" if holds else "NOT SHOWN"}' for words, holds in held))
+    return 0 if all(holds for _, holds in held) else 1
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print('ended; the same command goes on with what is missing', file=sys.stderr)
+        sys.exit(130)
