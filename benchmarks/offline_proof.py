@@ -16,8 +16,6 @@ episodes (Wilson's). The status is 1 where one of them does not hold, or cannot 
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
-import fcntl
 from itertools import product
 import json
 from pathlib import Path
@@ -27,6 +25,7 @@ import sys
 
 import medium
 
+from benchmarks.sharing import locked
 from rl_control.algorithms import settings_of
 from rl_control.bags.settings import SamplingSettings
 from rl_control.config.files import named, read_parameter_file
@@ -44,19 +43,6 @@ DATA = {'own': (), 'raw': ('--raw',)}
 FACTOR = 1.5  # of the behaviour's success, at least
 FEWEST = 4  # seeds that an interval over seeds is told of
 Scores = dict[tuple[str, str], list[dict[str, float]]]
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock beside `path`; say whether it is held, which it is where `wait` is set."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix('.lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def dataset(out: Path, robot: str, kind: str) -> Path:

@@ -15,7 +15,7 @@ from rl_control.drawing import make_sampler
 from rl_control.environments.environment import Environment
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.environments.make import load_arm
-from rl_control.replay import Ring
+from rl_control.replay import Ring, Steps
 from rl_control.replay.steps import density
 from rl_control.tasks import Task
 from rl_control.types import Transition
@@ -67,12 +67,22 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
 def learn(
     world: Environment, agent: Agent, steps: int, seed: int,
     tell: Callable[[int, Actor], None] = lambda step, actor: None, task: Task | None = None,
+    old: Steps | None = None, update: Callable[..., object] | None = None,
 ) -> Actor:
-    """Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them."""
+    """
+    Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them.
+
+    With `old` data the agent, which knows it, acts at once, and a half of each batch is of that.
+    `update` takes the place of the agent's own.
+    """
     settings, contract = agent.settings, world.contract
     sizes = len(contract.observation), len(contract.action)
     ring = Ring(*sizes, settings.replay_capacity, seed)
-    sampler = make_sampler(agent, ring, Ring(*sizes, 1, seed), task)
+    taught = Ring(*sizes, 1 if old is None else len(old), seed)
+    if old is not None:
+        taught.extend_mixed(old)
+    sampler = make_sampler(agent, ring, taught, task)
+    update = update or agent.update
     actor = Actor(agent)
     span = np.subtract(contract.action_high, contract.action_low)
 
@@ -87,12 +97,14 @@ def learn(
         if learned_from >= 0:
             collecting.policy = actor
         while agent.updates < learned_from * settings.updates_per_transition:
-            agent.update(*sampler.sample(settings.batch_size))
+            update(*sampler.sample(settings.batch_size))
             sampler.learned(agent.error.numpy())
         tell(ring.total, actor)
         if ring.total >= steps:
             collecting.stopped.set()
 
     collecting = Collecting(world, CollectorSettings(seed=seed), take, lambda end: None)
+    if old is not None:
+        collecting.policy = actor
     collecting.run()
     return actor

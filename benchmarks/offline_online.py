@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From offline back online: is there a dip, and how soon does it succeed beside a start from nothing?
+
+    python benchmarks/offline_online.py --data DATASET --out DIR
+
+Trains each algorithm offline from a dataset (what `rl-control bag transitions` makes, such as
+those of `offline_proof.py`), or from its first `--rows` transitions, then lets it go on as
+`start:=DIR` does, and trains from nothing beside it, as shipped. All in one process, a transition
+at a time, so that nothing depends on what else the machine does. After each `--interval`
+transitions a policy runs the same `--episodes` episodes without noise. What `--out` holds is not
+made again, and calls at the same time share the work.
+
+Held, by the median over seeds: the mean return is back at the offline policy's within 2,000
+transitions and from then on no worse by the mean; and 95 % of the episodes succeed, twice in
+a row, after at most half the transitions of the best start from nothing. The status is 1 where
+that does not hold.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+import json
+from pathlib import Path
+import statistics
+import sys
+import time
+
+import numpy as np
+import torch
+
+from benchmarks.learning.ours import Actor, learn
+from benchmarks.sharing import locked
+from rl_control.algorithms import make_agent, settings_of
+from rl_control.algorithms.agent import Agent
+from rl_control.algorithms.compiled import Updates
+from rl_control.bags.dataset import ROW_FIELDS, Dataset
+from rl_control.bags.offline import offline_steps
+from rl_control.bags.settings import SamplingSettings
+from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.config.files import named, read_parameter_file
+from rl_control.config.offline import OfflineSettings
+from rl_control.environments.environment import Environment
+from rl_control.environments.make import load_arm, simulate
+from rl_control.evaluation import evaluate
+from rl_control.files import write_json
+from rl_control.offline.run import train
+from rl_control.offline.starting import GOES_ON_AS, start_from
+from rl_control.ros.rows import TransitionRows
+
+BACK, SUCCESS = 2_000, 0.95
+Curve = list[tuple[int, float, float]]  # transitions, success rate, mean return
+Update = Callable[..., object]  # as Agent.update
+
+
+def shipped(algorithm: str, seed: int) -> AlgorithmSettings:
+    """Return the settings that the package is shipped with for the arm."""
+    return settings_of(algorithm).from_mapping({
+        **read_parameter_file(named('algorithms', algorithm), 'algorithm'), 'seed': seed})
+
+
+def first_rows(dataset: Dataset, path: Path, rows: int) -> Path:
+    """Return a dataset of the first `rows` of another, made if need be."""
+    with locked(path, wait=True):
+        if not path.exists():
+            Dataset(dataset.contract, TransitionRows(**{
+                name: getattr(dataset.rows, name)[:rows] for name in ROW_FIELDS}),
+                dataset.stream[:rows], dataset.streams).save(path)
+    return path
+
+
+def offline(data: Path, out: Path, algorithm: str, updates: int, seed: int) -> Path:
+    """Return the directory of a training offline, made if need be."""
+    if not (out / 'policy.onnx').is_file():
+        train(OfflineSettings(
+            data=str(data), algorithm=algorithm, updates=updates, out=str(out),
+            evaluation_updates=0), shipped(algorithm, seed), SamplingSettings(),
+            lambda *_: None, lambda: False)
+    return out
+
+
+def compiled(agent: Agent, algorithm: str) -> Update:
+    """Return the agent's compiled updates, or its own where there is no compiler."""
+    updates = Updates(agent, algorithm)
+    updates.begin()
+    while updates.look():
+        time.sleep(0.1)
+    return updates.update
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Transitions in all and between two evaluations, of so many episodes."""
+
+    steps: int
+    interval: int
+    episodes: int
+
+
+def curve(
+    worlds: tuple[Environment, Environment], algorithm: str, settings: AlgorithmSettings,
+    begun: Path | None, budget: Budget, update_of: Callable[[Agent, str], Update],
+) -> Curve:
+    """
+    Return how an algorithm fares that goes on from `begun`, None for nothing.
+
+    It learns in the first of the worlds and is examined in the second.
+    """
+    contract, old = worlds[0].contract, None
+    if begun is not None:
+        start = start_from(begun, algorithm, settings, contract)
+        settings, old = start.settings, offline_steps(start.data, contract)
+    agent = make_agent(algorithm, contract, settings)
+    found: Curve = []
+
+    def examine(step: int, actor: Actor) -> None:
+        if step % budget.interval == 0:
+            results = evaluate(actor, worlds[1], budget.episodes, 424242)
+            found.append((step, float(np.mean([result.success for result in results])),
+                          float(np.mean([result.episode_return for result in results]))))
+
+    if begun is not None:
+        agent.load(start.tensors)
+        examine(0, Actor(agent))
+    learn(worlds[0], agent, budget.steps, settings.seed, examine, old=old,
+          update=update_of(agent, algorithm))
+    for world in worlds:
+        world.close()
+    return found
+
+
+def back(found: Curve) -> float:
+    """Return after how many transitions of learning the return is the offline one's again."""
+    (_, _, score), *later = found
+    lowest = min(range(len(later)), key=lambda k: later[k][2])
+    if later[lowest][2] >= score:
+        return 0.0
+    return next((float(step) for step, _, mean in later[lowest:] if mean >= score), float('inf'))
+
+
+def succeeds(found: Curve) -> float:
+    """Return after how many transitions 95 % succeed, by two evaluations in a row."""
+    return next((float(step) for (step, rate, _), (_, then, _) in pairwise(found)
+                 if min(rate, then) >= SUCCESS), float('inf'))
+
+
+def after(found: Curve) -> float:
+    """Return how far the mean return from BACK on is above the offline policy's."""
+    return statistics.mean(mean for step, _, mean in found if step >= BACK) - found[0][2]
+
+
+def table(begun: dict[str, list[Curve]], nothing: dict[str, list[Curve]]) -> Iterator[str]:
+    """Yield the lines of two tables."""
+    def by_seed(of: Callable[[Curve], float], curves: list[Curve], form: str = '.0f') -> str:
+        values = [of(one) for one in curves]
+        return f'{statistics.median(values):{form}} ({", ".join(f"{v:{form}}" for v in values)})'
+
+    yield '| offline, then | success offline | lowest | back after | from 2,000 on | 95 % after |'
+    yield '|---|---|---|---|---|---|'
+    for name, curves in begun.items():
+        yield (f'| {name} | {by_seed(lambda one: one[0][1], curves, ".2f")} | '
+               f'{by_seed(lambda one: min(row[1] for row in one), curves, ".2f")} | '
+               f'{by_seed(back, curves)} | {by_seed(after, curves, "+.2f")} | '
+               f'{by_seed(succeeds, curves)} |')
+    yield '\n| from nothing | last success | 95 % after |\n|---|---|---|'
+    for name, curves in nothing.items():
+        yield (f'| {name} | {by_seed(lambda one: one[-1][1], curves, ".2f")} | '
+               f'{by_seed(succeeds, curves)} |')
+
+
+def main() -> int:
+    """Run what is missing and print the tables; 1 where what is held does not hold."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=Path, required=True)
+    parser.add_argument('--out', type=Path, required=True)
+    parser.add_argument('--algorithms', nargs='+', default=['td3_bc'])
+    parser.add_argument('--nothing', nargs='*', default=['td3', 'sac'])
+    parser.add_argument('--rows', type=int, default=0, help='of the dataset; 0: all')
+    parser.add_argument('--updates', type=int, default=6_000, help='offline')
+    parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--steps', type=int, default=4_000, help='online, after offline')
+    parser.add_argument('--steps-from-nothing', type=int, default=20_000)
+    parser.add_argument('--interval', type=int, default=250)
+    parser.add_argument('--episodes', type=int, default=100)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    dataset, out = Dataset.load(options.data), options.out
+    rows = options.rows or len(dataset)
+    data = first_rows(dataset, out / f'{rows}.dataset', rows)
+    begun: dict[str, list[Curve]] = {}
+    nothing: dict[str, list[Curve]] = {}
+
+    def worlds() -> tuple[Environment, Environment]:
+        arm = load_arm(dataset.contract.robot, 'reach')
+        return simulate(arm), simulate(arm)
+
+    def done(name: str, make: Callable[[], Curve]) -> list[Curve]:
+        file = out / f'{name}.json'
+        with locked(file, wait=False) as mine:
+            if mine and not file.is_file():
+                write_json(file, make())
+        if not file.is_file():
+            return []
+        found = [tuple(row) for row in json.loads(file.read_text())]
+        print(f'{name}: success {found[0][1]:.2f} at {found[0][0]}, {found[-1][1]:.2f} at '
+              f'{found[-1][0]}', flush=True)
+        return [found]
+
+    for seed in range(options.seeds):
+        for algorithm in options.algorithms:
+            online = GOES_ON_AS.get(algorithm, algorithm)
+            name = f'{algorithm}_{rows}_{seed}'
+
+            def go_on(algorithm=algorithm, online=online, name=name, seed=seed) -> Curve:
+                begun = offline(data, out / name, algorithm, options.updates, seed)
+                return curve(worlds(), online, shipped(online, seed), begun, Budget(
+                    options.steps, options.interval, options.episodes), compiled)
+
+            begun.setdefault(f'{algorithm}, {online}', []).extend(done(name, go_on))
+        for algorithm in options.nothing:
+            nothing.setdefault(algorithm, []).extend(done(
+                f'nothing_{algorithm}_{seed}', lambda algorithm=algorithm, seed=seed: curve(
+                    worlds(), algorithm, shipped(algorithm, seed), None, Budget(
+                        options.steps_from_nothing, 4 * options.interval, options.episodes),
+                    compiled)))
+    print('\n'.join(table(begun, nothing)))
+    soonest = min((statistics.median(map(succeeds, curves)) for curves in nothing.values()),
+                  default=float('inf'))
+    held = [
+        statistics.median(map(back, curves)) <= BACK and statistics.median(map(after, curves)) >= 0
+        and statistics.median(map(succeeds, curves)) <= soonest / 2 for curves in begun.values()]
+    print('holds' if all(held) else 'DOES NOT HOLD')
+    return 0 if all(held) else 1
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print('ended; the same command goes on with what is missing', file=sys.stderr)
+        sys.exit(130)
