@@ -13,7 +13,7 @@ from arms import iiwa
 import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from stalls import Witness, preferred
+from stalls import Stalls, Witness, preferred, watching
 
 from rl_control import poses
 from rl_control.controllers import TrajectoryController
@@ -28,6 +28,7 @@ from rl_control.types import Command
 
 ROOT = Path(__file__).parents[1]
 STATE_PERIOD = 0.01
+START = 60.0  # s that a node may take to start on a machine that has others to run
 LATENCY = 2e-3  # s
 SLACK, JERK_SLACK = 1e-9, 1e-6  # of rounding; times are in whole nanoseconds
 
@@ -162,7 +163,7 @@ class FakeArm:
 
     def until_driving(self) -> None:
         """Wait for the first command; a busy machine may stop it for want of joint states."""
-        self.until(lambda: self.status.get('mode') in ('driving', 'stopped'), 20.0, 'driving')
+        self.until(lambda: self.status.get('mode') in ('driving', 'stopped'), START, 'driving')
         time.sleep(0.2)
         if self.status['mode'] == 'stopped':
             self.resumed()
@@ -258,6 +259,13 @@ class Running:
 
     def ended(self, number: signal.Signals, seconds: float) -> tuple[int, str]:
         """Send a signal; return the exit status and all output, within `seconds`."""
-        self.child.send_signal(number)
-        output, _ = self.child.communicate(timeout=seconds)
+        allowed = seconds
+        with watching() as witness:
+            stalls, began = Stalls(witness, self.child.pid), time.monotonic()
+            self.child.send_signal(number)
+            while self.child.poll() is None:
+                allowed = max(allowed, seconds + stalls.seconds)
+                assert time.monotonic() - began < allowed, f'not ended within {seconds} s'
+                time.sleep(0.005)
+        output, _ = self.child.communicate()
         return self.child.returncode, output

@@ -12,7 +12,7 @@ import time
 from arms import acting, exported, iiwa
 import numpy as np
 import pytest
-from rig import FakeArm, Running, policy_process
+from rig import START, FakeArm, Running, policy_process
 from stalls import Stalls, watching
 
 from rl_control import poses
@@ -139,7 +139,7 @@ def test_an_estop_that_falls_silent_stops_the_arm(arm: FakeArm, policy_file: Pat
         policy_file, **{'policy.estop_required': True, 'policy.estop_heartbeat': 0.5,
                         'policy.stale_period': 1.0})  # silence of another kind
     with Running(process) as running:
-        arm.until(lambda: 'heartbeat on estop' in arm.status.get('why', ''), 20.0, 'waiting')
+        arm.until(lambda: 'heartbeat on estop' in arm.status.get('why', ''), START, 'waiting')
         beat = arm.node.create_timer(0.05, lambda: estop.publish(codec.flag(False)))
         arm.until_driving()
         arm.until_moving()
@@ -158,7 +158,7 @@ def test_an_estop_pressed_before_the_start_is_heard(arm: FakeArm, policy_file: P
     estop = arm.node.create_publisher(codec.Flag, 'estop', qos.ESTOP_LATCHED)
     estop.publish(codec.flag(True))
     with Running(policy_process(policy_file)):
-        arm.until_mode('stopped', 20.0)
+        arm.until_mode('stopped', START)
         assert 'estop' in arm.status['why'] and not arm.sent
 
 
@@ -174,9 +174,7 @@ def test_a_signal_brings_the_arm_to_rest(
         moved = arm.speed
         again = threading.Timer(0.02, running.child.send_signal, (number,))
         again.start()
-        began = time.monotonic()
         status, output = running.ended(number, 3.0)
-        assert time.monotonic() - began < 3.0
         again.join()
     assert status == 0 and 'Traceback' not in output, output
     assert moved > 0.5
@@ -207,7 +205,7 @@ def test_any_order_of_starts_reaches_driving(arm: FakeArm, policy_file: Path) ->
     """FAULTS 16: joint states that come late, a goal that was given early."""
     arm.silent = True
     with Running(policy_process(policy_file)):
-        arm.until(lambda: 'waiting for joint_states' in arm.status.get('why', ''), 20.0, 'why')
+        arm.until(lambda: 'waiting for joint_states' in arm.status.get('why', ''), START, 'why')
         assert arm.status['mode'] == 'waiting'
         arm.silent = False
         arm.until_mode('driving')
@@ -240,7 +238,7 @@ def test_the_simulated_arm_rests_when_the_policy_node_is_killed(
         others = [stack.enter_context(Running(process)) for process in (simulator, *gates)]
         witness = stack.enter_context(watching())
         running = stack.enter_context(Running(policy_process(policy_file)))
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + START
         while not speed() > 0.5:
             assert time.monotonic() < deadline, 'the arm does not move'
         stalls, killed = Stalls(witness, *(one.child.pid for one in others)), time.monotonic()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rig import Running
+from rig import START, Running
 
 from rl_control.arrival import Inbox
 from rl_control.collecting_live import LiveCollecting
@@ -617,7 +617,7 @@ def test_collecting_over_topics_with_a_person_beside_it(
     with simulator, collector:
         attendant.policy.publish(codec.encode_policy(policy.data, policy.run, policy.version))
         attendant.until(lambda: attendant.count() and attendant.rows.version[-1] == 1,
-                        'transitions of the policy', 20.0)
+                        'transitions of the policy', START)
         attendant.until(lambda: len(attendant.ends) >= 2, 'two episodes')
 
         # A person takes over for half a second, and gives back.

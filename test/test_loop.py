@@ -2,10 +2,12 @@
 """The fixed-rate loop: on its grid, no burst after a stall, errors seen."""
 
 import gc
+import os
 import time
 
 import numpy as np
 import pytest
+from stalls import waited
 
 from rl_control.loop import ClockLoop, Loop, Samples
 
@@ -30,13 +32,17 @@ def ran(period: float, seconds: float, stall: tuple[int, float] | None = None) -
 
 @pytest.mark.alone
 def test_ticks_are_on_the_grid() -> None:
+    before = waited(os.getpid())
     dues, starts, loop = ran(0.005, 0.5)
+    stalled = waited(os.getpid()) - before
     steps = np.diff(dues) / 0.005
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
     assert (starts >= dues).all()
-    assert np.median(starts - dues) < 1e-3
+    # As punctual as the machine lets it, tick by tick.
+    assert np.median(starts - dues) < 1e-3 + stalled / len(dues)
     assert loop.statistics.ticks == len(dues)
-    assert loop.statistics.figures()['period_p50_ms'] == pytest.approx(5.0, abs=0.5)
+    assert loop.statistics.figures()['period_p50_ms'] == pytest.approx(
+        5.0, abs=0.5 + 1e3 * stalled / len(dues))
 
 
 @pytest.mark.alone

@@ -16,7 +16,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rig import FakeArm, Running, policy_process
+from rig import START, FakeArm, Running, policy_process
 
 from rl_control.errors import Refused
 from rl_control.files import digest
@@ -28,7 +28,7 @@ from rl_control.ros.intake import Intake
 
 def call(arm: FakeArm, kind: type, name: str, request: object) -> object:
     client = arm.node.create_client(kind, name)
-    arm.until(client.service_is_ready, 20.0, name)
+    arm.until(client.service_is_ready, START, name)
     future = client.call_async(request)
     arm.until(future.done, 10.0, name)
     return future.result()
@@ -54,7 +54,7 @@ def test_lifecycle_swap_and_rollback(arm: FakeArm) -> None:
     arm.best = arm.node.create_publisher(codec.Policy, 'policy/best', qos.POLICY)
     process = policy_process(Path('unused'), **{'policy.autostart': False, 'policy.policy': ''})
     with Running(process):
-        arm.until(lambda: arm.status.get('mode') == 'inactive', 20.0, 'inactive')
+        arm.until(lambda: arm.status.get('mode') == 'inactive', START, 'inactive')
         assert not change(arm, Transition.TRANSITION_ACTIVATE)  # not configured yet
         assert change(arm, Transition.TRANSITION_CONFIGURE)
         assert change(arm, Transition.TRANSITION_ACTIVATE)
@@ -117,12 +117,12 @@ def test_weights_that_are_not_finite_never_drive(arm: FakeArm, tmp_path: Path) -
     path.write_bytes(data)
     digest_path(path).write_text(digest(data))
     with Running(policy_process(path)) as running:
-        output, _ = running.child.communicate(timeout=20.0)
+        output, _ = running.child.communicate(timeout=START)
     assert running.child.returncode and "NaN or infinity in its weights 'actor.0.bias'" in output
     assert not arm.sent
     arm.best = arm.node.create_publisher(codec.Policy, 'policy/best', qos.POLICY)
     with Running(policy_process(path, **{'policy.policy': ''})):
-        arm.until(lambda: 'for a policy' in arm.status.get('why', ''), 20.0, 'waiting')
+        arm.until(lambda: 'for a policy' in arm.status.get('why', ''), START, 'waiting')
         arm.best.publish(codec.encode_policy(data, 'run-1', 1))
         time.sleep(0.5)
         assert not arm.sent and 'for a policy' in arm.status['why']
@@ -139,7 +139,7 @@ def test_shadow_mode_commands_nothing_and_tells_the_difference(
     difference = Intake(
         arm.node, codec.Number, 'metrics/shadow_difference', qos.METRICS)
     with Running(policy_process(path, **{'policy.shadow': True})):
-        arm.until_mode('shadowing', 20.0)
+        arm.until_mode('shadowing', START)
         arm.until(would.take, 5.0, 'what would be sent')
         time.sleep(0.5)
         assert not arm.sent
@@ -167,7 +167,7 @@ def test_a_failed_transition_leaves_the_arm_at_rest_and_the_node_to_be_configure
     arm, node, executor = FakeArm(), Failing(), SingleThreadedExecutor()
     try:
         executor.add_node(node)
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + START
         while not (arm.sent and arm.speed > 0.5):
             assert time.monotonic() < deadline, arm.status
             executor.spin_once(timeout_sec=0.02)

@@ -104,7 +104,7 @@ def test_killed_it_leaves_what_came_before(ros, tmp_path):
     speaker = rclpy.create_node('speaker')
     try:
         publisher = speaker.create_publisher(codec.Transitions, '/transitions', qos.TRANSITIONS)
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 60.0
         while not publisher.get_subscription_count():
             assert time.monotonic() < deadline
             time.sleep(0.05)
