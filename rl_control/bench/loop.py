@@ -25,6 +25,7 @@ from rl_control.bench.comparison import (
     Scale,
     compare,
 )
+from rl_control.bench.things import arm_at
 
 RATE = 500.0  # Hz
 BESIDE_RATE = 100.0  # Hz of the loop that has a learner beside it
@@ -94,7 +95,7 @@ def _drive(period: float) -> Callable[[float], None]:
     from rl_control import poses
     from rl_control.driving import Driving, Margins
 
-    arm = _arm(period)
+    arm = arm_at('iiwa', 1.0 / period)
     driving = Driving(arm, Margins())
     driving.policy, driving.goal = _policy(arm), poses.at(arm.kinematics.position(arm.home) + 0.1)
 
@@ -106,17 +107,6 @@ def _drive(period: float) -> Callable[[float], None]:
         driving.tick(now, due)
 
     return tick
-
-
-def _arm(period: float):
-    import dataclasses
-
-    from rl_control.arm import Arm
-    from rl_control.environments.make import load_arm
-
-    found = load_arm('iiwa', 'reach')
-    settings = dataclasses.replace(found.settings, control_rate=1.0 / period)
-    return Arm(settings, found.task, found.kinematics, found.limits, found.home)
 
 
 def _policy(arm):
@@ -160,7 +150,7 @@ def latency(rate: float, seconds: float) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / 'policy.onnx'
-        _policy(_arm(1.0 / rate)).save(path)
+        _policy(arm_at('iiwa', rate)).save(path)
         rclpy.init()
         node = rclpy.create_node('bench')
         node.create_subscription(codec.Diagnostics, '/diagnostics', hear, qos.DIAGNOSTICS)

@@ -2,12 +2,15 @@
 """What several parts measure with: contracts and policies of any size, data, peers' spaces."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 import time
 import timeit
 
 import numpy as np
 
+from rl_control.arm import Arm
+from rl_control.environments.make import load_arm
 from rl_control.types import Column, Contract
 
 OBSERVATION, ACTION = 17, 6  # columns, those of HalfCheetah and Walker2d
@@ -21,6 +24,13 @@ def contract(observation: int = OBSERVATION, action: int = ACTION) -> Contract:
         action=tuple(Column(f'action_{k}', '1') for k in range(action)),
         action_low=(-1.0,) * action, action_high=(1.0,) * action,
         command_interface='velocity', control_period=0.05)
+
+
+def arm_at(robot: str, rate: float):
+    """Return a reach by that arm, at another control rate in Hz."""
+    found = load_arm(robot, 'reach')
+    settings = replace(found.settings, control_rate=rate)
+    return Arm(settings, found.task, found.kinematics, found.limits, found.home)
 
 
 @cache
