@@ -22,6 +22,7 @@ SWITCH_INTERVAL = 5e-4  # s another thread of Python keeps the interpreter when 
 POLL = 1e-3  # s of real time between looks at a clock that is not the steady one
 BACKWARDS = 2.5  # periods to the next tick, more than which are a clock that jumped back
 HISTORY = 8192  # ticks that the statistics are of
+BINS = 20  # of a histogram, to a factor of ten
 MCL_CURRENT_FUTURE_ONFAULT = 7  # mlockall(2)
 PR_SET_TIMERSLACK = 29  # prctl(2)
 
@@ -47,6 +48,21 @@ class Samples:
             f'{name}_{label}_ms': round(1e3 * float(np.percentile(known, share)), 4)
             for label, share in (('p50', 50.0), ('p99', 99.0), ('p999', 99.9), ('max', 100.0))
         }
+
+    def histogram(self, typical: bool = False) -> str:
+        """
+        Return 'edge:count ...', the bins that are not empty, for any thread.
+
+        `edge` is a bin's lower end in ms, the upper is a twentieth of a factor of ten above. With
+        `typical` it is of how far values are from their median.
+        """
+        known = self._values[:self._count]
+        if typical and len(known):
+            known = np.abs(known - np.median(known))
+        known = np.maximum(1e3 * known, 1e-6)
+        bins, counts = np.unique(np.floor(BINS * np.log10(known)), return_counts=True)
+        return ' '.join(f'{10.0 ** (one / BINS):.4g}:{count}'
+                        for one, count in zip(bins, counts, strict=True))
 
 
 class Statistics:
@@ -74,6 +90,12 @@ class Statistics:
             'ticks': self.ticks, 'overruns': self.overruns, **self.period.figures('period'),
             **self.lateness.figures('lateness'), **self.duration.figures('duration'),
         }
+
+    def histograms(self) -> dict[str, str]:
+        """Return the distributions: of lateness, duration, and of the period about its median."""
+        return {'jitter_histogram': self.period.histogram(typical=True),
+                'lateness_histogram': self.lateness.histogram(),
+                'duration_histogram': self.duration.histogram()}
 
 
 class Loop:

@@ -84,14 +84,16 @@ def test_pictures_of_nothing_and_of_something(tmp_path: Path) -> None:
     assert across[1] > across[0] + 50  # reached where x is positive
 
 
-def test_the_timing_is_where_its_quantiles_are(tmp_path: Path) -> None:
-    quantiles = dict(zip(('p50', 'p99', 'p999', 'max'), (0.01, 0.1, 1.0, 10.0), strict=True))
-    figures = {f'{quantity}_{name}_ms': value * (1 + index) for index, quantity in enumerate(
-        ('period', 'lateness', 'duration')) for name, value in quantiles.items()}
-    draw_timing({**figures, 'goals': 3}, tmp_path / 'timing.png')
+def test_the_timing_is_where_its_ticks_are(tmp_path: Path) -> None:
+    figures = {'jitter_histogram': '0.01:500 5:5', 'goals': 3,
+               'lateness_histogram': '0.001:90 0.1:9 10:1', 'lateness_p99_ms': 0.1}
+    draw_timing(figures, tmp_path / 'timing.png')
     picture = np.asarray(Image.open(tmp_path / 'timing.png').convert('RGB')).astype(int)
-    lines = [np.nonzero(np.abs(picture - colour).max(axis=2) < 20) for colour in
-             ((31, 119, 180), (255, 127, 14), (44, 160, 44))]
-    lefts = [columns.min() for _, columns in lines]
-    assert lefts == sorted(lefts) and lefts[0] < lefts[2]  # later from row to row
-    assert all(np.ptp(columns) > 150 for _, columns in lines)
+    blue = np.abs(picture - (31, 119, 180)).max(axis=2) < 20
+    height, width = blue.shape
+    assert not blue[height // 2:].any()  # of two quantities nothing was told
+    for half, bars in ((blue[:, :width // 2], 2), (blue[:, width // 2:], 3)):
+        columns = half.any(axis=0)
+        assert int((np.diff(columns.astype(int)) == 1).sum()) == bars
+    heights = blue[:height // 2, width // 2:].sum(axis=0)
+    assert heights[heights > 0][0] > heights[heights > 0][-1]

@@ -104,6 +104,25 @@ def test_samples_keep_the_newest() -> None:
     figures = samples.figures('x')
     assert figures['x_max_ms'] == pytest.approx(9999.0)
     assert figures['x_p50_ms'] == pytest.approx(np.median(np.arange(10_000 - 8192, 10_000)))
+    assert Samples().histogram() == ''
+
+
+def test_a_histogram_says_how_many_were_how_long() -> None:
+    samples, rng = Samples(), np.random.default_rng(0)
+    values = np.concatenate((rng.lognormal(-5.0, 1.0, 1000), [0.0]))
+    for value in values:
+        samples.add(value)
+    pairs = [pair.split(':') for pair in samples.histogram().split()]
+    lows, counts = np.array([float(low) for low, _ in pairs]), [int(n) for _, n in pairs]
+    assert sum(counts) == 1001 and (np.diff(lows) > 0.0).all()
+    assert counts[0] == 1 and lows[0] == pytest.approx(1e-6)  # what took no time at all
+    for low, count in zip(lows[1:], counts[1:], strict=True):
+        inside = (1e3 * values >= low * 0.999) & (1e3 * values < low * 1.1220 * 1.001)
+        assert count == pytest.approx(inside.sum(), abs=2)
+    even = Samples()
+    for value in (0.05, 0.05, 0.05, 0.05097, 0.04905, 0.06):
+        even.add(value)
+    assert even.histogram(typical=True) == '1e-06:3 0.8913:2 8.913:1'
 
 
 def test_a_clock_that_stands_still_or_jumps_brings_no_burst_and_is_looked_at() -> None:

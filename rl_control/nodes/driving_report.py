@@ -64,8 +64,9 @@ class DrivingReport:
             'joint_states_age': round(driving.watchdog.age(now), 4),
             'joint_states_delay': round(driving.watchdog.delay, 4),
             'held_back': driving.held_back,
-            **(loop.statistics.figures() if loop else {}),
+            **(loop.statistics.figures() | loop.statistics.histograms() if loop else {}),
             **latency.figures('latency'),
+            'latency_histogram': latency.histogram(),
         }
         self._publisher.publish(codec.diagnostics(
             f'{self._node.get_fully_qualified_name()}: driving', level,

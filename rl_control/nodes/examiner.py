@@ -124,6 +124,8 @@ class Examiner(Node):
             'version': int(self._policy.get('version', -1)),
             **{name: float(value) for name, value in self._policy.items()
                if name.endswith('_ms')},
+            **{name: value for name, value in self._policy.items()
+               if name.endswith('_histogram')},
         }
 
 

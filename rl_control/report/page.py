@@ -35,8 +35,9 @@ def write_page(
     """
     Write the page.
 
-    `sections` are tables of figures by their headings, `commands` command lines by what they are
-    for. Of the pictures those that exist are embedded.
+    `sections` are tables of figures by their headings, without histograms, which are for
+    pictures; `commands` are command lines by what they are for. Of the pictures those that exist
+    are embedded.
     """
     page = PAGE.substitute(
         title=html.escape(title),
@@ -57,7 +58,7 @@ def _rows(figures: Mapping[str, Any], prefix: str = '') -> list[str]:
     for name, value in figures.items():
         if isinstance(value, Mapping):
             rows += _rows(value, f'{prefix}{name}.')
-        else:
+        elif not name.endswith('_histogram'):
             rows.append(f'<tr><td>{html.escape(prefix + name)}</td>'
                         f'<td>{html.escape(_shown(value))}</td></tr>')
     return rows

@@ -1,36 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How punctual a deployment was: the quantiles that the policy node told."""
+"""How punctual a deployment was: the histograms that the policy node told."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+
+from rl_control.loop import BINS
 
 matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
-QUANTITIES = ('period', 'lateness', 'duration', 'latency')
-QUANTILES = {'p50': 'half', 'p99': '99 %', 'p999': '99.9 %', 'max': 'all'}
-LEAST = 1e-3  # ms, the left end of the axis
+QUANTITIES = {'jitter': 'from tick to tick, about the median', 'lateness': 'tick after it was due',
+              'duration': 'length of a tick', 'latency': 'from joint state to command'}
+QUANTILES = {'p50': ':', 'p99': '--', 'max': '-'}
 
 
 def draw_timing(figures: Mapping[str, Any], path: Path) -> None:
-    """Draw, of each quantity, within how many ms which share of the ticks was."""
-    figure, axes = plt.subplots(figsize=(7.0, 2.8), layout='constrained')
-    for row, quantity in enumerate(QUANTITIES):
-        known = {words: figures[f'{quantity}_{name}_ms'] for name, words in QUANTILES.items()
-                 if f'{quantity}_{name}_ms' in figures}
-        at = [max(LEAST, value) for value in known.values()]
-        axes.plot(at, [row] * len(at), marker='|', markersize=14)
-        for place, words in zip(at, known, strict=True):
-            axes.annotate(words, (place, row), (0, 9), textcoords='offset points', fontsize=7,
-                          ha='center')
-    axes.set_xscale('log')
-    axes.set_yticks(range(len(QUANTITIES)), QUANTITIES)
-    axes.set_ylim(-0.5, len(QUANTITIES) - 0.3)
-    axes.set_xlabel('ms')
-    axes.grid(alpha=0.3, axis='x')
+    """Draw how many ticks took how many ms, and where the quantiles are."""
+    figure, grid = plt.subplots(2, 2, figsize=(9.0, 5.0), layout='constrained')
+    for axes, (quantity, words) in zip(grid.flat, QUANTITIES.items(), strict=True):
+        bins = [pair.split(':') for pair in figures.get(f'{quantity}_histogram', '').split()]
+        edges = np.array([float(edge) for edge, _ in bins])
+        axes.bar(edges, [int(count) for _, count in bins], edges * (10.0 ** (1 / BINS) - 1.0),
+                 align='edge', log=True)
+        for name, line in QUANTILES.items():
+            if (value := figures.get(f'{quantity}_{name}_ms')) is not None:
+                axes.axvline(max(value, edges.min(initial=value)), color='black', linestyle=line,
+                             linewidth=1.0, label=f'{name} {value:.3g} ms')
+        axes.set_xscale('log')
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_title(words, fontsize=10)
+        axes.set_xlabel('ms')
+        axes.set_ylabel('ticks')
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)
     plt.close(figure)
