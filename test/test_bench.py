@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rl_control.bench import broadcast, collector, end_to_end
+from rl_control.bench import broadcast, collector, end_to_end, growth, page
 from rl_control.bench.comparison import OURS, Comparison, Contender, Goal, Scale, compare
 from rl_control.bench.things import policy_file
 from rl_control.cli import main
 from rl_control.environments.make import load_arm
+from rl_control.errors import Refused
 
 TINY = Scale(rounds=1, quick=True)
 
@@ -56,7 +57,7 @@ def test_what_is_not_installed_costs_one_line() -> None:
     assert list(found.values) == [OURS] and not list(found.verdicts())
 
 
-@pytest.mark.parametrize('part', ['learner', 'replay', 'inference'])
+@pytest.mark.parametrize('part', ['learner', 'replay', 'inference', 'growth'])
 def test_each_part_measures_ours(part: str) -> None:
     for comparison in importlib.import_module(f'rl_control.bench.{part}').measure(TINY):
         for name, figures in comparison.values.items():
@@ -87,7 +88,46 @@ def test_a_run_that_was_made_is_not_made_again(tmp_path: Path) -> None:
     kept = tmp_path / 'end_to_end_rl_control_same_0.json'
     kept.write_text('{"wall": 7.0}')
     scale = Scale(keep=tmp_path)
-    assert end_to_end._run(scale, 'ours', 1.0, 'rl_control, same', iter([0])) == {'wall': 7.0}
+    assert end_to_end._run(scale, 'ours', 'rl_control, same', 0, 1.0) == {'wall': 7.0}
+
+
+def test_a_peer_is_ended_when_it_is_far_enough_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made_up(module: str, role: str, began: float, longest: float, seed: int, *more) -> dict:
+        return {'wall': 100.0 + seed if role == 'ours' else longest}
+
+    monkeypatch.setattr(end_to_end, 'apart', made_up)
+    (found,) = end_to_end.measure(Scale(seeds=2))
+    assert found.values['stable-baselines3, same']['wall'] == pytest.approx([230.0, 232.3])
+    assert found.values['stable-baselines3, small']['wall'] == pytest.approx([345.0, 348.45])
+    assert all(met for *_, met in found.verdicts())
+
+
+def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
+    path = tmp_path / 'page.md'
+    marks = ['<!-- bench a: begin -->', '<!-- bench a: end -->']
+    path.write_text('\n'.join(['above', marks[0], 'old', marks[1], 'below']))
+    found = Comparison('a thing', 'us', goals=[Goal('time', at_most=2.0)])
+    for value in (1.0, 4.0, 3.0):
+        found.add(OURS, {'time': value})
+        found.add('peer', {'time': 2 * value, 'size': 5.0})
+    for _ in range(2):  # the second time as the first
+        page.put_between(path, 'bench a', page.tables([found], {'cores': 2}, 'a Monday'))
+        assert path.read_text().splitlines() == [
+            'above', marks[0], '| a thing, us | time | size |', '| --- | --- | --- |',
+            '| rl_control | 3 (1 to 4) |  |', '| peer | 6 (2 to 8); ours 2.00 x | 5 (5 to 5) |',
+            '', '* rl_control: time at most 2: 3, **missed**', '',
+            'Measured on a Monday: cores 2.', marks[1], 'below']
+    with pytest.raises(Refused, match='no one place for bench b; put the lines <!-- bench b: beg'):
+        page.put_between(path, 'bench b', '')
+
+
+def test_growth_is_drawn(tmp_path: Path) -> None:
+    found = Comparison('things, by size', '1/s')
+    for who in (OURS, 'a peer'):
+        for size in (1, 10, 100):
+            found.add(f'{who} {size}', {'rate': 1000.0 / size})
+    growth.draw(tmp_path / 'growth.png', [found, found])
+    assert (tmp_path / 'growth.png').stat().st_size > 5000
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.learning.cells import CELLS, OURS, PEER, Run, with_settings
-from benchmarks.learning.report import MARKS, draw, put_between, runs_of, table
+from benchmarks.learning.report import draw, runs_of, table
 from benchmarks.learning.results import Result, load, save
 from benchmarks.learning.running import train_one
 from benchmarks.learning.statistics import interquartile_mean, interval
@@ -71,10 +71,6 @@ def test_table_and_picture_of_what_there_is(tmp_path):
     assert '| -4.7 (' in lines[2] and '| -104.7 (' in lines[2] and '| 5 / 5 |' in lines[2]
     assert '| has none |' in lines[3] and '| 5 |' in lines[3]
     assert table(CELLS['reach'], results, range(5)) == ''
-    page = tmp_path / 'page.md'
-    page.write_text(f'above\n{MARKS[0]}\nold\n{MARKS[1]}\nbelow\n')
-    put_between(page, 'new')
-    assert page.read_text() == f'above\n{MARKS[0]}\nnew\n{MARKS[1]}\nbelow\n'
     draw(tmp_path / 'a.png', [cell, CELLS['reach']], results, {'pendulum': range(5),
                                                               'reach': range(5)})
     assert (tmp_path / 'a.png').stat().st_size > 5000

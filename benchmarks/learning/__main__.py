@@ -18,9 +18,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 import yaml
 
 from benchmarks.learning.cells import CELLS, OURS, PEER, Run, with_settings
-from benchmarks.learning.report import draw, put_between, runs_of, table
+from benchmarks.learning.report import draw, runs_of, table
 from benchmarks.learning.results import Result, load, save
 from benchmarks.learning.running import train_all
+from rl_control.bench.page import put_between
 
 LIBRARIES = {'ours': OURS, 'peer': PEER}
 
@@ -49,7 +50,7 @@ def main() -> None:
         if (rows := table(cell, done, seeds[cell.name])))
     print(f'\n{text}')
     if options.page:
-        put_between(options.page, text)
+        put_between(options.page, 'learning', text)
 
 
 def _train(

@@ -14,7 +14,6 @@ from benchmarks.learning.statistics import interquartile_mean, interval
 
 NAMES = {OURS: 'rl_control', PEER: 'Stable-Baselines3'}
 WIDTH = 3  # panels side by side
-MARKS = '<!-- learning: begin -->', '<!-- learning: end -->'
 
 
 def runs_of(
@@ -53,13 +52,6 @@ def table(cell: Cell, results: Mapping[tuple, Result], seeds: Iterable[int]) -> 
             ' / '.join(f'{median(result.seconds for result in found):.0f}' for found in there),
         ]) + ' |')
     return '\n'.join(lines) if len(lines) > 2 else ''
-
-
-def put_between(path: Path, text: str) -> None:
-    """Replace what stands between the marks in the page `path`."""
-    before, rest = path.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    path.write_text(f'{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}')
 
 
 def draw(path: Path, cells: Iterable[Cell], results: Mapping[tuple, Result],

@@ -8,6 +8,7 @@ are used, so that a missing one costs a line and nothing else.
 
 PARTS = {
     'learner': 'updates/s of each algorithm',
+    'growth': 'how updates, actions and transitions cost more with size',
     'replay': 'append, uniform and prioritised sampling, memory',
     'inference': 'one action of a policy',
     'collector': 'steps/s of a simulated arm, with the policy and publishing',

@@ -132,11 +132,11 @@ class Comparison:
             for figure, values in figures.items():
                 ratio = self.ratio(name, figure)
                 ahead = '' if name == OURS or math.isnan(ratio) else f', ours {ratio:.2f} x'
-                cells.append(f'{figure} {_short(median(values))} '
-                             f'({_short(min(values))} to {_short(max(values))}{ahead})')
+                cells.append(f'{figure} {short(median(values))} '
+                             f'({short(min(values))} to {short(max(values))}{ahead})')
             yield f'  {name:{width}}  {"  ".join(cells)}'
         for goal, value, met in self.verdicts():
-            yield f'  goal for {goal.by}: {goal}: {_short(value)}, {"met" if met else "MISSED"}'
+            yield f'  goal for {goal.by}: {goal}: {short(value)}, {"met" if met else "MISSED"}'
         yield from (f'  {line}' for line in self.absent)
 
 
@@ -163,7 +163,8 @@ def compare(
     return found
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a figure for people: three digits, or whole thousands."""
     return f'{value:,.0f}' if abs(value) >= 1000.0 else f'{value:.3g}'
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One action of a policy beside onnxruntime alone, numpy and torch, and how it grows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import tracemalloc
 
 import numpy as np
@@ -29,11 +29,10 @@ from rl_control.bench.things import (
 from rl_control.policy import OnnxPolicy
 
 HIDDEN = (256, 256)
-WIDTHS = (64, 128, 256, 512, 1024)
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield the time of one action, what repeating it leaves behind, and its growth by width."""
+    """Yield the time of one action, and what repeating it leaves behind."""
     calls = scale.size(20_000, 50)
     yield compare(
         'inference: one action, 256 x 256, batch 1', 'us', [
@@ -47,12 +46,16 @@ def measure(scale: Scale) -> Iterator[Comparison]:
         f'inference: memory that {calls} actions leave', 'bytes', [
             Contender(OURS, lambda: lambda: {'growth': _growth(_ours(HIDDEN), calls)}),
         ], 1, [Goal('growth', at_most=100.0)])
-    yield compare(
-        'inference: one action by width of two hidden layers', 'us', [
+
+
+def by_width(widths: Sequence[int], scale: Scale) -> Comparison:
+    """Return the time of one action by the width of two hidden layers."""
+    calls = scale.size(2_000, 5)
+    return compare(
+        'one action by width of two hidden layers', 'us', [
             Contender(f'{name} {width}', lambda make=make, width=width: _median(
-                make((width, width)), max(1, calls // 10)))
-            for name, make in ((OURS, _ours), ('numpy', _numpy))
-            for width in WIDTHS[:scale.size(len(WIDTHS), 1)]],
+                make((width, width)), calls))
+            for name, make in ((OURS, _ours), ('numpy', _numpy)) for width in widths],
         scale.rounds)
 
 

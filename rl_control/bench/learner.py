@@ -30,26 +30,18 @@ MODULES = {SB3: 'stable_baselines3', SBX: 'sbx'}
 AHEAD = {'td3': (1.4, 1.8), 'sac': (1.6, 1.9), 'ddpg': (1.6, 1.8)}
 AHEAD_SMALL = 7.0
 OF_FLOOR = 0.8  # where there is no peer
-WIDTHS, BATCHES = (64, 128, 256, 512, 1024), (64, 256, 1024, 4096)
 BESIDE = 'learner: sac, 256 x 256, batch 256, beside a process that keeps one core busy'
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield updates/s, sampling included, by algorithm, size and threads, and how they fall."""
+    """Yield updates/s, sampling included, by algorithm, size and threads."""
     for name in ('td3', 'sac', 'ddpg', 'naf', 'qt_opt'):
         for width, batch, threads in ((256, 256, 1), (256, 256, 2), (64, 64, 1)):
             if scale.quick and (width > 64 or name != 'sac'):
                 continue
             yield _beside_peers(scale, name, width, batch, threads)
     if not scale.quick:
-        yield from growth(scale)
         yield _busy(scale)
-
-
-def growth(scale: Scale) -> Iterator[Comparison]:
-    """Yield how updates/s fall with the width of the layers and with the rows of a batch."""
-    yield _growth(scale, 'width', [(width, 256) for width in WIDTHS])
-    yield _growth(scale, 'batch', [(256, batch) for batch in BATCHES])
 
 
 def _beside_peers(
@@ -61,33 +53,27 @@ def _beside_peers(
         ahead = AHEAD_SMALL if width == 64 else AHEAD[name][threads - 1]
         goals = [Goal('rate', at_least=ahead, of=SB3), Goal('rate', at_least=1.0, of=SBX)]
     contenders = [PLAIN, FLOOR] if scale.quick else [OURS, PLAIN, *peers, FLOOR]
-    return _compare(
+    return by_turns(
         f'learner: {name}, {width} x {width}, batch {batch}, {threads} '
         f'thread{"s" * (threads > 1)}', scale, goals,
         {contender: (KINDS[contender], name, width, batch, threads)
          for contender in contenders})
 
 
-def _growth(scale: Scale, what: str, sizes: list[tuple[int, int]]) -> Comparison:
-    return _compare(f'learner: sac by {what}, 1 thread', scale, (), {
-        f'{who} {width} x {width}, batch {batch}': (KINDS[who], 'sac', width, batch, 1)
-        for width, batch in sizes for who in (PLAIN, FLOOR)})
-
-
 def _busy(scale: Scale) -> Comparison:
     """The default, cores less busy processes, is 1 thread on two cores."""
     with start('rl_control.bench.updating', 'busy', '', 0, 0, 1) as busy:
         try:
-            return _compare(BESIDE, scale, [Goal('rate', at_least=0.95, of='2 threads')], {
+            return by_turns(BESIDE, scale, [Goal('rate', at_least=0.95, of='2 threads')], {
                 OURS: ('ours', 'sac', 256, 256, 1), '2 threads': ('ours', 'sac', 256, 256, 2)})
         finally:
             busy.kill()
 
 
-def _compare(
+def by_turns(
     what: str, scale: Scale, goals: list[Goal] | tuple, contenders: dict[str, tuple],
 ) -> Comparison:
-    """Let processes take turns, and end them."""
+    """Let processes of `updating`, by name and with its arguments, take turns; end them."""
     running: list[subprocess.Popen] = []
 
     def make(name: str, arguments: tuple) -> Callable[[], Figures]:

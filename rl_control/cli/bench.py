@@ -2,6 +2,7 @@
 """Measure parts of the package beside their peers and their limits, in one run by turns."""
 
 import argparse
+from datetime import UTC, datetime
 import importlib
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import sys
 from rl_control.bench import PARTS
 from rl_control.bench.comparison import Scale
 from rl_control.bench.machine import machine
+from rl_control.bench.page import around, put_between, tables
 from rl_control.errors import Refused
 
 
@@ -27,6 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--quick', action='store_true',
                         help='small sizes, one round: shows that it runs, not how fast')
     parser.add_argument('--json', action='store_true', help='print JSON')
+    parser.add_argument('--picture', type=Path, help='where growth is drawn')
+    parser.add_argument('--page', type=Path,
+                        help='a page in which the tables go between the marks of their part')
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,15 +43,26 @@ def run(options: argparse.Namespace) -> int:
         1 if options.quick else max(1, options.rounds), options.quick, max(1, options.seeds),
         options.keep)
     about, missed, found = machine(), False, {}
+    day = datetime.now(UTC).date().isoformat()
     if not options.json:
         print(', '.join(f'{name} {value}' for name, value in about.items()))
-    for part in options.parts or [name for name in PARTS if name != 'end-to-end']:
+    parts = options.parts or [name for name in PARTS if name != 'end-to-end']
+    if options.page:
+        for part in parts:
+            around(options.page, f'bench {part}')  # not found to be missing after minutes
+    for part in parts:
         module = importlib.import_module(f'rl_control.bench.{part.replace("-", "_")}')
+        measured = []
         for comparison in module.measure(scale):
             missed = missed or not all(met for _, _, met in comparison.verdicts())
             found.setdefault(part, []).append(comparison.facts())
+            measured.append(comparison)
+            if options.page:
+                put_between(options.page, f'bench {part}', tables(measured, about, day))
             if not options.json:
                 print('\n'.join(['', *comparison.lines()]), flush=True)
+        if part == 'growth' and options.picture:
+            module.draw(options.picture, measured)
     if options.json:
         json.dump({'machine': about, 'parts': found}, sys.stdout, indent=2)
         print()

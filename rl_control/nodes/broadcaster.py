@@ -92,12 +92,14 @@ class Broadcaster(Node):
             self._refused.add(refused)
             return
         self._newest = policy
+        # First: collectors need not wait for the disk. Were it lost there by a death in between,
+        # the learner's latched candidate brings it again.
+        self._latest.publish(message)
         try:
             self._versions.keep(policy)
             self._disk = ''
         except OSError as error:
             self._disk = f'version {version} is not kept ({error.strerror}); make space'
-        self._latest.publish(message)
 
     def _on_episodes(self, message: codec.Episodes) -> None:
         """Count the episodes of pinned versions; decide on one when its evaluator is done."""
