@@ -267,5 +267,5 @@ class Running:
                 allowed = max(allowed, seconds + stalls.seconds)
                 assert time.monotonic() - began < allowed, f'not ended within {seconds} s'
                 time.sleep(0.005)
-        output, _ = self.child.communicate()
+        output, _ = self.child.communicate(timeout=START)
         return self.child.returncode, output

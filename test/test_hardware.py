@@ -635,14 +635,14 @@ def test_collecting_over_topics_with_a_person_beside_it(
         assert attendant.call(attendant.resume) == (False, 'the estop is pressed')
         assert attendant.status['why'] == 'the estop is pressed'
         ended, told = len(attendant.ends), attendant.count()
-        attendant.until(lambda: attendant.rows.truncated[-1], 'truncated row', 2.0)
+        attendant.until(lambda: attendant.rows.truncated[-1], 'truncated row')
         attendant.estop.publish(codec.flag(False))
         attendant.until(lambda: attendant.call(attendant.resume)[0], 'resume')
         attendant.until(lambda: len(attendant.ends) >= ended + 2, 'two more episodes')
         assert attendant.count() > told
         status, output = collector.ended(signal.SIGINT, 3.0)
         assert status == 0 and 'Traceback' not in output
-        attendant.until(lambda: attendant.rows.truncated[-1], 'the last rows', 2.0)
+        attendant.until(lambda: attendant.rows.truncated[-1], 'the last rows')
 
     rows = attendant.rows
     (known,) = attendant.inbox.runs.values()
