@@ -67,13 +67,12 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
 def learn(
     world: Environment, agent: Agent, steps: int, seed: int,
     tell: Callable[[int, Actor], None] = lambda step, actor: None, task: Task | None = None,
-    old: Steps | None = None, update: Callable[..., object] | None = None,
+    old: Steps | None = None,
 ) -> Actor:
     """
     Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them.
 
     With `old` data the agent, which knows it, acts at once, and a half of each batch is of that.
-    `update` takes the place of the agent's own.
     """
     settings, contract = agent.settings, world.contract
     sizes = len(contract.observation), len(contract.action)
@@ -82,7 +81,6 @@ def learn(
     if old is not None:
         taught.extend_mixed(old)
     sampler = make_sampler(agent, ring, taught, task)
-    update = update or agent.update
     actor = Actor(agent)
     span = np.subtract(contract.action_high, contract.action_low)
 
@@ -97,7 +95,7 @@ def learn(
         if learned_from >= 0:
             collecting.policy = actor
         while agent.updates < learned_from * settings.updates_per_transition:
-            update(*sampler.sample(settings.batch_size))
+            agent.update(*sampler.sample(settings.batch_size))
             sampler.learned(agent.error.numpy())
         tell(ring.total, actor)
         if ring.total >= steps:
