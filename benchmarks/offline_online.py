@@ -43,7 +43,7 @@ from rl_control.environments.make import load_arm, simulate
 from rl_control.evaluation import evaluate
 from rl_control.files import write_json
 from rl_control.offline.run import train
-from rl_control.offline.starting import GOES_ON_AS, start_from
+from rl_control.offline.starting import start_from
 from rl_control.ros.rows import TransitionRows
 
 BACK, SUCCESS, LESS = 2_000, 0.95, 0.02
@@ -165,7 +165,7 @@ def main() -> int:
     parser.add_argument('--data', type=Path, required=True)
     parser.add_argument('--out', type=Path, required=True)
     parser.add_argument('--algorithms', nargs='+', default=['td3_bc'])
-    parser.add_argument('--online', help='go on as this algorithm; as the package does without it')
+    parser.add_argument('--online', help='go on as this algorithm, such as td3; else as itself')
     parser.add_argument('--nothing', nargs='*', default=['td3', 'sac'])
     parser.add_argument('--rows', type=int, default=0, help='of the dataset; 0: all')
     parser.add_argument('--updates', type=int, default=6_000, help='offline')
@@ -200,7 +200,7 @@ def main() -> int:
 
     for seed in range(options.seeds):
         for algorithm in options.algorithms:
-            online = options.online or GOES_ON_AS.get(algorithm, algorithm)
+            online = options.online or algorithm
             name = f'{algorithm}_{rows}_{seed}'
 
             def go_on(algorithm=algorithm, online=online, name=name, seed=seed) -> Curve:
