@@ -2,11 +2,12 @@
 """
 Many light collectors into one learner: what arrives, what it costs, where it breaks.
 
-Each collector numbers its rows, keeps them until they are acknowledged and sends again, as every
-collector does, at a fixed rate as an arm has; ten of them share a process, and act in nothing: a
-recorded episode is told again and again. Printed are rows lost, the learner's memory, and the
-longest backlog of any collector in seconds of its rate; a fleet is too large when that grows
-without end. `--collectors` takes several numbers. Exits with 1 if anything was lost.
+Each collector numbers its rows, keeps them in a file until they are acknowledged and sends again,
+as every collector does, at a fixed rate as an arm has; 25 of them share a process, and act in
+nothing: a recorded episode is told again and again. Printed are rows lost, the learner's memory
+(medians of the second and last quarter), and the longest backlog of any collector in s of its
+rate; a fleet is too large when that grows without end. `--collectors` takes several numbers. Exits
+with 1 if anything was lost.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from rl_control.files import write_json
 from rl_control.processes import NodeProcess
 
 RATE = 20.0  # Hz of each collector
-SHARED = 10  # collectors in a process
+SHARED = 25  # collectors in a process
 FLUSH_PERIOD = 0.1  # s, as collectors have
 WORLD = 'Pendulum-v1'
 PATIENCE = 20.0  # s for the last acknowledgements
@@ -53,12 +54,16 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
     from rclpy.executors import SingleThreadedExecutor
 
     from rl_control.delivery import Outbox
+    from rl_control.outboxes import SPILL
     from rl_control.ros import codec, qos
+    from rl_control.spill import SUFFIX, Identity, RowFile
 
     rows, columns, contract_hash = episode()
     at = columns.index('episode')
     names = [f'light_{index}_{number}' for number in range(count)]
-    boxes = {f'{name}-0': Outbox(len(columns)) for name in names}
+    boxes = {run: Outbox(len(columns), file=RowFile.create(
+        out / SPILL / f'{run}{SUFFIX}', Identity(name, run, contract_hash), len(columns)))
+        for name in names for run in [f'{name}-0']}
     rclpy.init()
     node = rclpy.create_node(f'light_{index}')
     publisher = node.create_publisher(codec.Transitions, 'transitions', qos.TRANSITIONS)
@@ -106,6 +111,7 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
     for name, (run, box) in zip(names, boxes.items(), strict=True):
         write_json(out / 'collectors' / f'{run}.json', {
             'collector': name, 'run': run, 'produced': box.produced, 'resends': box.resends})
+        box.close()
     write_json(out / f'feeder_{index}.json', {
         'worst_backlog_s': worst / RATE, 'last_backlog_s': max(left) / RATE,
         'late_s': late / RATE, 'not_made': made * count - sum(
@@ -114,13 +120,10 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
     rclpy.try_shutdown()
 
 
-def resident(pid: int) -> float:
-    """Return the resident MiB of a process."""
-    return int(Path(f'/proc/{pid}/status').read_text().split('VmRSS:')[1].split()[0]) / 1024
-
-
 def fleet(collectors: int, seconds: float) -> dict[str, object]:
     """Run one fleet; return its figures."""
+    from soak import measure
+
     from rl_control.report.account import account
     from rl_control.running import graph_environment
     from rl_control.supervisor import Supervisor
@@ -135,7 +138,7 @@ def fleet(collectors: int, seconds: float) -> dict[str, object]:
     supervisor = Supervisor([learner], environment, out / 'logs')
     sizes = [min(SHARED, collectors - first) for first in range(0, collectors, SHARED)]
     feeders: list[subprocess.Popen[bytes]] = []
-    memory: list[tuple[float, float]] = []
+    memory: list[tuple[float, float, float]] = []  # s, own MiB, resident MiB
     try:
         while not list(out.glob('journal/*.mcap')):
             time.sleep(0.1)
@@ -146,7 +149,8 @@ def fleet(collectors: int, seconds: float) -> dict[str, object]:
         while any(feeder.poll() is None for feeder in feeders):
             if supervisor.look() is not None:
                 raise RuntimeError(f'the learner ended; see {out}')
-            memory.append((time.monotonic() - began, resident(supervisor.pids['learner'])))
+            own, resident, _ = measure(supervisor.pids['learner'])
+            memory.append((time.monotonic() - began, own / 1024, resident / 1024))
             print(f'\r{collectors} collectors, {memory[-1][0]:.0f} s, learner '
                   f'{memory[-1][1]:.0f} MiB ', end='', file=sys.stderr, flush=True)
             time.sleep(1.0)
@@ -158,18 +162,21 @@ def fleet(collectors: int, seconds: float) -> dict[str, object]:
     print(file=sys.stderr)
     found = account(out)
     told = [json.loads(path.read_text()) for path in out.glob('feeder_*.json')]
-    quarter = [size for at, size in memory if seconds / 4 <= at < seconds / 2]
-    last = [size for at, size in memory if at >= 0.75 * seconds]
+    quarter = [one for one in memory if seconds / 4 <= one[0] < seconds / 2]
+    last = [one for one in memory if 0.75 * seconds <= one[0] < seconds]
     figures = {
         'collectors': collectors,
         'seconds': seconds,
         'produced': found.produced,
         'per_second': round(found.produced / seconds, 1),
         'lost': found.lost,
+        'waiting_at_the_end': found.waiting,
         **{name: round(max(one[name] for one in told), 2) for name in (
             'worst_backlog_s', 'last_backlog_s', 'late_s', 'not_made')},
         'resends': sum(one['resends'] for one in told),
-        'learner_mib': [round(float(np.median(part)), 1) for part in (quarter, last) if part],
+        **{f'learner_{what}_mib': [
+            round(float(np.median([one[at] for one in part])), 1) for part in (quarter, last)
+            if part] for at, what in ((1, 'own'), (2, 'resident'))},
     }
     shutil.rmtree(out)
     return figures

@@ -2,9 +2,11 @@
 """Run a graph to its end on this machine: check what it needs, start, wait, stop."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 import os
 from pathlib import Path
+import socket
 import sys
 import time
 
@@ -19,22 +21,43 @@ NO_ROS = (
 )
 DISCOVERY = 0.6  # s in which nodes of a domain on this machine are heard of
 LAST_DOMAIN = 101  # above it DDS ports collide with ephemeral ones on Linux
+PARTICIPANTS = 10  # that are looked for in a domain: the first may have ended before the others
 
 
 def graph_environment() -> dict[str, str]:
     """
     Return the environment of a graph's processes.
 
-    Unless the user chose otherwise nothing leaves the machine, and the domain is one of the
-    graph's own. The wheels of rclpy find their resources by a prefix that nothing else sets.
+    Unless the user chose otherwise nothing leaves the machine, and the domain is one that nobody
+    on it uses. The wheels of rclpy find their resources by a prefix that nothing else sets.
     """
     if find_spec('rclpy') is None:
         raise Refused(NO_ROS)
     environment = dict(os.environ)
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     environment.setdefault('AMENT_PREFIX_PATH', sys.prefix)
-    environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % LAST_DOMAIN))
+    if 'ROS_DOMAIN_ID' not in environment:
+        environment['ROS_DOMAIN_ID'] = str(_free_domain())
     return environment
+
+
+@cache  # all that this process starts belongs together
+def _free_domain() -> int:
+    """Return a domain without a participant on this machine, the process' own where all have."""
+    own = os.getpid() % LAST_DOMAIN
+    domains = [1 + (own + index) % LAST_DOMAIN for index in range(LAST_DOMAIN)]
+    return next(filter(_is_free, domains), domains[0])
+
+
+def _is_free(domain: int) -> bool:
+    for participant in range(PARTICIPANTS):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+            try:
+                # Where each participant of a domain listens (DDS-RTPS 2.3, 9.6.1.1).
+                port.bind(('', 7400 + 250 * domain + 10 + 2 * participant))
+            except OSError:
+                return False
+    return True
 
 
 def run_graph(

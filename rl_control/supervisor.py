@@ -15,6 +15,7 @@ from rl_control.restarts import LIMIT, STABLE, Restarts
 
 PATIENCE = 2.7  # s from the first signal until what still runs is killed: 3 s with all the rest
 LOOK = 0.05  # s between looks
+MOMENT = 0.01  # s between looks for the end
 REFUSED = 2  # the exit status of bad input: starting again changes nothing
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -106,11 +107,14 @@ class Supervisor:
                    if child.popen is not None and child.popen.poll() is None]
         for child in running:
             child.popen.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + PATIENCE
+        last, patience = time.monotonic(), PATIENCE
+        while patience > 0.0 and any(child.popen.poll() is None for child in running):
+            time.sleep(MOMENT)
+            now = time.monotonic()
+            patience -= min(now - last, LOOK)  # a machine that stands still is nobody's fault
+            last = now
         for child in running:
-            try:
-                child.popen.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if child.popen.poll() is None:
                 print(f'{child.process.name} did not end within {PATIENCE} s and is killed',
                       file=sys.stderr, flush=True)
                 child.popen.kill()

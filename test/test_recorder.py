@@ -43,6 +43,8 @@ def test_all_topics_are_recorded_as_they_were_said(nodes, tmp_path):
     candidate = speak(speaker, codec.Policy, '/policy/candidate', qos.POLICY)
     latest = speak(speaker, codec.Policy, '/policy/latest', qos.POLICY)
     nodes.until(lambda: {'/lab/goal', '/joint_states', '/policy/latest'} <= set(recorder._intakes))
+    nodes.until(lambda: all(
+        publish.__self__.get_subscription_count() for publish in (joints, rows, latest)))
     nodes.spin(0.2)
     for number in range(300):
         joints(codec.joint_state(('a', 'b'), float(number), np.full(2, number), np.zeros(2)))

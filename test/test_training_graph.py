@@ -12,6 +12,7 @@ import time
 
 import pytest
 from rosbags.highlevel import AnyReader
+from stalls import Stalls, Witness
 from training import Nodes, environment, processes
 
 from rl_control import checkpoint
@@ -82,11 +83,13 @@ def test_a_killed_learner_resumes_and_nothing_is_lost_or_doubled(watched, tmp_pa
         watched.until(lambda before=before: len(watched.latest) > before + 1 and list(
             (tmp_path / 'checkpoints').glob('[0-9]*')))
         watched.until(lambda: levels[COLLECTOR][0] == codec.OK)
-        os.kill(watched.graph.pids['learner'], signal.SIGKILL)
-        killed = time.monotonic()
-        watched.until(lambda: levels[COLLECTOR][0] == codec.WARN)
-        assert 'no learner' in levels[COLLECTOR][1]
-        assert time.monotonic() - killed < 1.5  # 1 s, and what a busy machine adds
+        pids, witness = watched.graph.pids, Witness(0.05)
+        stalls, killed = Stalls(witness, pids['collector_0']), time.monotonic()
+        os.kill(pids['learner'], signal.SIGKILL)
+        watched.until(lambda witness=witness: (
+            witness.tick() or 'no learner' in levels[COLLECTOR][1]))
+        took = time.monotonic() - killed
+        assert took < 1.5 + stalls.seconds  # 1 s, and what this process adds
     before = len(watched.latest)
     watched.until(lambda: len(watched.latest) > before)
     watched.graph.stop()
@@ -110,8 +113,11 @@ def test_a_killed_collector_leaves_a_truncated_episode_and_a_whole_bag(watched, 
     watched.kill('collector_0')
     # Not any warning: that no collector is there may still stand from the start.
     watched.until(lambda: 'collectors that died: 1' in watched.nodes.levels[LEARNER][1])
-    with AnyReader([tmp_path / 'journal']) as reader:  # while the learner goes on writing it
+    learner = watched.graph.pids['learner']
+    os.kill(learner, signal.SIGSTOP)  # between two flushes, of a bag that it goes on writing
+    with AnyReader([tmp_path / 'journal']) as reader:
         assert sum(1 for _ in reader.messages()) > 3
+    os.kill(learner, signal.SIGCONT)
     # What it had made and not yet handed over comes from the one that is started for it.
     watched.until(lambda: not (tmp_path / 'spill' / f'{run}.rows').exists())
     watched.graph.stop()
@@ -127,6 +133,7 @@ def test_a_killed_collector_leaves_a_truncated_episode_and_a_whole_bag(watched, 
     assert last['terminated'] == 0.0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize('signals', [
     (signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)],
     ids=['Ctrl-C', 'twice', 'SIGTERM'])
@@ -136,19 +143,23 @@ def test_the_end_is_quick_and_saves_everything(ros_domain, tmp_path, signals):
          'robot:=gymnasium:Pendulum-v1', 'collectors:=1'],
         env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + 100.0  # a start is not judged
         while not list(tmp_path.glob('versions/*.onnx')):
             assert time.monotonic() < deadline and graph.poll() is None
             time.sleep(0.05)
         children = [int(pid) for pid in Path(
             f'/proc/{graph.pid}/task/{graph.pid}/children').read_text().split()]
         assert len(children) == 4 and all(map(runs, children))
-        began = time.monotonic()
-        for number in signals:
-            graph.send_signal(number)
-            time.sleep(0.1)
+        witness, stalled, began = Witness(), 0.0, time.monotonic()
+        stalls, left = Stalls(witness, *children), list(signals)
+        while graph.poll() is None:
+            if left and time.monotonic() > began + 0.1 * (len(signals) - len(left)):
+                graph.send_signal(left.pop(0))
+            time.sleep(0.01)
+            witness.tick()
+            stalled = max(stalled, stalls.seconds)  # of those that have not ended
+        took = time.monotonic() - began - stalled
         told = graph.communicate()[1]
-        took = time.monotonic() - began
     finally:
         graph.kill()
         graph.wait()

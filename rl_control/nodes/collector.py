@@ -103,6 +103,7 @@ class Collector(Node):
             executor.spin_once(timeout_sec=0.02)
         self._exchange(at_once=True)
         self._outboxes.close()
+        self.destroy_publisher(self._transitions)  # the learner waits for nothing more of it
         self._environment.close()
 
     def _tell(self, transition: Transition) -> None:
