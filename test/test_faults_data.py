@@ -119,20 +119,15 @@ def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
 def test_an_overrun_queue_is_seen_and_sent_again(start, tmp_path):
     nodes = start(learner__headroom=5000, collector__flush_period=0.001)
     learner, collector = nodes.add(Learner()), nodes.add(Collector())
-    step, go_on = collector._environment.step, threading.Event()
-    go_on.set()
+    step = collector._environment.step
 
-    def in_turn(action):
-        go_on.wait()
-        time.sleep(0.0005)  # so that many messages are made of them
+    def slowly(action):
+        time.sleep(0.0005)  # so that the credit lasts until the learner has stopped listening
         return step(action)
 
-    collector._environment.step = in_turn
-    nodes.until(lambda: collector._outbox.oldest > 0)
-    go_on.clear()
-    nodes.until(lambda: collector._outbox.credit > 2000)
+    collector._environment.step = slowly
+    nodes.until(lambda: collector._outbox.oldest > 0 and collector._outbox.credit > 2000)
     sent = collector._outbox.produced
-    go_on.set()
     nodes.until(lambda: collector._outbox.produced > sent + 1500, but=(learner,))
     nodes.until(lambda: learner._inbox.runs[collector._run].gaps > 0)
     nodes.until(lambda: collector._outbox.oldest > sent + 1500)
