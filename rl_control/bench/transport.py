@@ -22,7 +22,7 @@ from rl_control.bench.still import NAME
 from rl_control.processes import NodeProcess
 
 AHEAD = 8192  # transitions that collectors may be ahead of the learner
-PATIENCE = 60.0  # s until the first acknowledgement
+PATIENCE = 180.0  # s until the first acknowledgement; a busy machine takes long to start
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
