@@ -128,7 +128,7 @@ def test_an_overrun_queue_is_seen_and_sent_again(start, tmp_path):
     collector._environment.step = slowly
     nodes.until(lambda: collector._outbox.oldest > 0 and collector._outbox.credit > 2000)
     sent = collector._outbox.produced
-    nodes.until(lambda: collector._outbox.produced > sent + 1500, but=(learner,))
+    nodes.until(lambda: collector._outbox.produced > sent + 1500, 80.0, but=(learner,))
     nodes.until(lambda: learner._inbox.runs[collector._run].gaps > 0)
     nodes.until(lambda: collector._outbox.oldest > sent + 1500)
     nodes.close(collector)
