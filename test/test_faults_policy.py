@@ -4,6 +4,7 @@
 from collections.abc import Callable
 import contextlib
 import itertools
+import os
 from pathlib import Path
 import signal
 import threading
@@ -13,7 +14,7 @@ from arms import acting, exported, iiwa
 import numpy as np
 import pytest
 from rig import START, FakeArm, Running, policy_process
-from stalls import Stalls, watching
+from stalls import Stalls, waited, watching
 
 from rl_control import poses
 from rl_control.controllers import TrajectoryController
@@ -88,7 +89,8 @@ def test_a_simulated_clock_that_stands_still_or_jumps_stops_the_arm(
 ) -> None:
     """FAULTS 9: pause, +500 s, -900 s; with stamps of that clock, and of one that is right."""
     arm = make_arm(clock=True)
-    with Running(policy_process(policy_file, **{'use_sim_time': True})):
+    with Running(policy_process(policy_file, **{'use_sim_time': True})) as running:
+        stalls = Stalls(arm.witness, running.child.pid)
         arm.stamped = stamped
         arm.until_driving()
         for jump, texts in ((0.0, ('stand still', 'stood still')), (500.0, ('jumped', 'stood')),
@@ -103,7 +105,8 @@ def test_a_simulated_clock_that_stands_still_or_jumps_stops_the_arm(
             arm.paused = False
             arm.resumed()
         assert len(arm.sent) > count
-        assert float(arm.status['period_p50_ms']) == pytest.approx(50.0, abs=15.0)
+        each = 1e3 * stalls.seconds / float(arm.status['ticks'])
+        assert float(arm.status['period_p50_ms']) == pytest.approx(50.0, abs=15.0 + each)
 
 
 @pytest.mark.alone
@@ -274,17 +277,18 @@ def test_a_stall_of_the_policy_is_bridged_and_then_on_time_again(stall: float) -
         due_times.append(due)
         controller.follow(np.array(plan.times), plan.commands)
 
-    loop = Loop(arm.control_period, tick)
+    loop, before = Loop(arm.control_period, tick), waited(os.getpid())
     loop.start()
     time.sleep(1.2)
     loop.stop()
+    each = (waited(os.getpid()) - before) / len(sent)
     loop.check()
     receipts = [receipt for receipt, _ in sent]
     assert driving.mode == DRIVING and len(sent) >= 18
     # The tick that stalled sends late; the next but one at the latest is on the grid again.
     lateness = np.array(receipts) - np.array(due_times)
     assert lateness[10] >= stall
-    assert np.median(lateness[12:]) < 0.01
+    assert np.median(lateness[12:]) < 0.01 + each
     assert np.diff(due_times).min() >= arm.control_period - 1e-9
     assert loop.statistics.overruns >= (stall > arm.control_period)
     for (_, before), (_, after) in itertools.pairwise(sent):
