@@ -124,6 +124,13 @@ CELLS = {cell.name: cell for cell in (
             **PENDULUM, **GAUSSIAN, 'exploration_scale': 0.2, 'lag': 100, 'batch_size': 64,
             'updates_per_transition': 0.5}),
     }),
+    # A third of the steps, and several updates for each of them.
+    Cell('pendulum_third', 'the same, a third of the steps', 'Pendulum-v1', 6_600, 600, 10, 50,
+         5, 'return', {
+             'sac, 1 update': Entry('sac', {**PENDULUM, **ACTOR, **ENTROPY}),
+             'sac, 4 updates': Entry('sac', {
+                 **PENDULUM, **ACTOR, **ENTROPY, 'updates_per_transition': 4.0}),
+         }),
     Cell('reach', 'rl_control/Reach-v0, iiwa', 'rl_control/Reach-v0', 20_000, 2000, 10, 100, 5,
          'success', {
              'sac': Entry('sac', _shipped('sac', **SAME), peer=True),
@@ -132,7 +139,6 @@ CELLS = {cell.name: cell for cell in (
              'naf': Entry('naf', _shipped('naf')),
              'qt_opt': Entry('qt_opt', _shipped('qt_opt')),
          }),
-    # A third of the steps, and many updates for each of them.
     Cell('reach_third', 'the same, a third of the steps', 'rl_control/Reach-v0', 6_600, 660, 10,
          100, 5, 'success', {
              'sac, 1 update': Entry('sac', _shipped('sac', **SAME)),

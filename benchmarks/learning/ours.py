@@ -2,6 +2,7 @@
 """Train an agent of rl_control in this process: collector, replay and learner by turns."""
 
 from collections.abc import Callable
+import time
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ import torch
 from benchmarks.learning.cells import Run
 from rl_control.algorithms import make_agent, settings_of
 from rl_control.algorithms.agent import Agent
+from rl_control.algorithms.compiled import Updates
 from rl_control.collecting import Collecting
 from rl_control.config.nodes import CollectorSettings
 from rl_control.drawing import make_sampler
@@ -54,25 +56,30 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
     world = GymnasiumEnvironment(cell.environment)
     settings = settings_of(entry.algorithm).from_mapping({**entry.settings, 'seed': run.seed})
     agent = make_agent(entry.algorithm, world.contract, settings)
+    updates = Updates(agent, entry.algorithm)
+    updates.begin()
+    while updates.look():  # else it would depend on the machine which updates are compiled
+        time.sleep(0.1)
     task = load_arm('iiwa', 'reach', {'sparse': True}).task if settings.hindsight else None
 
     def told(step: int, actor: Actor) -> None:
         if step % cell.interval == 0:
             tell(step, actor)
 
-    learn(world, agent, cell.steps, run.seed, told, task)
+    learn(world, agent, cell.steps, run.seed, told, task, update=updates.update)
     world.close()
 
 
 def learn(
     world: Environment, agent: Agent, steps: int, seed: int,
     tell: Callable[[int, Actor], None] = lambda step, actor: None, task: Task | None = None,
-    old: Steps | None = None,
+    old: Steps | None = None, update: Callable | None = None,
 ) -> Actor:
     """
     Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them.
 
     With `old` data the agent, which knows it, acts at once, and a half of each batch is of that.
+    `update` stands for `agent.update`: the same, compiled.
     """
     settings, contract = agent.settings, world.contract
     sizes = len(contract.observation), len(contract.action)
@@ -82,6 +89,7 @@ def learn(
         taught.extend_mixed(old)
     sampler = make_sampler(agent, ring, taught, task)
     actor = Actor(agent)
+    update = update or agent.update
     span = np.subtract(contract.action_high, contract.action_low)
 
     def take(transition: Transition) -> None:
@@ -95,7 +103,7 @@ def learn(
         if learned_from >= 0:
             collecting.policy = actor
         while agent.updates < learned_from * settings.updates_per_transition:
-            agent.update(*sampler.sample(settings.batch_size))
+            update(*sampler.sample(settings.batch_size))
             sampler.learned(agent.error.numpy())
         tell(ring.total, actor)
         if ring.total >= steps:

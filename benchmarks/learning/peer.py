@@ -22,8 +22,8 @@ from rl_control.algorithms import settings_of
 from rl_control.config.algorithm import AlgorithmSettings
 
 # What Stable-Baselines3 has not: an entry that is run with both keeps their defaults.
-ONLY_OURS = ('layer_norm', 'observation_normalisation', 'speed', 'trace', 'priority_exponent',
-             'n_step')
+ONLY_OURS = ('layer_norm', 'observation_normalisation', 'speed', 'correction',
+             'priority_exponent', 'n_step')
 KINDS = {'sac': SAC, 'td3': TD3, 'ddpg': DDPG}
 
 
