@@ -2,7 +2,6 @@
 """Start a graph's processes on a machine without `ros2 launch`, and end every one of them."""
 
 from collections.abc import Callable, Iterable, Mapping
-import ctypes
 import json
 from pathlib import Path
 import signal
@@ -12,12 +11,12 @@ import time
 
 from rl_control.processes import NodeProcess, Parameter
 from rl_control.restarts import LIMIT, STABLE, Restarts
+from rl_control.signals import with_parent
 
 PATIENCE = 2.7  # s from the first signal until what still runs is killed: 3 s with all the rest
 LOOK = 0.05  # s between looks
 MOMENT = 0.01  # s between looks for the end
 REFUSED = 2  # the exit status of bad input: starting again changes nothing
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def command_line(process: NodeProcess) -> list[str]:
@@ -127,7 +126,7 @@ class Supervisor:
         try:
             child.popen = subprocess.Popen(
                 command_line(child.process), env=self._environment, start_new_session=True,
-                preexec_fn=_end_with_parent, stdin=subprocess.DEVNULL, stdout=output,
+                preexec_fn=with_parent(signal.SIGTERM), stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT if output else None)
         finally:
             if output is not None:
@@ -143,10 +142,6 @@ class _Child:
         self.restarts = restarts
         self.popen: subprocess.Popen[bytes] | None = None
         self.began = self.due = 0.0
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _cause(status: int) -> str:

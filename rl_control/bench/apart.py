@@ -4,12 +4,14 @@
 import json
 import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
 from typing import Any
 
 import rl_control
 from rl_control.running import graph_environment
+from rl_control.signals import with_parent
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -20,10 +22,11 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def start(module: str, *arguments: object, **more: str) -> subprocess.Popen:
-    """Start `python -m module` with its arguments as one of JSON; its output is a pipe."""
+    """Start `python -m module` with its arguments as one of JSON; it does not outlive us."""
     return subprocess.Popen(
         [sys.executable, '-m', module, json.dumps(arguments)], env=environment(**more),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=with_parent(signal.SIGKILL))
 
 
 def apart(module: str, *arguments: object, **more: str) -> Any:
