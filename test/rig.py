@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm on topics that fails as it is told, and a record of everything it was sent."""
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 import os
 from pathlib import Path
@@ -28,6 +29,7 @@ from rl_control.types import Command
 
 ROOT = Path(__file__).parents[1]
 STATE_PERIOD = 0.01
+PATIENCE, SETTLING = 5.0, 1.0  # s for a process to end, and for the middleware to miss it
 START = 60.0  # s that a node may take to start on a machine that has others to run
 LATENCY = 2e-3  # s
 SLACK, JERK_SLACK = 1e-9, 1e-6  # of rounding; times are in whole nanoseconds
@@ -243,7 +245,12 @@ def policy_process(policy: Path, **parameters: object) -> NodeProcess:
 
 
 class Running:
-    """A node's process in a test; killed at the end whatever happens."""
+    """
+    A node's process in a test; ended with it whatever happens, and killed only if that fails.
+
+    A process that is killed leaves what it shared with our middleware as it was at that moment,
+    and taking ours apart right after that ended this process by a segmentation fault at times.
+    """
 
     def __init__(self, process: NodeProcess) -> None:
         self.child = subprocess.Popen(
@@ -254,10 +261,21 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.child.kill()
-        self.child.communicate()
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGCONT)
+            self.child.send_signal(signal.SIGINT)
+        try:
+            self.child.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.communicate()
+        if self.child.returncode == -signal.SIGKILL:
+            time.sleep(SETTLING)
 
-    def ended(self, number: signal.Signals, seconds: float) -> tuple[int, str]:
+    def ended(
+        self, number: signal.Signals, seconds: float,
+        meanwhile: Callable[[], object] = lambda: time.sleep(0.005),
+    ) -> tuple[int, str]:
         """Send a signal; return the exit status and all output, within `seconds`."""
         allowed = seconds
         with watching() as witness:
@@ -266,6 +284,6 @@ class Running:
             while self.child.poll() is None:
                 allowed = max(allowed, seconds + stalls.seconds)
                 assert time.monotonic() - began < allowed, f'not ended within {seconds} s'
-                time.sleep(0.005)
+                meanwhile()
         output, _ = self.child.communicate(timeout=START)
         return self.child.returncode, output

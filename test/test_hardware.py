@@ -640,7 +640,8 @@ def test_collecting_over_topics_with_a_person_beside_it(
         attendant.until(lambda: attendant.call(attendant.resume)[0], 'resume')
         attendant.until(lambda: len(attendant.ends) >= ended + 2, 'two more episodes')
         assert attendant.count() > told
-        status, output = collector.ended(signal.SIGINT, 3.0)
+        status, output = collector.ended(  # which waits for its rows to be acknowledged
+            signal.SIGINT, 3.0, lambda: attendant.executor.spin_once(timeout_sec=0.01))
         assert status == 0 and 'Traceback' not in output
         attendant.until(lambda: attendant.rows.truncated[-1], 'the last rows')
 

@@ -133,7 +133,7 @@ def _spin(arm, answer) -> None:
 
     rclpy.init(args=[])
     topics = ArmTopics(
-        rclpy.create_node('policy'), arm.settings.joint_names, arm.control_period)
+        rclpy.create_node('policy'), arm.settings.joint_names, arm.control_period, flags=())
     while True:
         answer(topics)
         time.sleep(POLL)
