@@ -125,7 +125,7 @@ CELLS = {cell.name: cell for cell in (
             'updates_per_transition': 0.5}),
     }),
     # A third of the steps, and several updates for each of them.
-    Cell('pendulum_third', 'the same, a third of the steps', 'Pendulum-v1', 6_600, 600, 10, 50,
+    Cell('pendulum_third', 'Pendulum-v1, a third of the steps', 'Pendulum-v1', 6_600, 600, 10, 50,
          5, 'return', {
              'sac, 1 update': Entry('sac', {**PENDULUM, **ACTOR, **ENTROPY}),
              'sac, 4 updates': Entry('sac', {
@@ -139,8 +139,8 @@ CELLS = {cell.name: cell for cell in (
              'naf': Entry('naf', _shipped('naf')),
              'qt_opt': Entry('qt_opt', _shipped('qt_opt')),
          }),
-    Cell('reach_third', 'the same, a third of the steps', 'rl_control/Reach-v0', 6_600, 660, 10,
-         100, 5, 'success', {
+    Cell('reach_third', 'rl_control/Reach-v0, iiwa, a third of the steps', 'rl_control/Reach-v0',
+         6_600, 660, 10, 100, 5, 'success', {
              'sac, 1 update': Entry('sac', _shipped('sac', **SAME)),
              'sac, 6 updates': Entry('sac', _shipped(
                  'sac', **{**SAME, 'updates_per_transition': 6.0, 'layer_norm': True})),

@@ -44,7 +44,7 @@ def table(cell: Cell, results: Mapping[tuple, Result], seeds: Iterable[int]) -> 
         both = [finished(cell, library, label, results, seeds) for library in (OURS, PEER)]
         if not any(both):
             continue
-        cells = [_score(found, what) if entry.peer or found is both[0] else 'has none'
+        cells = [_score(found, what) if entry.peer or found is both[0] else 'none'
                  for what in columns for found in both]
         there = [found for found in both if found]
         lines.append('| ' + ' | '.join([
