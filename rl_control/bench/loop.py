@@ -146,7 +146,8 @@ def latency(rate: float, seconds: float) -> dict[str, float]:
         for name, values in codec.read_diagnostics(message):
             if name.endswith(': driving'):
                 told.update({key.removeprefix('latency_').removesuffix('_ms'): float(value)
-                             for key, value in values.items() if key.startswith('latency_')})
+                             for key, value in values.items()
+                             if key.startswith('latency_') and key.endswith('_ms')})
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / 'policy.onnx'
