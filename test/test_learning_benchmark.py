@@ -69,7 +69,7 @@ def test_table_and_picture_of_what_there_is(tmp_path):
     assert len(lines) == 2 + 2
     # Of 0, 1, 4, 9, 16 the middle three count: 14 / 3.
     assert '| -4.7 (' in lines[2] and '| -104.7 (' in lines[2] and '| 5 / 5 |' in lines[2]
-    assert '| has none |' in lines[3] and '| 5 |' in lines[3]
+    assert '| none |' in lines[3] and '| 5 |' in lines[3]
     assert table(CELLS['reach'], results, range(5)) == ''
     draw(tmp_path / 'a.png', [cell, CELLS['reach']], results, {'pendulum': range(5),
                                                               'reach': range(5)})
