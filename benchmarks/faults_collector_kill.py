@@ -10,7 +10,6 @@ lost.
 """
 
 import argparse
-from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -20,12 +19,11 @@ import signal
 import sys
 import tempfile
 
-from faults_learner_kill import Watcher
+from faults_learner_kill import Watcher, busy_graph
 import rclpy
 from rosbags.highlevel import AnyReader
 
 from rl_control import restarts
-from rl_control.graph import graph
 from rl_control.outboxes import SPILL
 from rl_control.report.account import account, journaled, produced
 from rl_control.ros import codec
@@ -54,6 +52,7 @@ def kill_collectors(watcher: Watcher, kills: int, out: Path, rng: random.Random)
         watcher.until(lambda: False, rng.uniform(0.5, 2.5))
         os.kill(pid, signal.SIGKILL)
         print(f'kill {number + 1} of {kills}: {name}', flush=True)
+        watcher.until(lambda name=name, pid=pid: watcher.supervisor.pids.get(name) != pid)
     watcher.until(lambda: False, 2.0)
     return kills
 
@@ -67,7 +66,7 @@ def falsely_terminated(out: Path) -> int:
             if len(table.rows):
                 run = codec.Origin.from_header(table.header).run
                 last[run] = table.rows[-1, table.columns.index('terminated')]
-    return sum(value != 0.0 for value in last.values())
+    return sum(bool(value) for value in last.values())
 
 
 def main() -> int:
@@ -80,15 +79,7 @@ def main() -> int:
     out = Path(tempfile.mkdtemp(prefix='collector_kill_'))
     environment = graph_environment()
     os.environ.update(environment)
-    # Learned from slowly, so that collectors produce all the time.
-    processes = [
-        replace(process, parameters={**process.parameters, **(
-            {'algorithm.updates_per_transition': 0.05} if process.name == 'learner' else {})})
-        for process in graph('train_sim').processes({
-            'robot': options.robot, 'collectors': '2', 'out': str(out),
-            'seed': str(options.seed)})
-        if not process.ends_graph
-    ]
+    processes = busy_graph(out, options.robot, 2, options.seed)
     restarts.LONGEST_WAIT = restarts.FIRST_WAIT  # kills that are meant are no reason to wait
     rclpy.init(args=[])
     supervisor = Supervisor(processes, environment, out / 'logs', deaths_limit=10**6)

@@ -28,6 +28,7 @@ from rclpy.node import Node
 
 from rl_control import restarts
 from rl_control.graph import graph
+from rl_control.processes import NodeProcess
 from rl_control.report.account import account as balance
 from rl_control.report.account import journaled
 from rl_control.ros import codec, qos
@@ -127,6 +128,17 @@ def account(out: Path) -> dict[str, int]:
     }
 
 
+def busy_graph(out: Path, robot: str, collectors: int, seed: int) -> list[NodeProcess]:
+    """Return a training without its monitor, in which collectors produce all the time."""
+    return [
+        replace(process, parameters={**process.parameters, **(
+            {'algorithm.updates_per_transition': 0.05} if process.name == 'learner' else {})})
+        for process in graph('train_sim').processes({
+            'robot': robot, 'collectors': str(collectors), 'out': str(out), 'seed': str(seed)})
+        if not process.ends_graph
+    ]
+
+
 def main() -> int:
     """Run a training with kills, print what was found, return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
@@ -139,15 +151,7 @@ def main() -> int:
     out = options.out or Path(tempfile.mkdtemp(prefix='learner_kill_'))
     environment = graph_environment()
     os.environ.update(environment)
-    # Learned from slowly, so that collectors produce all the time.
-    processes = [
-        replace(process, parameters={**process.parameters, **(
-            {'algorithm.updates_per_transition': 0.05} if process.name == 'learner' else {})})
-        for process in graph('train_sim').processes({
-            'robot': options.robot, 'collectors': str(options.collectors), 'out': str(out),
-            'seed': str(options.seed)})
-        if not process.ends_graph
-    ]
+    processes = busy_graph(out, options.robot, options.collectors, options.seed)
     restarts.LONGEST_WAIT = restarts.FIRST_WAIT  # kills that are meant are no reason to wait
     rclpy.init(args=[])
     supervisor = Supervisor(processes, environment, out / 'logs', deaths_limit=10**6)
