@@ -15,7 +15,10 @@ import torch
 
 from benchmarks.learning.ours import Actor, learn
 from rl_control.algorithms import make_agent, settings_of
+from rl_control.arm import Arm
+from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.files import named, read_parameter_file
+from rl_control.config.randomisation import RandomisationSettings
 from rl_control.environments.make import load_arm, load_randomisation, simulate
 from rl_control.evaluation import evaluate
 
@@ -23,22 +26,21 @@ STEPS = 20_000
 WORLDS = ('', 'rough')
 
 
-def train(randomisation: str, seed: int, steps: int = STEPS) -> Actor:
-    """Return a policy that was trained on arms that differ by the file `randomisation`."""
-    world = simulate(load_arm('two_joint', 'reach'), load_randomisation(randomisation), seed)
-    settings = settings_of('sac').from_mapping({
-        **read_parameter_file(named('algorithms', 'sac'), 'algorithm'), 'seed': seed})
-    agent = make_agent('sac', world.contract, settings)
-    actor = learn(world, agent, steps, seed)
+def train(
+    arm: Arm, randomisation: RandomisationSettings, settings: AlgorithmSettings, steps: int
+) -> Actor:
+    """Return a policy of SAC, trained on arms that differ from `arm` by `randomisation`."""
+    world = simulate(arm, randomisation, settings.seed)
+    actor = learn(world, make_agent('sac', world.contract, settings), steps, settings.seed)
     world.close()
     return actor
 
 
-def success(policy: Actor, randomisation: str, episodes: int, seed: int) -> float:
+def success(
+    policy: Actor, arm: Arm, randomisation: RandomisationSettings, episodes: int, seed: int
+) -> float:
     """Return the share of episodes that `policy` ends at the goal."""
-    world = simulate(
-        load_arm('two_joint', 'reach', {'reset_interval': 1}),
-        load_randomisation(randomisation), seed)
+    world = simulate(arm, randomisation, seed)
     results = evaluate(policy, world, episodes, seed)
     world.close()
     return float(np.mean([result.success for result in results]))
@@ -51,12 +53,18 @@ def main() -> None:
     parser.add_argument('--episodes', type=int, default=100)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    arm = load_arm('two_joint', 'reach')
+    another_each_time = load_arm('two_joint', 'reach', {'reset_interval': 1})
+    shipped = read_parameter_file(named('algorithms', 'sac'), 'algorithm')
+    worlds = [load_randomisation(name) for name in WORLDS]
     found = np.zeros((options.seeds, 2, 2))
     for seed in range(options.seeds):
-        for row, trained in enumerate(WORLDS):
-            policy = train(trained, seed)
-            for column, tried in enumerate(WORLDS):
-                found[seed, row, column] = success(policy, tried, options.episodes, 1000 + seed)
+        settings = settings_of('sac').from_mapping({**shipped, 'seed': seed})
+        for row, trained in enumerate(worlds):
+            policy = train(arm, trained, settings, STEPS)
+            for column, tried in enumerate(worlds):
+                found[seed, row, column] = success(
+                    policy, another_each_time, tried, options.episodes, 1000 + seed)
         print(f'seed {seed}:', found[seed].tolist(), flush=True)
     print('| trained on | as modelled | rough |\n|---|---|---|')
     for row, trained in enumerate(WORLDS):
