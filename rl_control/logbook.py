@@ -46,8 +46,11 @@ class Logbook:
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl, [] for none; a last one cut short is left."""
     path = run / 'metrics.jsonl'
-    if not path.is_file():
-        return []
+    return read_lines(path) if path.is_file() else []
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return what the lines of JSON in `path` say; a last one cut short is left out."""
     lines = path.read_text(encoding='utf-8').splitlines()
     found = []
     for number, line in enumerate(lines, 1):

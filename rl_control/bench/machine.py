@@ -14,10 +14,15 @@ DISTRIBUTIONS = (
 
 
 def machine() -> dict[str, str | int]:
-    """Return the processor, the cores this process may use, and versions of what is installed."""
+    """
+    Return the processor, the cores this process may use, and versions of what is installed.
+
+    `load` is how many processes wanted a core in the minute before.
+    """
     return {
         'processor': _processor(),
         'cores': len(os.sched_getaffinity(0)),
+        'load': f'{os.getloadavg()[0]:.1f}',
         'system': platform.platform(terse=True),
         'python': platform.python_version(),
         'rl_control': rl_control.__version__,

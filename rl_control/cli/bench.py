@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 import sys
 
-from rl_control.bench import PARTS
+from rl_control.bench import PARTS, history
 from rl_control.bench.comparison import Scale
 from rl_control.bench.machine import machine
 from rl_control.bench.page import around, put_between, tables
@@ -32,6 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--picture', type=Path, help='where growth is drawn')
     parser.add_argument('--page', type=Path,
                         help='a page in which the tables go between the marks of their part')
+    parser.add_argument('--history', type=Path, metavar='FILE',
+                        help='a file to which each comparison is added as a line of JSON')
+    parser.add_argument('--compare', type=Path, metavar='FILE',
+                        help='measure nothing, say how the two newest of such a file differ')
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,6 +43,11 @@ def run(options: argparse.Namespace) -> int:
     for part in options.parts:
         if part not in PARTS:
             raise Refused(f'part {part!r} is not measured; name some of {", ".join(PARTS)}')
+    if options.compare:
+        return _compare(options.compare, options.parts or list(PARTS))
+    if options.quick and options.history:
+        raise Refused('--quick gives no figures to keep; leave --quick or --history out')
+    parts = options.parts or [name for name in PARTS if name != 'end-to-end']
     scale = Scale(
         1 if options.quick else max(1, options.rounds), options.quick, max(1, options.seeds),
         options.keep)
@@ -46,7 +55,6 @@ def run(options: argparse.Namespace) -> int:
     day = datetime.now(UTC).date().isoformat()
     if not options.json:
         print(', '.join(f'{name} {value}' for name, value in about.items()))
-    parts = options.parts or [name for name in PARTS if name != 'end-to-end']
     if options.page:
         for part in parts:
             around(options.page, f'bench {part}')  # not found to be missing after minutes
@@ -57,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
             missed = missed or not all(met for _, _, met in comparison.verdicts())
             found.setdefault(part, []).append(comparison.facts())
             measured.append(comparison)
+            if options.history:
+                history.append(options.history, part, comparison, about)
             if options.page:
                 put_between(options.page, f'bench {part}', tables(measured, about, day))
             if not options.json:
@@ -67,3 +77,11 @@ def run(options: argparse.Namespace) -> int:
         json.dump({'machine': about, 'parts': found}, sys.stdout, indent=2)
         print()
     return int(missed and not options.quick)
+
+
+def _compare(path: Path, parts: list[str]) -> int:
+    if not path.is_file():
+        raise Refused(f'history {path} is not a file; --history FILE makes one')
+    lines = [line for part in parts for line in history.changes(path, part)]
+    print('\n'.join(lines or [f'{path}: nothing was measured twice on one kind of machine']))
+    return 0
