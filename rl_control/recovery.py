@@ -46,7 +46,7 @@ class Recovery:
 
     def check(self, losses: Mapping[str, Tensor]) -> bool:
         """Say whether the update that returned `losses` is finite; take it back else."""
-        if math.isfinite(math.fsum(map(float, (*losses.values(), self._agent.error.sum())))):
+        if all(math.isfinite(value) for value in (*losses.values(), self._agent.error.sum())):
             return True
         self.take_back('its losses are not finite')
         return False

@@ -10,6 +10,12 @@ import numpy as np
 from rl_control.errors import Refused
 
 COMMAND_INTERFACES = ('position', 'velocity', 'effort')
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """Say of each of `values` whether it is finite in float32, in which all is learned."""
+    return np.abs(values) <= LARGEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,12 @@ def test_a_foreign_minari_dataset_is_described_by_its_spaces(tmp_path, monkeypat
     assert (found.contract.action_low, found.contract.action_high) == ((-1.0,) * 2, (2.0,) * 2)
     with pytest.raises(Refused, match='whose observations and actions are vectors'):
         import_minari('bad-v0')
+    buffer.rewards[4] = -1e39
+    minari.create_dataset_from_buffers(
+        'large-v0', [buffer], observation_space=Box(-9, 9, (3,), np.float32),
+        action_space=Box(-1.0, 2.0, (2,), np.float32))
+    with pytest.raises(Refused, match=r"'large-v0' has 1 rows whose reward is not .* row 4; make"):
+        import_minari('large-v0')
 
 
 def test_without_minari_the_mend_is_named(monkeypatch):

@@ -406,7 +406,8 @@ def test_what_names_no_joints_is_assumed_and_said_or_given(tmp_path, arm):
 def test_messages_that_cannot_be_used_are_counted_by_reason(tmp_path, arm):
     times = START + np.arange(200) * 10 * MS
     bad = [
-        (START + 1, '/joint_states', JOINT_STATE, joint_state(('a', 'b'), (np.nan, 0.0))),
+        *((START + 1, '/joint_states', JOINT_STATE, joint_state(('a', 'b'), (value, 0.0)))
+        for value in (np.nan, 1e39)),
         (START + 2, '/joint_states', JOINT_STATE, joint_state(('a', 'b'), (0.0,))),
         (START + 3, '/joint_states', JOINT_STATE, joint_state(('a', 'b'), ())),
         (START + 4, '/joint_states', JOINT_STATE, b'{"name": ["a"]}'),
@@ -417,7 +418,7 @@ def test_messages_that_cannot_be_used_are_counted_by_reason(tmp_path, arm):
     told = {(lost['topic'], lost['reason']): lost['count']
             for lost in found.report['bags'][0]['losses']['messages']}
     assert told == {
-        ('/joint_states', 'has a position that is not finite'): 1,
+        ('/joint_states', 'has a position that is not finite'): 2,
         ('/joint_states', 'has 1 values of position for 2 joints'): 1,
         ('/joint_states', 'has no positions'): 1,
         ('/joint_states', 'is JSON, not CDR'): 1,

@@ -168,7 +168,7 @@ def test_bad_rows_and_tables_are_counted(tmp_path):
         message(range(64, 128), collector='other', at=1),
     ])
     assert steps(found) == [step for step in range(64) if step != 3]
-    assert report['refused'] == {'action is not finite': 1}
+    assert report['refused'] == {'action is not finite in float32': 1}
     assert [(lost['count'], lost['reason'][:30]) for lost in
             report['bags'][0]['losses']['messages']] == [
         (1, 'run run-1 is of c as well'), (1, 'table has 0 dimensions; it mus')]

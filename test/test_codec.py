@@ -213,12 +213,15 @@ def test_column_names_with_commas_are_refused():
 def test_rows_that_may_not_be_stored_are_counted_by_reason():
     columns = codec.transition_columns(CONTRACT)
     cases = [
-        ('observation.q.b', math.nan, 'observation is not finite'),
-        ('action.a', math.inf, 'action is not finite'),
-        ('applied.b', math.nan, 'applied is not finite'),
-        ('next_observation.goal', -math.inf, 'next_observation is not finite'),
-        ('reward', math.nan, 'reward is not finite'), ('reward', math.inf, 'reward is not finite'),
-        ('stamp', math.nan, 'stamp is not finite'), ('log_prob', math.inf, 'log_prob is infinite'),
+        ('observation.q.b', math.nan, 'observation is not finite in float32'),
+        ('action.a', math.inf, 'action is not finite in float32'),
+        ('applied.b', math.nan, 'applied is not finite in float32'),
+        ('next_observation.goal', -math.inf, 'next_observation is not finite in float32'),
+        ('observation.q.b', 1e39, 'observation is not finite in float32'),
+        *(('reward', value, 'reward is not finite in float32')
+          for value in (math.nan, math.inf, -1e39)),
+        ('stamp', math.nan, 'stamp is not finite'),
+        ('log_prob', math.inf, 'log_prob is infinite'), ('log_prob', 1e39, 'log_prob is infinite'),
         ('terminated', 0.5, 'terminated is neither 0 nor 1'),
         ('truncated', math.nan, 'truncated is neither 0 nor 1'),
         ('intervention', 2.0, 'intervention is neither 0 nor 1'),

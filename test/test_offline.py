@@ -162,10 +162,11 @@ def test_bad_input_is_refused(tmp_path: Path, given: dict, words: str) -> None:
 
 
 def test_data_without_rows_or_with_nan_is_refused(tmp_path: Path) -> None:
-    made = rows()
-    made[[3, 7], -1] = np.nan
-    with pytest.raises(Refused, match=r'has 2 rows whose next_observation is not finite, .*row 3'):
-        training(dataset(tmp_path / 'nan', made), tmp_path / 'out')
+    for column, value, name in ((-1, np.nan, 'next_observation'), (5, -1e39, 'reward')):
+        made = rows()
+        made[[3, 7], column] = value
+        with pytest.raises(Refused, match=f'has 2 rows whose {name} is not finite in .*row 3'):
+            training(dataset(tmp_path / name, made), tmp_path / 'out')
     empty = tmp_path / 'empty'
     mcap(empty / 'journal_0.mcap', [(START, '/joint_states', ARRAY, b'')])
     with pytest.raises(Refused, match='do not say whose they are; name the robot'):

@@ -96,6 +96,11 @@ def test_a_dataset_becomes_steps(tmp_path):
     assert [read.streams[k] for k in read.stream] == ['a'] * 10 + ['b'] * 10
     with pytest.raises(Refused, match='this learner has robot another'):
         offline_steps(tmp_path / 'set', replace(CONTRACT, robot='another'))
+    values['reward'][3] = np.nan
+    Dataset(CONTRACT, TransitionRows(**values), steps.stream.astype(np.int64), ('a', 'b')).save(
+        tmp_path / 'nan')
+    with pytest.raises(Refused, match='nan has 1 rows whose reward is not finite'):
+        offline_steps(tmp_path / 'nan', CONTRACT)
 
 
 def test_without_old_data_nothing_is_different(tmp_path):

@@ -229,16 +229,19 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_training_goes_on(tmp_path, mon
 def broken(one: Trainer, how: str) -> Callable:
     """Return an update of `one` that goes wrong: in its losses, or first in its weights."""
     update = one.agent.update
+    wrongs = {'loss': {'actor_loss': torch.tensor(torch.nan)}, 'weights': {},
+              'infinities': {'actor_loss': torch.tensor(torch.inf),
+                             'critic_loss': torch.tensor(-torch.inf)}}
 
     def wrong(*given):
         losses = update(*given)
         one.agent.actor_optimiser.weights.flat.fill_(torch.nan)
-        return {**losses, 'actor_loss': torch.tensor(torch.nan)} if how == 'loss' else losses
+        return {**losses, **wrongs[how]}
 
     return wrong
 
 
-@pytest.mark.parametrize('how', ['loss', 'weights'])
+@pytest.mark.parametrize('how', ['loss', 'weights', 'infinities'])
 def test_an_update_that_is_not_finite_is_taken_back(tmp_path, monkeypatch, how):
     with Running(tmp_path) as running:
         one = running.trainer

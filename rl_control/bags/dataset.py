@@ -26,12 +26,13 @@ from rl_control.files import (
     write_json,
 )
 from rl_control.ros.rows import TransitionRows
-from rl_control.types import Contract
+from rl_control.types import Contract, finite
 
 FORMAT = 1
 SHARD_ROWS = 65_536
 DESCRIPTION = 'dataset.json'
 ROW_FIELDS = tuple(item.name for item in fields(TransitionRows))
+FINITE = ('observation', 'action', 'reward', 'next_observation')
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +59,21 @@ class Dataset:
 
     @classmethod
     def load(cls, path: Path | str) -> 'Dataset':
-        """Read a whole dataset; raise Refused if it is none, damaged or not complete."""
+        """
+        Read a whole dataset.
+
+        Raise Refused if it is none, damaged, not complete, or not finite in float32.
+        """
         described = describe(path)
         parts = list(read_parts(path, described))
         if not parts:
             raise Refused(f'dataset {path} has no transitions; make one from another bag')
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rows = TransitionRows(**{name: joined.pop(name) for name in ROW_FIELDS})
+        require_finite(rows, f'dataset {path}')
         return cls(
             contract=Contract.from_json(described['contract']),
-            rows=TransitionRows(**{name: joined.pop(name) for name in ROW_FIELDS}),
+            rows=rows,
             stream=joined.pop('stream'),
             streams=tuple(described['streams']),
             source=described['source'],
@@ -85,6 +92,17 @@ class Dataset:
                         item: getattr(self.rows, item)[chosen] for item in ROW_FIELDS}),
                     {item: values[chosen] for item, values in self.extra.items()})
             writer.finish(self.source, self.report)
+
+
+def require_finite(rows: TransitionRows, where: str) -> None:
+    """Raise Refused where a number of the rows could not be learned from."""
+    for name in FINITE:
+        values = getattr(rows, name)
+        bad = ~finite(values.reshape(len(values), -1)).all(axis=1)
+        if bad.any():
+            raise Refused(
+                f'{where} has {bad.sum()} rows whose {name} is not finite in float32, the first '
+                f'one is row {bad.argmax()}; make the dataset again without them')
 
 
 def describe(path: Path | str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from rl_control import poses
 from rl_control.bags.decoding import Unusable
 from rl_control.errors import Refused
+from rl_control.types import finite
 
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 GOAL = 'geometry_msgs/msg/PoseStamped'
@@ -63,7 +64,7 @@ class Joints:
         if len(values) != len(given):
             raise Unusable(f'has {len(values)} values of {what} for {len(given)} joints')
         picked = np.asarray(values, dtype=float)[self._index(tuple(given))]
-        if not np.isfinite(picked).all():
+        if not finite(picked).all():
             raise Unusable(f'has a {what} that is not finite')
         return picked
 

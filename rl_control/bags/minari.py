@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_control.bags.dataset import ROW_FIELDS, Dataset
+from rl_control.bags.dataset import ROW_FIELDS, Dataset, require_finite
 from rl_control.errors import Refused
 from rl_control.ros.rows import TransitionRows
 from rl_control.types import Column, Contract
@@ -106,8 +106,10 @@ def import_minari(name: str) -> Dataset:
         raise Refused(f'Minari dataset {name!r} has no episodes; choose another')
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     stream = joined.pop('stream')
+    rows = TransitionRows(**joined)
+    require_finite(rows, f'Minari dataset {name!r}')
     return Dataset(
-        contract, TransitionRows(**joined), stream,
+        contract, rows, stream,
         tuple(f'{name}:{number}' for number in range(int(stream.max()) + 1)),
         source={'minari': name, 'metadata': json.loads(json.dumps(metadata, default=str))},
         report={'kind': 'imported from Minari', 'transitions': len(stream)})

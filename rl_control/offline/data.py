@@ -18,7 +18,6 @@ from rl_control.tasks import Task
 
 JOURNAL = 'journal'  # of a learner's directory
 MADE = 'dataset'  # what is made of a bag, in the directory of the training
-FINITE = ('observation', 'action', 'reward', 'next_observation')
 
 
 def load_data(settings: OfflineSettings, sampling: SamplingSettings) -> Dataset:
@@ -34,9 +33,7 @@ def load_data(settings: OfflineSettings, sampling: SamplingSettings) -> Dataset:
         raise Refused(f'there is no data {path}; name a dataset, a bag, or the directory of a run')
     if not (path / DESCRIPTION).is_file():
         path = _made_of(path, settings, sampling)
-    dataset = Dataset.load(path)
-    _require_finite(dataset, path)
-    return dataset
+    return Dataset.load(path)
 
 
 def task_of(settings: OfflineSettings, dataset: Dataset) -> Task | None:
@@ -88,13 +85,3 @@ def _require_rows(report: Mapping[str, Any]) -> None:
         reasons |= bag.get('reasons', {})
     words = ', '.join(f'{count} rows: {reason}' for reason, count in reasons.items())
     raise Refused(f'the data has no transitions ({words or "no rows"}); see rl-control bag info')
-
-
-def _require_finite(dataset: Dataset, path: Path) -> None:
-    for name in FINITE:
-        values = getattr(dataset.rows, name)
-        bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        if bad.any():
-            raise Refused(
-                f'{path} has {bad.sum()} rows whose {name} is not finite, the first one is row '
-                f'{bad.argmax()}; make the dataset again without them')

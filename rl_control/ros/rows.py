@@ -10,7 +10,7 @@ from rl_control.episode import CONFIRMATION, EVALUATION, TRAINING
 from rl_control.errors import Refused
 from rl_control.replay.steps import Steps, density
 from rl_control.ros.table import Table, require_columns
-from rl_control.types import Contract, Transition
+from rl_control.types import Contract, Transition, finite
 
 STEP_COLUMNS = (
     'episode', 'step', 'stamp', 'version', 'log_prob', 'reward', 'terminated', 'truncated',
@@ -118,10 +118,10 @@ def validate_rows(rows: np.ndarray, contract: Contract) -> tuple[np.ndarray, dic
         good[:] &= holds
 
     for name in ('observation', 'action', 'applied', 'next_observation'):
-        demand(f'{name} is not finite', np.isfinite(parts[name]).all(axis=1))
-    for name in ('reward', 'stamp'):
-        demand(f'{name} is not finite', np.isfinite(parts[name]))
-    demand('log_prob is infinite', ~np.isinf(parts['log_prob']))
+        demand(f'{name} is not finite in float32', finite(parts[name]).all(axis=1))
+    demand('reward is not finite in float32', finite(parts['reward']))
+    demand('stamp is not finite', np.isfinite(parts['stamp']))
+    demand('log_prob is infinite', finite(parts['log_prob']) | np.isnan(parts['log_prob']))
     for name in ('terminated', 'truncated', 'intervention'):
         demand(f'{name} is neither 0 nor 1', np.isin(parts[name], (0.0, 1.0)))
     for name, low in (('episode', 0), ('step', 0), ('version', -1)):
