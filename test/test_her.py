@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from test_trainer import make
 
+from rl_control import poses
 from rl_control.config.task import TaskSettings
 from rl_control.errors import Refused
 from rl_control.replay import Batch, Hindsight, Ring
@@ -16,7 +17,7 @@ from rl_control.types import Command, State
 
 HOME = np.zeros(2)
 
-JOINTS, OBSERVATION = 2, 3 * 2 + 9
+JOINTS, TURN = 2, 0.1  # rad a step
 LOW, HIGH = np.array([-2.0, -1.0]), np.array([2.0, 3.0])
 
 
@@ -48,18 +49,22 @@ def test_relabel_is_what_the_state_with_that_goal_gives(sparse):
     np.testing.assert_allclose(achieved, [state.pose[:3, 3] for state in after])
 
 
-def filled(sparse: bool = True, capacity: int = 60, success_distance: float = 0.5):
-    """Two streams by turns, episodes of 10 steps; the arm moves 1 m a step along x."""
-    task = make_task(TaskSettings(sparse=sparse, success_distance=success_distance), HOME)
-    ring = Ring(OBSERVATION, JOINTS, capacity, seed=0)
+def filled(sparse: bool = True, capacity: int = 60, success_distance: float = 0.5,
+           name: str = 'reach'):
+    """Two streams by turns, episodes of 10 steps; the arm goes 1 m along x and turns a step."""
+    task = make_task(TaskSettings(
+        name=name, sparse=sparse, success_distance=success_distance, success_angle=0.15), HOME)
+    ring = Ring(len(task.columns(('a', 'b'))), JOINTS, capacity, seed=0)
     where = []
     for k in range(100):
         stream, number = k % 2, k // 2
         episode, step = divmod(number, 10)
         rows = []
         for x in (step, step + 1):
-            state = _state(np.random.default_rng(k), [1000.0, 0.0, 0.0])
+            state = _state(np.random.default_rng(k), poses.at((1000.0, 0.0, 0.0)))
             state.pose[:3, 3] = [100.0 * episode + x, 10.0 * stream, 0.0]
+            state.pose[:2, :2] = [[np.cos(TURN * x), -np.sin(TURN * x)],
+                                  [np.sin(TURN * x), np.cos(TURN * x)]]
             rows.append(task.observe(state))
         ring.append('ab'[stream], episode, step, rows[0], [1.0, 2.0], -7.0, rows[1], 1.0)
         where.append((stream, episode, step))
@@ -119,9 +124,10 @@ def test_several_steps_have_one_goal_and_end_where_it_was_reached():
         assert batch.next_observation[k, -9] == pytest.approx(100.0 * episode + step + m)
 
 
-def test_the_first_step_near_enough_ends_a_return():
-    """Success within 1 m: the step in front of the one that was drawn is as good."""
-    task, ring, where = filled(success_distance=1.0)
+@pytest.mark.parametrize('name', ['reach', 'reach_pose'])
+def test_the_first_step_near_enough_ends_a_return(name):
+    """Success within 1 m and 0.15 rad: the step in front of the one that was drawn is as good."""
+    task, ring, where = filled(success_distance=1.0, name=name)
     slots = np.repeat(np.arange(60), 50)
     batch = _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, slots, 4, 0.5)
     lengths = set()

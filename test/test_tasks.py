@@ -73,19 +73,20 @@ def test_relabelling_is_what_would_have_been_with_the_other_goal(world: ArmEnvir
     pose = poses.of_matrix(states[6].pose)
     if task.settings.name == 'follow':
         pose[:3] -= task.target(with_goal(states[6], np.zeros(7)))[:3]
-    others = [with_goal(state, pose) for state in states]
     if task.settings.name == 'point':
-        pose = poses.at(pose[:3] + np.array((0.0, 0.0, 0.2)))  # no direction leads to where one is
-        goals = pose[None, :3].repeat(12, axis=0)
-        others = [with_goal(state, pose) for state in states]
-    else:
-        assert task.error(others[6]) == pytest.approx(0.0, abs=1e-7)
+        pose[:3] += states[6].pose[:3, 2]
+    others = [with_goal(state, pose) for state in states]
+    errors = np.array([task.error(state) for state in others])
+    assert errors[6] == pytest.approx(0.0, abs=1e-7)
     before, after, reward = task.relabel(observations[:-1], actions, observations[1:], goals)
     expected = np.array([task.observe(state) for state in others])
     np.testing.assert_allclose(before, expected[:-1], atol=1e-6)
     np.testing.assert_allclose(after, expected[1:], atol=1e-6)
     np.testing.assert_allclose(
         reward, [task.reward(*pair) for pair in zip(actions, others[1:], strict=True)], atol=1e-6)
+    reached = task.reached(after)
+    assert reached[5] and reached.tolist() == (
+        errors[1:] <= task.settings.success_distance).tolist()
     # The goal that was there gives what was there.
     np.testing.assert_allclose(
         rewards, [task.reward(*pair) for pair in zip(actions, states[1:], strict=True)])

@@ -18,6 +18,10 @@ class Point(Reach):
         axis, way = state.pose[:3, 2], state.goal[:3] - state.pose[:3, 3]
         return np.concatenate((axis, way / np.linalg.norm(way) - axis))
 
+    def achieved(self, observation: np.ndarray) -> np.ndarray:
+        """Return points (n, 3) that the tool's axis went through, 1 m ahead."""
+        return super().achieved(observation) + observation[:, -15:-12]
+
     def _misses(self, state: State) -> np.ndarray:
         return self._angle(self._own(state)[None, 3:])[:, 0]
 

@@ -43,13 +43,13 @@ class Hindsight:
         observation, action, next_observation = (
             field[:, chosen].reshape(steps * number, -1)
             for field in (fields.observation, fields.action, fields.next_observation))
-        away = np.linalg.norm(self._task.achieved(next_observation) - goal, axis=1)
-        reached = (away <= self._task.settings.success_distance).reshape(steps, number)
-        alive[1:, chosen] &= ~np.logical_or.accumulate(reached)[:-1]
+        relabelled = self._task.relabel(
+            observation, self._normalised(action), next_observation, goal)
+        if steps > 1:
+            reached = self._task.reached(relabelled[1]).reshape(steps, number)
+            alive[1:, chosen] &= ~np.logical_or.accumulate(reached)[:-1]
         for field, values in zip(
-            (fields.observation, fields.next_observation, fields.reward),
-            self._task.relabel(observation, self._normalised(action), next_observation, goal),
-            strict=True,
+            (fields.observation, fields.next_observation, fields.reward), relabelled, strict=True,
         ):
             field[:, chosen] = values.reshape(steps, number, *field.shape[2:])
         return alive

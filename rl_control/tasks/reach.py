@@ -72,6 +72,10 @@ class Reach:
         return (self._towards(goal, observation), next_observation,
                 self._reward(self._observed_misses(next_observation), action, q))
 
+    def reached(self, observation: np.ndarray) -> np.ndarray:
+        """Say (n,) in which observations (n, o) nothing is missed by more than allowed."""
+        return self._observed_misses(observation).max(0) <= self.settings.success_distance
+
     def target(self, state: State) -> np.ndarray:
         """Return the goal."""
         return state.goal

@@ -49,3 +49,6 @@ class Task(Protocol):
 
         `action` (n, a) is normalised. Whether the world ends must not depend on the goal.
         """
+
+    def reached(self, observation: np.ndarray) -> np.ndarray:
+        """Say (n,) of which observations (n, o) `error` is within the success threshold."""
