@@ -76,6 +76,16 @@ class Training:
             'confirmation': self.confirmed and self.confirmed.figures(),
         }
 
+    def metrics(self) -> dict[str, float]:
+        """Return what there is of the newest evaluation and of the newest exploring episodes."""
+        found = {}
+        if self.finished:
+            newest = self.finished[-1]
+            found = {'success_rate': newest.success_rate, 'mean_return': newest.mean_return}
+        if self.recent:
+            found['exploring_success'] = sum(self.recent) / len(self.recent)
+        return found
+
     def add_training(self, success: bool) -> None:
         """Count an exploring episode."""
         self.episodes += 1

@@ -17,8 +17,8 @@ class RobotSettings(Settings):
 
     name: str = setting('', 'name of the robot, part of the contract')
     urdf: str = setting(
-        '', 'path of the URDF; pybullet_data:PATH for one that PyBullet ships, config:PATH for '
-        'one of this package')
+        '', 'path of the URDF, absolute or from where the node is started; pybullet_data:PATH for '
+        'one that PyBullet ships, config:PATH for one of this package')
     joint_names: tuple[str, ...] = setting((), 'driven joints, in the order of the contract')
     end_effector: str = setting('', 'link whose origin is to reach the goal')
     home: tuple[float, ...] = setting((), 'joint positions of the start pose', unit='rad')

@@ -29,6 +29,7 @@ from rl_control.ros import codec, qos
 from rl_control.ros.history import read_history, received_steps
 from rl_control.ros.intake import subscribe_drained
 from rl_control.ros.journal import Journal
+from rl_control.ros.metrics import Metrics
 from rl_control.ros.parameters import declare, watch
 from rl_control.ros.peers import Peers, publisher_events
 from rl_control.ros.process import Worker, leave, run
@@ -79,7 +80,7 @@ class Learner(Node):
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
         self._collectors = Peers(self, 'transitions', 'a collector', self._report)
-        self._metrics: dict[str, object] = {}
+        self._metrics = Metrics(self)
         start, offline = None, settings.offline
         if settings.start:
             begun = start_from(settings.start, settings.algorithm, algorithm, self._contract)
@@ -228,11 +229,7 @@ class Learner(Node):
     def _report(self) -> None:
         metrics = self._trainer.metrics
         self._logbook.write(metrics)
-        for name, value in metrics.items():
-            if name not in self._metrics:
-                self._metrics[name] = self.create_publisher(
-                    codec.Number, f'metrics/{name}', qos.METRICS)
-            self._metrics[name].publish(codec.number(value))
+        self._metrics.publish(metrics)
         runs = self._inbox.runs.values()
         fine = 'learning' if metrics else 'waiting for transitions'
         problems = list(self._problems())

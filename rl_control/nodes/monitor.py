@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rl_control.config.nodes import MonitorSettings
 from rl_control.files import write_json
 from rl_control.ros import codec, qos
+from rl_control.ros.metrics import Metrics
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
 from rl_control.ros.timers import every
@@ -35,6 +36,7 @@ class Monitor(Node):
         self._written = 0  # evaluations and confirmations in the file
         self._metrics: dict[str, float] = {}
         self._listening: set[str] = set()
+        self._own = Metrics(self)
         self._collectors: dict[str, dict[str, str]] = {}
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_subscription(
@@ -113,6 +115,7 @@ class Monitor(Node):
         if (done := len(training.finished)) != self._written:
             self._written = done
             self._write()  # so that a kill takes no figure
+        self._own.publish(training.metrics())
         evaluation = training.finished[-1] if training.finished else None
         versions = [values.get('version', '-1') for values in self._collectors.values()]
         ages = [values.get('policy_age', '-') for values in self._collectors.values()]

@@ -12,7 +12,7 @@ from rl_control.algorithms import settings_of
 from rl_control.bags.settings import SamplingSettings
 from rl_control.config.offline import OfflineSettings
 from rl_control.offline.run import sentences, train
-from rl_control.ros import codec, qos
+from rl_control.ros.metrics import Metrics
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import Worker, leave, run
 from rl_control.ros.timers import every
@@ -26,7 +26,7 @@ class Offline(Node):
         self._settings = declare(self, 'offline', OfflineSettings)
         self._algorithm = declare(self, 'algorithm', settings_of(self._settings.algorithm))
         self._sampling = declare(self, 'sampling', SamplingSettings)
-        self._topics: dict[str, object] = {}
+        self._metrics = Metrics(self)
         self._newest: Mapping[str, float] = {}
         self._told: Mapping[str, float] = {}
         self._stopped = threading.Event()
@@ -67,11 +67,7 @@ class Offline(Node):
         if figures is self._told:
             return
         self._told = figures
-        for name, value in figures.items():
-            if name not in self._topics:
-                self._topics[name] = self.create_publisher(
-                    codec.Number, f'metrics/{name}', qos.METRICS)
-            self._topics[name].publish(codec.number(value))
+        self._metrics.publish(figures)
         self.get_logger().info(', '.join(
             f'{name} {value:.5g}' for name, value in figures.items()))
 

@@ -23,8 +23,8 @@ def evaluations_of(run: Path, over: str) -> list[dict[str, Any]]:
     """Return the finished evaluations of a run, `at` each its place on the axis `over`."""
     path = run / 'training.json'
     if not path.is_file():
-        raise Refused(f'run {run} has no training.json yet, which the monitor writes at its end; '
-                      'wait for it, or give --metric NAME')
+        raise Refused(f'run {run} has no training.json yet, which the monitor writes after the '
+                      'first evaluation; wait for it, or give --metric NAME')
     evaluations = json.loads(path.read_text(encoding='utf-8'))['evaluations']
     return [{**evaluation, 'at': evaluation[AXES[over]]} for evaluation in evaluations]
 
