@@ -24,10 +24,10 @@ import torch
 
 from rl_control.algorithms import make_agent, settings_of
 from rl_control.bags.dataset import Dataset
+from rl_control.bags.pieces import pieces
 from rl_control.drawing import sampler_of
 from rl_control.environments.make import make_environment
 from rl_control.files import write_json
-from rl_control.offline.data import episodes_of
 from rl_control.replay import Ring
 from rl_control.statistics import student_95, wilson_interval
 
@@ -104,9 +104,7 @@ class Theirs:
         """Return the same transitions: an episode ends with one more row, for its last state."""
         rows, parts = dataset.rows, []
         action = 2.0 * (rows.action - self._low) / (self._high - self._low) - 1.0
-        episode = episodes_of(dataset)
-        for number in range(episode[-1] + 1):
-            mine = np.flatnonzero(episode == number)
+        for mine in pieces(dataset):
             assert not rows.terminated[mine].any(), 'reach has no end but its time'
             ends = np.zeros(len(mine) + 1)
             ends[-1] = 1.0

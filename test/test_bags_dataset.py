@@ -10,6 +10,7 @@ from test_bags_tables import CONTRACT, message, rows
 
 from rl_control.bags.dataset import ROW_FIELDS, Dataset, DatasetWriter, describe, read_parts
 from rl_control.bags.minari import episodes, export_minari, import_minari
+from rl_control.bags.pieces import pieces
 from rl_control.cli import main
 from rl_control.environments.make import load_arm
 from rl_control.errors import Refused
@@ -97,16 +98,27 @@ def test_damage_is_refused(tmp_path):
 
 def test_episodes_are_unbroken_pieces():
     dataset = some()
-    assert [(piece[0], len(piece)) for piece in episodes(dataset)] == [
-        (start, 50) for start in range(0, 300, 50)]
+    for found in (pieces(dataset), episodes(dataset)):
+        assert [piece.tolist() for piece in found] == [
+            list(range(start, start + 50)) for start in range(0, 300, 50)]
+    # Two collectors' rows by turns, as they come from a bag, 64 at a time.
+    order = np.argsort(np.arange(300) % 150 // 64, kind='stable')
+    mixed = replace(dataset, stream=dataset.stream[order], rows=TransitionRows(**{
+        name: getattr(dataset.rows, name)[order] for name in ROW_FIELDS}))
+    assert (np.diff(mixed.stream) != 0).sum() == 5
+    for found in (pieces(mixed), episodes(mixed)):
+        assert [order[piece].tolist() for piece in found] == [
+            list(range(start, start + 50)) for start in range(0, 300, 50)]
     step = dataset.rows.step.copy()
     step[70:] += 1  # a row is missing
     broken = replace(dataset, rows=replace(dataset.rows, step=step))
-    assert [len(piece) for piece in episodes(broken)] == [50, 20, 30, 50, 50, 50, 50]
+    for found in (pieces(broken), episodes(broken)):
+        assert [len(piece) for piece in found] == [50, 20, 30, 50, 50, 50, 50]
     moved = dataset.rows.next_observation.copy()
     moved[10] += 1.0  # another goal from here on
     broken = replace(dataset, rows=replace(dataset.rows, next_observation=moved))
     assert [len(piece) for piece in episodes(broken)][:3] == [11, 39, 50]
+    assert len(pieces(broken)) == 6  # for learning it goes on
 
 
 needs_minari = pytest.mark.skipif(

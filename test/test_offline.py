@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from learning import ACTION, CONTRACT, HIGH, LOW, OBSERVATION
+from learning import ACTION, CONTRACT, HIGH, LOW, OBSERVATION, small_agent
 import numpy as np
 import pytest
 from recordings import ARRAY, MS, START, mcap, table
@@ -25,8 +25,10 @@ from rl_control.cli import main
 from rl_control.config.offline import OfflineSettings
 from rl_control.errors import Refused
 from rl_control.logbook import read_metrics
-from rl_control.offline.data import episodes_of, load_data
-from rl_control.offline.run import prepare, train
+from rl_control.offline import judging
+from rl_control.offline.data import load_data
+from rl_control.offline.fitted import Fitted, FittedSettings, Known
+from rl_control.offline.run import _facts, prepare, train
 from rl_control.offline.training import OfflineTraining
 from rl_control.policy import load
 from rl_control.ros.rows import TransitionRows, transition_columns
@@ -119,10 +121,44 @@ def test_what_is_learned_is_every_row_and_no_other(tmp_path: Path) -> None:
         normaliser.mean, torch.from_numpy(expected[:, 9:9 + OBSERVATION].mean(0)).float())
 
 
-def test_pieces_of_episodes_are_told_apart(tmp_path: Path) -> None:
-    made = np.delete(rows(60), [5, 6, 30], axis=0)
-    found = episodes_of(Dataset.load(dataset(tmp_path / 'data', made)))
-    assert np.unique(found, return_counts=True)[1].tolist() == [5, 13, 10, 9, 20]
+def some_gaps() -> np.ndarray:
+    """Return five episodes, of which the second is whole and three more have a beginning."""
+    return np.delete(rows(100), [5, 6, 40, 79, 90], axis=0)
+
+
+def test_what_is_not_whole_is_no_episode_of_those_who_made_the_data(tmp_path: Path) -> None:
+    facts = _facts(Dataset.load(dataset(tmp_path / 'data', some_gaps())), 'data')
+    assert (facts['episodes'], facts['transitions']) == (1, 95)
+    assert facts['mean_return'] == pytest.approx(rows(100)[20:40, 5].sum())
+    none = _facts(Dataset.load(dataset(tmp_path / 'none', rows(100)[1:19])), 'data')
+    assert none['episodes'] == 0 and none['mean_return'] is None
+
+
+@pytest.mark.parametrize('beginnings', [True, False])
+def test_a_policy_is_judged_from_beginnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beginnings: bool
+) -> None:
+    known = []
+
+    def fit(part: Known, *_) -> Fitted:
+        known.append(part)
+        return Fitted(np.arange(2.0), 7.0 * (len(known) > 1), 0.5 * (len(known) < 2))
+
+    monkeypatch.setattr(judging, 'fit', fit)
+    made = some_gaps() if beginnings else rows(20)[3:18]
+    found = judging.judge(
+        small_agent('iql'), Dataset.load(dataset(tmp_path / 'data', made)),
+        FittedSettings(0.9, 1, 2, 0), quiet, lambda: False)
+    assert [part.start_episode.tolist() for part in known] == [
+        [0, 1, 3, 4] if beginnings else [0]] * 2
+    np.testing.assert_array_equal(
+        known[1].start, known[1].here[[0, 18, 57, 76] if beginnings else [0]])
+    assert found['episodes'] == len(known[0].start)
+    assert f'There are {found["episodes"]} episodes, too few' in ' '.join(found['warnings'])
+    # Of each fit what is wrong with it.
+    assert 'estimate of the behaviour still moved by 7' in ' '.join(found['warnings'])
+    assert '50% of the values that were fitted for the policy left' in ' '.join(found['warnings'])
+    assert len(found['warnings']) == 4 + (not beginnings)
 
 
 def test_other_data_or_settings_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rl_control.bags.dataset import ROW_FIELDS, Dataset, require_finite
+from rl_control.bags.pieces import pieces
 from rl_control.errors import Refused
 from rl_control.ros.rows import TransitionRows
 from rl_control.types import Column, Contract
@@ -56,19 +57,15 @@ def export_minari(dataset: Dataset, name: str) -> int:
 
 def episodes(dataset: Dataset) -> Iterator[np.ndarray]:
     """
-    Return the indices of each unbroken piece of an episode.
+    Return the indices (k,) of the rows of each episode that Minari gets.
 
-    A piece ends where the next row is not the next step, or does not begin where this one ended.
+    As `pieces`, but one also ends where the next row does not begin where it ended, as at another
+    goal: Minari keeps one row of observations for both.
     """
     rows = dataset.rows
-    follows = (
-        (dataset.stream[1:] == dataset.stream[:-1])
-        & (rows.episode[1:] == rows.episode[:-1])
-        & (rows.step[1:] == rows.step[:-1] + 1)
-        & ~(rows.terminated | rows.truncated)[:-1]
-        & (rows.observation[1:] == rows.next_observation[:-1]).all(axis=1)
-    )
-    yield from np.split(np.arange(len(rows)), np.flatnonzero(~follows) + 1)
+    for piece in pieces(dataset):
+        meets = (rows.observation[piece[1:]] == rows.next_observation[piece[:-1]]).all(axis=1)
+        yield from np.split(piece, np.flatnonzero(~meets) + 1)
 
 
 def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rl_control.bags.building import open_bags
 from rl_control.bags.dataset import DESCRIPTION, Dataset, describe
 from rl_control.bags.making import make_dataset, source_of
@@ -53,14 +51,6 @@ def task_of(settings: OfflineSettings, dataset: Dataset) -> Task | None:
     arm = load_arm(settings.robot, settings.task)
     arm.contract().require_equal(dataset.contract, name, f'data {settings.data}')
     return arm.task
-
-
-def episodes_of(dataset: Dataset) -> np.ndarray:
-    """Return a number (n,) for each row that says which unbroken piece of an episode it is in."""
-    rows = dataset.rows
-    goes_on = (np.diff(dataset.stream) == 0) & (np.diff(rows.episode) == 0) & (
-        np.diff(rows.step) == 1)
-    return np.cumsum(np.r_[False, ~goes_on])
 
 
 def _made_of(path: Path, settings: OfflineSettings, sampling: SamplingSettings) -> Path:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What fixed data says of a policy: its value beside the behaviour's, and where it cannot tell."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import torch
 
 from rl_control.algorithms.networks import Normaliser
 from rl_control.bags.dataset import Dataset
-from rl_control.offline.data import episodes_of
+from rl_control.bags.pieces import pieces
 from rl_control.offline.fitted import Fitted, FittedSettings, Known, fit
 from rl_control.offline.support import Support, support
 from rl_control.statistics import student_95
@@ -48,8 +48,8 @@ def judge(
     """
     Return the figures and the warnings, as JSON holds them, or None when `stopped` said so.
 
-    All values are sums of rewards discounted by `settings.gamma`, from the beginning of an
-    episode and, past a time-out, on.
+    All values are sums of rewards discounted by `settings.gamma`, from the beginnings of episodes
+    and, past a time-out, on; where none is there from its beginning, from those of its pieces.
     """
     rows = dataset.rows
     normaliser = Normaliser(rows.observation.shape[1], 'fixed')
@@ -66,8 +66,11 @@ def judge(
     action = half_ranges(rows.action)
     policy_action, next_action = (
         half_ranges(_actions(agent, part)) for part in (rows.observation, rows.next_observation))
-    episode = episodes_of(dataset)
-    starts = np.flatnonzero(np.r_[True, np.diff(episode) > 0])
+    _, episode = np.unique(
+        dataset.stream * (1 + rows.episode.max()) + rows.episode, return_inverse=True)
+    starts = np.flatnonzero(rows.step == 0)
+    if not len(starts):
+        starts = np.array([piece[0] for piece in pieces(dataset)])
 
     def known(here: np.ndarray, there: np.ndarray, start: np.ndarray) -> Known:
         return Known(here, there, rows.reward, 1.0 - rows.terminated, episode, start,
@@ -93,13 +96,16 @@ def judge(
         'difference': asdict(difference),
         'support': near and asdict(near),
         'drift': policy.drift,
-        'episodes': int(episode[-1]) + 1,
-        'warnings': list(_warnings(policy, difference, near, len(starts))),
+        'episodes': len(starts),
+        'warnings': list(_warnings(
+            {'policy': policy, 'behaviour': behaviour}, difference, near, len(starts))),
     }
 
 
-def _warnings(policy: Fitted, difference: Estimate, near: Support | None, episodes: int):
-    """Yield a sentence for each reason not to believe the estimate."""
+def _warnings(
+    fits: Mapping[str, Fitted], difference: Estimate, near: Support | None, episodes: int,
+) -> Iterator[str]:
+    """Return a sentence for each reason not to believe the estimates."""
     if near is None:
         yield ('All data is of one episode, so nothing says how far the policy goes from what '
                'was done: the data cannot tell what the policy is worth.')
@@ -108,12 +114,13 @@ def _warnings(policy: Fitted, difference: Estimate, near: Support | None, episod
                "done in similar states than 95 % of the data's own actions are "
                f'({near.limit:.2f} half ranges): the data cannot tell what these lead to, and '
                'the estimate is a guess.')
-    if abs(policy.drift) > max(difference.high - difference.low, 1e-9) / 2:
-        yield (f'The estimate still moved by {policy.drift:.3g} at its end: give it more '
-               'updates (evaluation_updates).')
-    if policy.at_limit > AT_LIMIT:
-        yield (f'{policy.at_limit:.0%} of the values that were fitted left what the rewards '
-               'allow: the estimate has diverged and says nothing.')
+    for name, fitted in fits.items():
+        if abs(fitted.drift) > max(difference.high - difference.low, 1e-9) / 2:
+            yield (f'The estimate of the {name} still moved by {fitted.drift:.3g} at its end: '
+                   'give it more updates (evaluation_updates).')
+        if fitted.at_limit > AT_LIMIT:
+            yield (f'{fitted.at_limit:.0%} of the values that were fitted for the {name} left '
+                   'what the rewards allow: the estimate has diverged and says nothing.')
     if episodes < FEW:
         yield (f'There are {episodes} episodes, too few for their spread to say how sure the '
                'estimate is.')

@@ -13,13 +13,14 @@ import torch
 
 from rl_control.algorithms import settings_of
 from rl_control.bags.dataset import Dataset
+from rl_control.bags.pieces import pieces
 from rl_control.bags.settings import SamplingSettings
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.offline import OfflineSettings
 from rl_control.errors import Refused
 from rl_control.export import Exporter
 from rl_control.files import write_json
-from rl_control.offline.data import episodes_of, load_data, task_of
+from rl_control.offline.data import load_data, task_of
 from rl_control.offline.fitted import FittedSettings
 from rl_control.offline.judging import judge
 from rl_control.offline.training import OfflineTraining, Show
@@ -113,17 +114,18 @@ def _finish(
 
 
 def _facts(dataset: Dataset, path: str) -> dict[str, Any]:
-    """Return what is known of the data, among it how those fared who made it."""
-    rows, episode = dataset.rows, episodes_of(dataset)
-    whole = np.unique(episode[rows.step == 0])
-    returns = np.bincount(episode, weights=rows.reward)[whole]
+    """Return what is known of the data, among it the returns of the episodes that are whole."""
+    rows = dataset.rows
+    ends = rows.terminated | rows.truncated
+    returns = np.array([rows.reward[piece].sum() for piece in pieces(dataset)
+                        if rows.step[piece[0]] == 0 and ends[piece[-1]]])
     facts = {
         'path': path,
         'digest': dataset.digest,
         'transitions': len(dataset),
-        'episodes': len(whole),
-        'mean_return': float(returns.mean()) if len(whole) else None,
-        'return_deviation': float(returns.std()) if len(whole) else None,
+        'episodes': len(returns),
+        'mean_return': float(returns.mean()) if len(returns) else None,
+        'return_deviation': float(returns.std()) if len(returns) else None,
     }
     recorded = dataset.report.get('episodes')
     if isinstance(recorded, Mapping) and 'training' in recorded:
