@@ -48,17 +48,16 @@ class Exporter:
         self._generator = np.random.default_rng(0)
         self._copy = deepcopy(policy).eval().requires_grad_(False)
         if template is None:
-            self._model = _trace(self._copy, len(contract.observation), self.noise_size)
+            model = _trace(self._copy, len(contract.observation), self.noise_size)
         else:
-            self._model = checked_model(template, 'template')
+            model = checked_model(template, 'template')
         self._tensors = self._copy.state_dict()
-        self._weights = {
-            tensor.name: tensor for tensor in self._model.graph.initializer
-            if tensor.name in self._tensors
-        }
+        present = {tensor.name for tensor in model.graph.initializer}
         for name, _ in self._copy.named_parameters():
-            if name not in self._weights:
+            if name not in present:
                 raise Refused(f'the graph lacks the weights {name}; trace the policy anew')
+        del model.metadata_props[:]
+        self._graph = model.SerializeToString()
         self._metadata = {
             'format': FORMAT,
             'contract': contract.to_json(),
@@ -74,17 +73,19 @@ class Exporter:
         with torch.no_grad():
             for name, tensor in self.policy.state_dict().items():
                 self._tensors[name].copy_(tensor)
-        for name, weights in self._weights.items():
-            weights.raw_data = _bytes(self._tensors[name])
+        # A message keeps what its fields held before for as long as it lives, hence a new one.
+        model = onnx.ModelProto.FromString(self._graph)
+        for weights in model.graph.initializer:
+            if weights.name in self._tensors:
+                weights.raw_data = _bytes(self._tensors[weights.name])
         metadata = {
             **self._metadata,
             'version': str(version),
             'training_steps': str(training_steps),
             **self._vectors().write(),
         }
-        del self._model.metadata_props[:]
-        onnx.helper.set_model_props(self._model, metadata)
-        return self._model.SerializeToString()
+        onnx.helper.set_model_props(model, metadata)
+        return model.SerializeToString()
 
     def verify(self, data: bytes, draws: int = 64) -> float:
         """

@@ -2,6 +2,7 @@
 """The exported file against torch."""
 
 import logging
+from pathlib import Path
 import re
 
 from learning import ACTION, CONTRACT, HIGH, LOW, OBSERVATION, made_up_batch, shaken, small_agent
@@ -160,6 +161,23 @@ def test_weights_that_are_not_finite_are_not_published(agent, exporter):
 def test_nothing_of_this_machine_is_in_the_file(exporter):
     data = exporter.export(1, 0)
     assert not re.search(rb'\.py|/home|/tmp|site-packages|stack_trace', data)
+
+
+def test_a_hundred_versions_take_no_more_memory_than_one(exporter, monkeypatch):
+    def own_memory() -> int:
+        found = re.search(r'RssAnon:\s+(\d+)', Path('/proc/self/status').read_text())
+        return int(found[1]) * 1024
+
+    size = 2**17
+    monkeypatch.setattr(export, '_bytes', lambda tensor: bytes(size))
+    for version in range(10):
+        exporter.export(version, 0)
+    before = own_memory()
+    for version in range(100):
+        data = exporter.export(version, 0)
+    assert len(data) > 8 * size
+    # What protobuf kept of each, were the message the same, would be some 100 times its size.
+    assert own_memory() - before < 10 * len(data)
 
 
 def test_tracing_is_quiet(agent, capfd, caplog):
