@@ -69,7 +69,7 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
     publisher = node.create_publisher(codec.Transitions, 'transitions', qos.TRANSITIONS)
 
     def on_acknowledge(message: codec.Acknowledge) -> None:
-        told = codec.read_acknowledge(codec.decode_table(message))
+        _, told = codec.read_acknowledge(codec.decode_table(message))
         for run in told.keys() & boxes.keys():
             boxes[run].acknowledge(*told[run], time.monotonic())
 

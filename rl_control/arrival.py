@@ -117,14 +117,16 @@ class Inbox:
         """
         Return the runs and their (acknowledged, granted) (n, 2), to be sent after a flush.
 
-        `credit` is how many rows beyond those received may come, of each run or by run.
+        `credit` is how many rows beyond those received may come, of each run, or by run: then
+        no other one is told.
         """
-        runs = list(self.runs)
-        table = np.zeros((len(runs), 2))
-        for row, (run, known) in zip(table, self.runs.items(), strict=True):
-            allowed = credit if isinstance(credit, int) else credit.get(run, 0)
-            row[:] = known.expected, known.expected + max(0, allowed)
-        return runs, table
+        if isinstance(credit, int):
+            credit = dict.fromkeys(self.runs, credit)
+        table = np.zeros((len(credit), 2))
+        for row, (run, allowed) in zip(table, credit.items(), strict=True):
+            expected = self.runs[run].expected
+            row[:] = expected, expected + max(0, allowed)
+        return list(credit), table
 
     def to_state(self) -> dict[str, dict]:
         """Return plain values that `from_state` takes back."""

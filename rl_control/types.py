@@ -84,12 +84,13 @@ class Contract:
         """Read what `to_json` wrote; raise Refused for anything else."""
         try:
             fields = json.loads(text)
+            json.dumps(fields, ensure_ascii=False).encode()  # no halves of surrogate pairs
             contract = cls(
                 robot=str(fields['robot']),
                 task=str(fields['task']),
                 joint_names=tuple(str(name) for name in fields['joint_names']),
-                observation=tuple(Column(**column) for column in fields['observation']),
-                action=tuple(Column(**column) for column in fields['action']),
+                observation=tuple(_column(**column) for column in fields['observation']),
+                action=tuple(_column(**column) for column in fields['action']),
                 action_low=tuple(float(bound) for bound in fields['action_low']),
                 action_high=tuple(float(bound) for bound in fields['action_high']),
                 command_interface=str(fields['command_interface']),
@@ -97,7 +98,7 @@ class Contract:
             )
         except Refused:
             raise
-        except (TypeError, KeyError, ValueError, RecursionError) as error:
+        except (TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:
             raise Refused(
                 f'contract cannot be read ({type(error).__name__}: {error}); '
                 'take a file that rl_control exported'
@@ -118,6 +119,10 @@ class Contract:
                     f'{mine} has {name} {_words(value)} but {others} has '
                     f'{_words(there[name])}; use a policy and a robot of the same contract'
                 )
+
+
+def _column(name: object, unit: object) -> Column:
+    return Column(str(name), str(unit))
 
 
 def _words(value: object) -> str:

@@ -33,7 +33,8 @@ def test_each_row_counts_once_whenever_it_comes():
     inbox.refuse('a1', 2)
     names, table = inbox.acknowledge_all(100)
     assert (names, table.tolist()) == (['a1', 'b1'], [[16, 116], [1, 101]])
-    assert inbox.acknowledge_all({'b1': 3})[1].tolist() == [[16, 16], [1, 4]]
+    assert inbox.acknowledge_all({'b1': 3})[0] == ['b1']
+    assert inbox.acknowledge_all({'b1': 3, 'a1': 0})[1].tolist() == [[1, 4], [16, 16]]
     again = Inbox.from_state(json.loads(json.dumps(inbox.to_state())))
     assert again.runs == inbox.runs and again.runs['a1'].refused == 2
 

@@ -12,6 +12,7 @@ import pytest
 import rclpy
 from rclpy.serialization import deserialize_message, serialize_message
 
+from rl_control.arrival import Inbox
 from rl_control.errors import Refused
 from rl_control.ros import codec, qos
 from rl_control.ros.table import COLUMN_LIMIT, HEADER_LIMIT
@@ -248,21 +249,40 @@ def test_origin_is_read_back_and_checked():
     with pytest.raises(Refused, match='collector sim has contract'):
         codec.Origin.from_header(header, 'f' * 64)
     for name, value in (('run', ''), ('run', 'x' * 300), ('run', 5), ('first_sequence', -1),
-                        ('oldest', '1'), ('collector', None)):
+                        ('first_sequence', 2**52), ('oldest', '1'), ('collector', None),
+                        ('run', '\U0001F600'), ('run', '\x1b[2J'), ('collector', '\ud800')):
         with pytest.raises(Refused, match=f'table header has {name}'):
             codec.Origin.from_header({**header, name: value})
 
 
 def test_acknowledgements_return_by_run():
-    message = codec.encode_table(codec.acknowledge_table(['a', 'b'], np.array([[1, 2], [3, 4.0]])))
-    assert codec.read_acknowledge(codec.decode_table(message)) == {'a': (1, 2), 'b': (3, 4)}
-    for rows, header in (
-        ([[1.0, math.nan]], {'runs': ['a']}), ([[1.0, -1.0]], {'runs': ['a']}),
-        ([[1.0, 2.0]], {'runs': []}), ([[1.0, 2.0]], {}),
+    message = codec.encode_table(
+        codec.acknowledge_table(['a', 'b'], np.array([[1, 2], [3, 4.0]]), 'l'))
+    assert codec.read_acknowledge(codec.decode_table(message)) == (
+        'l', {'a': (1, 2), 'b': (3, 4)})
+    for row, header, words in (
+        ([1.0, math.nan], {'runs': ['a']}, 'count from 0'),
+        ([1.0, -1.0], {'runs': ['a']}, 'count from 0'),
+        ([1.0, 2.0], {'runs': []}, 'one per row'), ([1.0, 2.0], {}, 'one per row'),
+        ([1.0, 2.0], {'runs': ['a'], 'learner': 'l' * 300}, 'of learner'),
     ):
-        with pytest.raises(Refused):
-            codec.read_acknowledge(
-                codec.Table(codec.ACKNOWLEDGE_COLUMNS, np.array(rows), header))
+        with pytest.raises(Refused, match=words):
+            codec.read_acknowledge(codec.Table(
+                codec.ACKNOWLEDGE_COLUMNS, np.array([row]), {'learner': 'l', **header}))
+
+
+def test_as_many_runs_as_the_learner_hears_fit_into_an_acknowledgement():
+    origin = codec.Origin('c', '"' * 256, 'hash', 2**52 - 1, 2**52 - 1)
+    assert codec.Origin.from_header(origin.to_header()) == origin
+    inbox = Inbox()
+    runs = [f'{number:04}'.ljust(256, '"') for number in range(codec.RUN_LIMIT)]
+    for run in runs:
+        inbox.accept('c', run, origin.first_sequence, np.zeros((64, 1)), origin.oldest)
+    table = codec.acknowledge_table(
+        *inbox.acknowledge_all(dict.fromkeys(runs, 2**40)), '"' * 256)
+    learner, told = codec.read_acknowledge(codec.decode_table(codec.encode_table(table)))
+    assert learner == '"' * 256 and told == dict.fromkeys(
+        runs, (2**52 + 63, 2**52 + 63 + 2**40))
 
 
 def test_episode_row_returns_equal_under_its_columns():

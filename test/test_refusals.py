@@ -24,3 +24,7 @@ def test_a_counter_that_stands_still():
     assert one.still(3, 104.0) == 4.0
     assert one.still(4, 105.0) == 0.0
     assert one.still(4, 105.5) == 0.5
+
+
+def test_what_is_refused_can_be_logged_and_sent_whatever_it_quotes():
+    assert str(Refused('policy \ud800 of ü \udcff')) == 'policy \\ud800 of ü \\udcff'

@@ -117,7 +117,11 @@ def changed(**values: object) -> str:
     changed(control_period='fast'),
     changed(robot=None),
     changed(colour='red'),
-], ids=range(20))
+    changed(action_low=[-10**400, -1]),
+    changed(control_period=10**400),
+    changed(joint_names=['\ud800', 'elbow']),
+    changed(observation=[{'name': 5, 'unit': 'rad'}]),
+], ids=range(24))
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(Refused, match=r'^contract .*; take a file that rl_control exported$'):
         Contract.from_json(text)

@@ -186,9 +186,7 @@ class Collector(Node):
 
     def _on_acknowledge(self, message: codec.Acknowledge) -> None:
         try:
-            table = codec.decode_table(message)
-            acknowledged = codec.read_acknowledge(table)
-            learner = str(table.header.get('learner', ''))
+            learner, acknowledged = codec.read_acknowledge(codec.decode_table(message))
             if not self._following.follows(learner, time.monotonic()):
                 raise Refused(
                     f'learner {learner} acknowledges but {self._following.run} is followed; '

@@ -149,6 +149,9 @@ class Learner(Node):
             try:
                 table = codec.decode_table_cdr(raw, self._columns)
                 origin = codec.Origin.from_header(table.header, self._contract_hash)
+                if origin.run not in self._heard and len(self._heard) >= codec.RUN_LIMIT:
+                    raise Refused(f'collector run {origin.run} is one more than the '
+                                  f'{codec.RUN_LIMIT} heard; start the learner anew')
                 fresh = self._inbox.accept(
                     origin.collector, origin.run, origin.first_sequence, table.rows,
                     origin.oldest)
@@ -194,10 +197,11 @@ class Learner(Node):
             if self._disk:
                 self.get_logger().info('journal is written again')
             self._disk = ''
-            active = [run for run, heard in self._heard.items() if now - heard < ACTIVE_PERIOD]
+            active = {run for run, heard in self._heard.items() if now - heard < ACTIVE_PERIOD}
             received = sum(known.received for known in self._inbox.runs.values())
             share = max(0, self._trainer.allowance - received) // max(1, len(active))
-            said = self._inbox.acknowledge_all(dict.fromkeys(active, share))
+            said = self._inbox.acknowledge_all({
+                run: share if run in active else 0 for run in self._heard})
         if (now - self._spoken >= HEARTBEAT or said[0] != self._said[0]
                 or not np.array_equal(said[1], self._said[1])):
             self._said, self._spoken = said, now

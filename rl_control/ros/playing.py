@@ -133,9 +133,12 @@ class _Player:
         self._executor.spin_once(timeout_sec=patience)
 
     def _on_acknowledge(self, message: codec.Acknowledge) -> None:
-        table = codec.decode_table(message)
-        acknowledged = codec.read_acknowledge(table)
+        try:
+            learner, acknowledged = codec.read_acknowledge(codec.decode_table(message))
+        except Refused as refused:
+            self._tell(f'acknowledgement not taken: {refused}')
+            return
         now = time.monotonic()
-        if self._following.follows(str(table.header.get('learner', '')), now):
+        if self._following.follows(learner, now):
             for run, playback in self.runs.items():
                 playback.acknowledge(acknowledged.get(run), now)

@@ -17,6 +17,9 @@ STEP_COLUMNS = (
     'intervention',
 )
 NAME_LIMIT = 256
+RUN_LIMIT = 2000  # that fit into the header of one acknowledgement, however they are called
+# Sequence numbers, exact as float64 in an acknowledgement even with rows and credit on top.
+SEQUENCE_LIMIT = 2**52
 ACKNOWLEDGE_COLUMNS = ('acknowledged', 'granted')
 
 
@@ -173,9 +176,9 @@ class Origin:
         for item in fields(cls):
             value = header.get(item.name)
             if item.type is int:
-                good = isinstance(value, int) and 0 <= value < 2**53
+                good = isinstance(value, int) and 0 <= value < SEQUENCE_LIMIT
             else:
-                good = isinstance(value, str) and 0 < len(value) <= NAME_LIMIT
+                good = _is_name(value)
             if not good:
                 raise Refused(
                     f'table header has {item.name} {str(value)[:40]!r}; '
@@ -190,20 +193,35 @@ class Origin:
         return origin
 
 
-def acknowledge_table(runs: Sequence[str], rows: np.ndarray, learner: str = '') -> Table:
+def _is_name(value: object) -> bool:
+    """Say whether `value` can be a part of every message, log and table: short, plain ASCII."""
+    return (isinstance(value, str) and 0 < len(value) <= NAME_LIMIT
+            and value.isascii() and value.isprintable())
+
+
+def acknowledge_table(runs: Sequence[str], rows: np.ndarray, learner: str) -> Table:
     """Return the table by which a learner run tells each run (acknowledged, granted) (n, 2)."""
     return Table(ACKNOWLEDGE_COLUMNS, rows, {'learner': learner, 'runs': list(runs)})
 
 
-def read_acknowledge(table: Table) -> dict[str, tuple[int, int]]:
-    """Return (acknowledged, granted) by run; raise Refused for a table that is not one."""
+def read_acknowledge(table: Table) -> tuple[str, dict[str, tuple[int, int]]]:
+    """
+    Return the learner run and (acknowledged, granted) by collector run.
+
+    Raise Refused for a table that says nothing of the kind.
+    """
     require_columns(table.columns, ACKNOWLEDGE_COLUMNS)
-    runs, rows = table.header.get('runs'), table.rows
+    learner, runs, rows = table.header.get('learner'), table.header.get('runs'), table.rows
+    if not _is_name(learner):
+        raise Refused(f'acknowledgement is of learner {str(learner)[:40]!r}; '
+                      'use a learner of this package')
     if not isinstance(runs, list) or len(runs) != len(rows):
-        raise Refused(f'acknowledgement has runs {runs!r} for {len(rows)} rows; give one per row')
+        raise Refused(f'acknowledgement has runs {str(runs)[:40]} for {len(rows)} rows; '
+                      'give one per row')
     if not (np.isfinite(rows).all() and (rows >= 0).all() and (rows < 2.0**53).all()):
-        raise Refused(f'acknowledgement has rows {rows.tolist()}; they must count from 0')
-    return {
+        raise Refused(f'acknowledgement has rows {str(rows.tolist())[:80]}; '
+                      'they must count from 0')
+    return learner, {
         run: (int(acknowledged), int(granted))
         for run, (acknowledged, granted) in zip(runs, rows, strict=True)
     }
