@@ -13,16 +13,25 @@ JSON_LIMIT = 2**21  # bytes: what a parser makes of them may be thirty times as 
 
 def write_aside(path: Path, data: bytes) -> None:
     """Write `data` beside `path`, flush it to the disk, then rename it to `path`."""
-    aside = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write `files` aside and flush them, then rename all: a full disk changes none of them."""
+    asides = {path.with_name(f'.{path.name}.{os.getpid()}.partial'): path for path in files}
     try:
-        with aside.open('wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        for aside, data in zip(asides, files.values(), strict=True):
+            with aside.open('wb') as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for aside, path in asides.items():
+            aside.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
-    sync_directory(path.parent)
+        for aside in asides:
+            aside.unlink(missing_ok=True)
+    for directory in {path.parent for path in files}:
+        sync_directory(directory)
 
 
 def sync_directory(path: Path) -> None:

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 
 from rl_control.errors import Refused
-from rl_control.files import digest, write_aside
+from rl_control.files import digest, write_together
 from rl_control.onnx_check import SIZE_LIMIT, checked_model, shape_of
 from rl_control.types import Contract
 
@@ -96,8 +96,8 @@ class OnnxPolicy:
     def save(self, path: Path | str) -> None:
         """Write the file and its `.sha256` beside it, in the form that sha256sum -c reads."""
         path = Path(path)
-        write_aside(digest_path(path), f'{self.digest}  {path.name}\n'.encode())
-        write_aside(path, self.data)
+        write_together({
+            digest_path(path): f'{self.digest}  {path.name}\n'.encode(), path: self.data})
 
     def _sizes(self, model: onnx.ModelProto) -> int:
         """Return the noise size; raise Refused unless inputs and outputs fit the contract."""

@@ -2,14 +2,17 @@
 """The versions on disk, and the broadcaster that guards them."""
 
 from collections.abc import Iterator
+import os
 from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
 from training import Nodes, contract, exported, not_finite, parameters
 
+from rl_control.errors import Refused
 from rl_control.nodes.broadcaster import Broadcaster
-from rl_control.policy import OnnxPolicy
+from rl_control.policy import OnnxPolicy, load
 from rl_control.ros import codec, qos
 from rl_control.score import Score
 from rl_control.versions import Versions
@@ -78,31 +81,95 @@ def test_a_restart_finds_versions_best_and_what_was_withdrawn(tmp_path):
     assert versions(tmp_path)[0].withdrawn == {7}
 
 
-@pytest.mark.parametrize('name', ['versions/8.onnx', 'best.onnx', 'best.onnx.sha256'])
-def test_what_is_not_whole_is_passed_over(tmp_path, name):
+@pytest.mark.parametrize(('name', 'newest', 'best'), [
+    ('versions/8.onnx', 4, 8), ('best.onnx', 8, 8), ('best.onnx.sha256', 8, 8),
+    ('versions/8.onnx best.onnx', 4, 4),
+    ('versions/8.onnx best.onnx versions/4.onnx', None, None)])
+def test_what_is_not_whole_is_passed_over(tmp_path, name, newest, best):
     kept, _ = versions(tmp_path)
     for version in (4, 8):
         kept.keep(policy(version))
         kept.promote(Score(version, 50, version, 0.0))
-    data = bytearray((tmp_path / name).read_bytes())
-    data[20] ^= 1
-    (tmp_path / name).write_bytes(data)
+    for damaged in name.split():
+        data = bytearray((tmp_path / damaged).read_bytes())
+        data[20] ^= 1
+        (tmp_path / damaged).write_bytes(data)
     again, told = versions(tmp_path)
-    assert (again.newest.version, again.best.version) == (
-        (4, 8) if 'versions' in name else (8, 4))
-    assert len(told) == 1 and 'does not have the digest' in told[0]
+    assert tuple(one and one.version for one in (again.newest, again.best)) == (newest, best)
+    assert (again.score and again.score.successes) == best
+    assert told and all('does not have the digest' in one for one in told)
+    if best is not None:
+        assert load(tmp_path / 'best.onnx').version == best
 
 
-@pytest.mark.parametrize('content', ['', '[1]', '{"version": "x"}', '{"withdrawn": 3}'])
-def test_a_score_that_cannot_be_read_is_outdone_by_any(tmp_path, content):
-    kept, _ = versions(tmp_path)
-    for version in (4, 8):
-        kept.keep(policy(version))
-    kept.promote(Score(4, 50, 50, 0.0))
+@pytest.mark.parametrize('content', [
+    '', '[1]', '{"best": null}', '{"best": {"version": "../x"}}', '{"withdrawn": 3}'])
+def test_what_does_not_say_the_best_is_refused(tmp_path, content):
     (tmp_path / 'best.json').write_text(content)
-    again, _ = versions(tmp_path)
-    assert again.best.version == 4 and again.score is None
-    assert again.promote(Score(8, 50, 1, 0.0))
+    with pytest.raises(Refused, match=r'best\.json does not say which version is .*remove it'):
+        versions(tmp_path)
+
+
+def failing(patch: pytest.MonkeyPatch, number: int, fault: type[BaseException]) -> list[str]:
+    """Have the `number`th opening for writing, or renaming, fail; return what was done so far."""
+    done: list[str] = []
+
+    def wrap(name: str) -> None:
+        def method(*arguments):
+            if 'rb' not in arguments:
+                done.append(name)
+                if len(done) == number:
+                    raise fault
+            return real(*arguments)
+        real = getattr(Path, name)
+        patch.setattr(Path, name, method)
+
+    wrap('open')
+    wrap('replace')
+    return done
+
+
+@pytest.fixture(scope='module')
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what a broadcaster leaves whose best is 2, and was 1, and that has a 3."""
+    out = tmp_path_factory.mktemp('judged')
+    kept, _ = versions(out)
+    for version in (1, 2, 3):
+        kept.keep(policy(version))
+    kept.promote(Score(1, 150, 100, 0.0))
+    kept.promote(Score(2, 150, 120, 0.0))
+    return out
+
+
+@pytest.mark.parametrize('fault', [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize(('change', 'after'), [
+    (lambda kept: kept.promote(Score(3, 150, 140, 0.0)), (3, Score(3, 150, 140, 0.0), set())),
+    (lambda kept: kept.promote(Score(2, 300, 220, 0.0)), (2, Score(2, 300, 220, 0.0), set())),
+    (lambda kept: kept.rollback(), (1, Score(1, 150, 100, 0.0), {2}))])
+def test_a_change_of_the_best_happens_or_does_not_whatever_write_fails(
+        judged, tmp_path, monkeypatch, fault, change, after):
+    before, seen = (2, Score(2, 150, 120, 0.0), set()), []
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)
+    for number in range(1, 100):
+        out = shutil.copytree(judged, tmp_path / str(number))
+        kept, _ = versions(out)
+        raised = False
+        with monkeypatch.context() as patch:
+            done = failing(patch, number, fault)
+            try:
+                change(kept)
+            except (KeyboardInterrupt, OSError):
+                raised = True
+        again, told = versions(out)
+        seen.append((again.best.version, again.score, again.withdrawn))
+        assert seen[-1] in (before, after)
+        if fault is OSError:  # and the process goes on
+            assert (kept.best.version, kept.score, kept.withdrawn) == seen[-1]
+            assert seen[-1] == (before if raised else after)
+        assert (out / 'best.onnx').read_bytes() == again.best.data
+        if len(done) < number:
+            break
+    assert seen[0] == before and seen[-1] == after and not told
 
 
 class Rig:
