@@ -111,6 +111,11 @@ class Inbox:
         """Count rows that arrived but may not be stored."""
         self.runs[run].refused += count
 
+    @property
+    def stored(self) -> int:
+        """Return how many rows came and were not refused, of all runs."""
+        return sum(known.received - known.refused for known in self.runs.values())
+
     def acknowledge_all(
         self, credit: int | Mapping[str, int]
     ) -> tuple[list[str], np.ndarray]:

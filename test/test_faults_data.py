@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
 from training import Nodes, exported, not_finite, parameters, prepare
 
 from rl_control import outboxes
@@ -87,6 +88,19 @@ class SmallFile(RowFile):
     @classmethod
     def create(cls, path, identity, width):
         return super().create(path, identity, width, rows=50)
+
+
+def test_rows_that_are_refused_cost_no_credit(start):
+    learner = start(learner__headroom=300).add(Learner())
+    for first in range(0, 640, 64):
+        origin = codec.Origin('c', 'c-1', learner._contract_hash, first)
+        learner._on_transitions([serialize_message(codec.encode_table(codec.Table(
+            learner._columns, np.full((64, len(learner._columns)), np.nan),
+            origin.to_header())))])
+    learner._flush()
+    (expected, granted), = learner._said[1]
+    assert (expected, learner._refused.total) == (640, 640)
+    assert granted >= expected + 300
 
 
 def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):

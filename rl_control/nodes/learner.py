@@ -198,8 +198,7 @@ class Learner(Node):
                 self.get_logger().info('journal is written again')
             self._disk = ''
             active = {run for run, heard in self._heard.items() if now - heard < ACTIVE_PERIOD}
-            received = sum(known.received for known in self._inbox.runs.values())
-            share = max(0, self._trainer.allowance - received) // max(1, len(active))
+            share = max(0, self._trainer.allowance - self._inbox.stored) // max(1, len(active))
             said = self._inbox.acknowledge_all({
                 run: share if run in active else 0 for run in self._heard})
         if (now - self._spoken >= HEARTBEAT or said[0] != self._said[0]
