@@ -57,9 +57,9 @@ def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypat
     nodes = start(learner__headroom=400, learner__journal_period=0.02)
     learner, collector = nodes.add(Learner()), nodes.add(Collector())
     nodes.until(lambda: learner._trainer.updates > 20)
-    write = journal._write_all
+    write = journal.write_all
     with monkeypatch.context() as patch:
-        patch.setattr(journal, '_write_all', lambda *_: (_ for _ in ()).throw(
+        patch.setattr(journal, 'write_all', lambda *_: (_ for _ in ()).throw(
             OSError(28, 'No space left on device')))
         patch.setattr(journal, 'BUFFER_LIMIT', 0)
         nodes.until(lambda: learner._journal.full)
@@ -74,7 +74,7 @@ def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypat
         nodes.until(lambda: learner._trainer.turns > updates)
         assert counts(collector)[1] == acknowledged
         assert learner._inbox.runs[collector._run].received == received
-    assert journal._write_all is write
+    assert journal.write_all is write
     nodes.until(lambda: counts(collector)[1] > received + 200)
     nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.OK)
     nodes.close(collector)

@@ -175,6 +175,29 @@ def test_torn_file_is_read_up_to_the_tear_and_mended_by_the_next_run(tmp_path):
     assert mended == whole[:after_two] + journal.END_MARK
 
 
+@pytest.mark.parametrize(('name', 'spoil'), [
+    ('journal_0', lambda whole: whole[:1800] + b'\xff' * 600 + whole[2400:]),
+    ('journal_0', lambda whole: whole[:1800] + bytes(600) + whole[2400:]),
+    ('journal_0', lambda whole: whole[:1800] + b'\xff' * 600 + whole[2400:-1]),
+    ('journal_0', lambda whole: whole[:1800] + bytes(600) + whole[2400:-60]),
+    ('journal_0', lambda whole: b'not an mcap' * 1000),
+    ('backup', lambda whole: b'not an mcap' * 1000),
+    ('other_0', lambda whole: whole[:-1500]),
+])
+def test_what_may_have_records_behind_it_is_left(tmp_path, name, spoil):
+    kept = Journal(tmp_path / 'whole')
+    write(kept, range(4))
+    kept.close()
+    content = spoil(kept.path.read_bytes())
+    (tmp_path / f'{name}.mcap').write_bytes(content)
+    numbers = written(tmp_path)
+    kept = Journal(tmp_path)
+    write(kept, range(90, 91))
+    kept.close()
+    assert (tmp_path / f'{name}.mcap').read_bytes() == content
+    assert written(tmp_path) == [*numbers, 90]
+
+
 def test_tear_is_told(tmp_path):
     kept = Journal(tmp_path)
     write(kept, range(4))
@@ -221,10 +244,16 @@ def test_full_disk_keeps_the_file_whole_and_forgets_nothing(tmp_path, monkeypatc
     assert len(read_by_rosbags(tmp_path)) == count
 
 
-def test_unusable_directories_are_refused(tmp_path):
+def test_unusable_directories_are_refused(tmp_path, monkeypatch):
     (tmp_path / 'file').write_text('')
     with pytest.raises(Refused, match='cannot write to'):
         Journal(tmp_path / 'file' / 'bag')
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'pwrite', lambda *_: (_ for _ in ()).throw(
+            OSError(errno.ENOSPC, 'No space left on device')))
+        with pytest.raises(Refused, match='No space left on device'):
+            Journal(tmp_path / 'full')
+    assert not list((tmp_path / 'full').iterdir())  # so that many starts leave nothing
     with pytest.raises(Refused, match='is no directory'):
         read_journal(tmp_path / 'none')
     kept = Journal(tmp_path / 'bag')

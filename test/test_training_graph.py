@@ -18,8 +18,8 @@ from training import Nodes, environment, processes
 from rl_control import checkpoint
 from rl_control.report.account import account, journaled, produced
 from rl_control.ros import codec, qos
-from rl_control.ros.bag_metadata import scan
 from rl_control.ros.journal import journal_files, read_journal
+from rl_control.ros.mending import scan
 from rl_control.supervisor import Supervisor
 
 LEARNER, COLLECTOR = '/learner: learning', '/collector_0: collecting'

@@ -3,17 +3,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 import os
 from pathlib import Path
-import struct
-from typing import Any, BinaryIO
+from typing import Any
 
-from mcap.data_stream import ReadDataStream
-from mcap.exceptions import McapError
-from mcap.opcode import Opcode
-from mcap.records import Channel, Schema
-from mcap.writer import MCAP0_MAGIC
 import yaml
 
 from rl_control.ros.definitions import type_hash
@@ -97,41 +90,3 @@ def write_metadata(
     aside.write_text(
         yaml.safe_dump({'rosbag2_bagfile_information': information}, sort_keys=False))
     aside.replace(directory / 'metadata.yaml')
-
-
-def scan(file: BinaryIO, name: str) -> tuple[BagFile, int, bool]:
-    """
-    Return what an unchunked MCAP file holds, where its last whole record ends, if it has an end.
-
-    Only the heads of the messages are read. A file without a whole header ends at 0.
-    """
-    found = BagFile(name)
-    size = os.fstat(file.fileno()).st_size
-    if file.read(len(MCAP0_MAGIC)) != MCAP0_MAGIC:
-        return found, 0, False
-    schemas: dict[int, str] = {}
-    channels: dict[int, tuple[str, str]] = {}
-    whole, start = 0, len(MCAP0_MAGIC)
-    while len(head := file.read(9)) == 9:
-        opcode, length = struct.unpack('<BQ', head)
-        end = start + 9 + length
-        if end > size or opcode == 0 or (whole == 0 and opcode != Opcode.HEADER):
-            break
-        if opcode == Opcode.DATA_END:
-            file.seek(-len(MCAP0_MAGIC), os.SEEK_END)
-            return found, whole, file.read() == MCAP0_MAGIC
-        try:
-            if opcode == Opcode.MESSAGE:
-                channel, _, log_time = struct.unpack('<HIQ', file.read(14))
-                found.count(channels[channel], log_time)
-            elif opcode == Opcode.SCHEMA:
-                schema = Schema.read(ReadDataStream(BytesIO(file.read(length))))
-                schemas[schema.id] = schema.name
-            elif opcode == Opcode.CHANNEL:
-                record = Channel.read(ReadDataStream(BytesIO(file.read(length))))
-                channels[record.id] = (record.topic, schemas[record.schema_id])
-        except (McapError, struct.error, UnicodeDecodeError, KeyError):
-            break
-        file.seek(end)
-        whole = start = end
-    return found, whole, False

@@ -15,30 +15,18 @@ import re
 import struct
 from typing import Any
 
-from mcap.data_stream import RecordBuilder
 from mcap.exceptions import McapError
-from mcap.records import Channel, DataEnd, Footer, Message, Schema
+from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
-from mcap.writer import MCAP0_MAGIC, IndexType, Writer
 import yaml
 
 from rl_control.errors import Refused
-from rl_control.ros.bag_metadata import BagFile, scan, write_metadata
+from rl_control.ros.bag_metadata import BagFile, write_metadata
 from rl_control.ros.definitions import message_definition, type_hash
+from rl_control.ros.mending import END_MARK, RECORD_LIMIT, Buffer, begin, mend, write_all
 
 BUFFER_LIMIT = 64 * 2**20
-RECORD_LIMIT = 128 * 2**20
 METADATA_PERIOD = 1_000_000_000  # ns of recorded time between two counts in metadata.yaml
-
-
-def _end_mark() -> bytes:
-    builder = RecordBuilder()
-    DataEnd(0).write(builder)
-    Footer(0, 0, 0).write(builder)
-    return builder.end() + MCAP0_MAGIC
-
-
-END_MARK = _end_mark()
 
 
 class Journal:
@@ -54,24 +42,25 @@ class Journal:
         """
         Begin the next file in `directory`, which is made if need be.
 
-        Files of former runs stay as they are; one that was torn by a power loss is cut after its
-        last whole record. Raise Refused when the directory cannot be written, or is in use.
+        Files of former runs stay as they are; one of this name that was torn by a power loss is
+        cut after its last whole record. Raise Refused when the directory cannot be written, or is
+        in use.
         """
         self.directory = Path(directory)
         self._descriptor = -1
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             former = journal_files(self.directory)
-            self._files = [_mend(path) for path in former]
+            self._files = [
+                mend(path, bool(re.fullmatch(rf'{re.escape(name)}_\d+', path.stem)))
+                for path in former]
             number = 1 + max((_number(path) for path in former), default=-1)
             self._path = self.directory / f'{name}_{number}.mcap'
             self._descriptor = os.open(
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            self._buffer = _Buffer()
-            self._writer = Writer(
-                self._buffer, use_chunking=False, index_types=IndexType.NONE)
-            self._writer.start(profile='ros2', library='rl_control')
+            self._buffer = Buffer()
+            self._writer = begin(self._buffer)
             self._file = BagFile(self._path.name)
             self._files.append(self._file)
             self._channels: dict[tuple[str, str], int] = {}
@@ -84,6 +73,7 @@ class Journal:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
+                self._path.unlink(missing_ok=True)
             raise Refused(
                 f'journal cannot write to {self.directory} ({error.strerror}); '
                 'choose a writable directory with free space'
@@ -173,12 +163,12 @@ class Journal:
         start, data = self._buffer.start, self._buffer.data
         try:
             data += mark  # and written as it is: copies of what is long cost more than writing
-            _write_all(self._descriptor, data, start)
+            write_all(self._descriptor, data, start)
         except OSError:
             del data[len(data) - len(mark):]
             os.ftruncate(self._descriptor, start)
             if start:
-                _write_all(self._descriptor, END_MARK, start)
+                write_all(self._descriptor, END_MARK, start)
             raise
         self._buffer.start += len(data) - len(mark)
         data.clear()
@@ -186,29 +176,6 @@ class Journal:
     def _describe(self) -> None:
         write_metadata(self.directory, self._files, self._offered)
         self._described, self._undescribed = self._file.end, False
-
-
-class _Buffer:
-    """The stream that the MCAP writer sees: what is not yet in the file."""
-
-    def __init__(self) -> None:
-        self.start = 0
-        self.data = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self.data += data
-        return len(data)
-
-    def tell(self) -> int:
-        return self.start + len(self.data)
-
-
-def _write_all(descriptor: int, data: bytes | bytearray, offset: int) -> None:
-    written = 0
-    with memoryview(data) as view:
-        while written < len(view):
-            with view[written:] as rest:
-                written += os.pwrite(descriptor, rest, offset + written)
 
 
 def journal_files(directory: Path) -> list[Path]:
@@ -219,25 +186,6 @@ def journal_files(directory: Path) -> list[Path]:
 def _number(path: Path) -> int:
     found = re.search(r'_(\d+)$', path.stem)
     return int(found[1]) if found else 0
-
-
-def _mend(path: Path) -> BagFile:
-    """Return what a former file holds, after cutting a torn record off its end."""
-    with open(path, 'r+b') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Refused(
-                f'journal {path} is being written by another process; choose another directory'
-            ) from error
-        found, whole, finished = scan(file, path.name)
-        if not finished:
-            start = _Buffer()
-            if whole == 0:
-                Writer(start, use_chunking=False).start(profile='ros2', library='rl_control')
-            file.truncate(whole)
-            _write_all(file.fileno(), bytes(start.data) + END_MARK, whole)
-    return found
 
 
 def read_journal(
