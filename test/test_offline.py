@@ -6,6 +6,7 @@ from dataclasses import replace
 import json
 import os
 from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
@@ -270,6 +271,11 @@ def test_the_command_from_bag_to_report(
     assert all(row['critic_loss'] >= 0.0 for row in curve)
     assert (out / 'curves.png').stat().st_size > 1000
     assert checkpoint.latest(out / 'checkpoints').state['settings']['seed'] == 3
+    # What the page says to run again is this: nothing is refused, nothing is left to be learned.
+    (again,) = re.findall('rl-control (offline .*?)<', (out / 'report.html').read_text())
+    before = json.loads((out / 'report.json').read_text())
+    assert main(again.split()) == 0
+    assert json.loads((out / 'report.json').read_text()) == before
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 """Options of a command, made of settings and their own descriptions."""
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
@@ -13,18 +13,14 @@ Kind = TypeVar('Kind', bound=Settings)
 LISTS = {'goal': 3}  # options that take so many values; other lists are written A,B,C
 
 
-def add_settings(
-    parser: argparse._ActionsContainer, settings: type[Settings], required: Collection[str] = (),
-) -> None:
+def add_settings(parser: argparse._ActionsContainer, settings: type[Settings]) -> None:
     """Add an option for each setting."""
     for item in fields(settings):
         about, option = item.metadata, '--' + item.name.replace('_', '-')
         text = about['doc'] + (f' [{about["unit"]}]' if about['unit'] else '')
         kind = kind_of(settings, item.name)
         how: dict[str, Any] = {'dest': _name(settings, item.name), 'help': text}
-        if item.name in required:
-            how['required'] = True
-        elif item.default not in ('', (), False):
+        if item.default not in ('', (), False):
             how['help'] += f'; default {item.default}'.replace('%', '%%')
         if item.name in LISTS:
             how |= {'nargs': LISTS[item.name], 'type': get_args(kind)[0],
@@ -40,8 +36,10 @@ def add_settings(
         parser.add_argument(option, **how)
 
 
-def given_settings(options: argparse.Namespace, settings: type[Kind], **others: Any) -> Kind:
-    """Return the settings that the options, and `others`, say."""
+def given_settings(
+    options: argparse.Namespace, settings: type[Kind], file: Mapping[str, Any] | None = None,
+) -> Kind:
+    """Return the settings that the options say, or else a `file`."""
     given: dict[str, Any] = {}
     for item in fields(settings):
         value = getattr(options, _name(settings, item.name))
@@ -49,7 +47,7 @@ def given_settings(options: argparse.Namespace, settings: type[Kind], **others: 
             value = tuple(value.split(','))
         if value is not None:
             given[item.name] = value
-    return settings.from_mapping({**given, **others})
+    return settings.from_mapping({**(file or {}), **given})
 
 
 def _name(settings: type[Settings], field: str) -> str:

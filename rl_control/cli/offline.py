@@ -21,23 +21,26 @@ PLAIN_PERIOD = 5.0  # s between two lines where there is no terminal
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_settings(parser, OfflineSettings, required=('data',))
-    parser.add_argument('--seed', type=int, default=0, help='of weights and batches; default 0')
+    add_settings(parser, OfflineSettings)
+    parser.add_argument('--seed', type=int, help='of weights and batches; default 0')
     parser.add_argument(
         '--parameters', metavar='FILE',
-        help='parameter file of the algorithm; default the packaged one of its name')
+        help='parameter file of the algorithm, default the packaged one of its name; it may say '
+             'what the options do, too, as OUT/parameters.yaml does')
     add_settings(
         parser.add_argument_group("how a robot's topics are sampled"), SamplingSettings)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and say what came of it; 130 when it was stopped before its end."""
-    settings = given_settings(options, OfflineSettings)
-    kind = settings_of(settings.algorithm)
-    file = named('algorithms', options.parameters or settings.algorithm)
-    algorithm = kind.from_mapping({
-        **read_parameter_file(file, 'algorithm'), 'seed': options.seed})
-    sampling = given_settings(options, SamplingSettings)
+    file = named('algorithms', options.parameters) if options.parameters else None
+    settings, sampling = (
+        given_settings(options, kind, read_parameter_file(file, name) if file else None)
+        for name, kind in (('offline', OfflineSettings), ('sampling', SamplingSettings)))
+    values = read_parameter_file(file or named('algorithms', settings.algorithm), 'algorithm')
+    if options.seed is not None:
+        values['seed'] = options.seed
+    algorithm = settings_of(settings.algorithm).from_mapping(values)
     # Torch takes seconds to import.
     from rl_control.offline.run import finish, prepare, sentences
 

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from rl_control.algorithms import settings_of
 from rl_control.bags.dataset import Dataset
 from rl_control.bags.pieces import pieces
 from rl_control.bags.settings import SamplingSettings
 from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.config.base import Settings
 from rl_control.config.offline import OfflineSettings
 from rl_control.errors import Refused
 from rl_control.export import Exporter
-from rl_control.files import write_json
+from rl_control.files import write_aside, write_json
 from rl_control.offline.data import load_data, task_of
 from rl_control.offline.fitted import FittedSettings
 from rl_control.offline.judging import judge
@@ -27,7 +29,8 @@ from rl_control.offline.training import OfflineTraining, Show
 from rl_control.policy import OnnxPolicy
 from rl_control.resume import run_of
 
-POLICY, REPORT = 'policy.onnx', 'report.json'
+POLICY, REPORT, PARAMETERS = 'policy.onnx', 'report.json', 'parameters.yaml'
+SECTIONS = ('offline', 'algorithm', 'sampling')
 
 
 def prepare(
@@ -46,7 +49,9 @@ def prepare(
         dataset = load_data(settings, sampling)
         task = task_of(settings, dataset)
         name = run_of(out, 'offline', settings.algorithm, dataset.contract)
-        return OfflineTraining(settings, algorithm, dataset, name, task)
+        training = OfflineTraining(settings, algorithm, dataset, name, task)
+        _write_parameters(out / PARAMETERS, settings, algorithm, sampling)
+        return training
 
 
 def train(
@@ -68,6 +73,14 @@ def finish(
     """
     with _writing(Path(training.settings.out)):
         return _finish(training, show, stopped)
+
+
+def _write_parameters(path: Path, *settings: Settings) -> None:
+    """Leave all that the training was started with in one file of ROS 2 parameters."""
+    values = {name: {key: value for key, value in each.to_mapping().items() if value != []}
+              for name, each in zip(SECTIONS, settings, strict=True)}
+    text = yaml.safe_dump({'/offline': {'ros__parameters': values}}, sort_keys=False)
+    write_aside(path, text.encode())
 
 
 @contextmanager
@@ -146,9 +159,7 @@ def _write_page(
         value_intervals(
             {name: evaluation[name] for name in ('behaviour', 'policy')}, out / 'values.png')
         pictures.append(out / 'values.png')
-    command = shlex.join([
-        'rl-control', 'offline', '--data', settings.data, '--algorithm', settings.algorithm,
-        '--updates', str(settings.updates), '--out', settings.out])
+    command = shlex.join(['rl-control', 'offline', '--parameters', str(out / PARAMETERS)])
     write_page(
         out / 'report.html', f'{settings.algorithm}, from {Path(settings.data).name}',
         ' '.join(sentences(report)), {'Figures': report}, pictures, {'Run it again': command})
