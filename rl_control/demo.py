@@ -92,6 +92,7 @@ def _training_figures(out: Path) -> dict[str, Any]:
     found = account(out)
     return {
         'confirmed': confirmation is not None,
+        'confirmation_episodes': confirmation and confirmation['episodes'],
         'success_rate': confirmation and confirmation['success_rate'],
         'success_interval': confirmation and confirmation['interval'],
         'version': confirmation and confirmation['version'],

@@ -34,7 +34,7 @@ from rl_control.arguments import (
     truth,
     whole,
 )
-from rl_control.config.files import named
+from rl_control.config.files import named, read_parameter_file
 from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
 from rl_control.processes import Graph, NodeProcess, Parameter
@@ -84,6 +84,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
     out = arguments['out']
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
+    _require_own_score(arguments, named('algorithms', algorithm))
     files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
     rate = {'robot.control_rate': number(arguments, 'rate')} if arguments['rate'] else {}
     count = {'evaluation_episodes': max(1, evaluation),
@@ -121,6 +122,15 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     return _placed(arguments, [
         learner, broadcaster, monitor, *_recorder(arguments, Path(out) / 'recording'),
         *_arm(arguments, files, simulated, rate), collector, *_scene(arguments, files)])
+
+
+def _require_own_score(arguments: Mapping[str, str], file: Path) -> None:
+    """Raise Refused where hindsight would put the task's rewards and ends over a person's."""
+    share = read_parameter_file(file, 'algorithm').get('hindsight', 0.0)
+    for name in ('reward', 'success'):
+        if share and arguments[name] == 'topic':
+            raise Refused(f"argument {name} is 'topic' but hindsight is {share} in {file}, which "
+                          'knows only what the task computes; take computed, or hindsight 0')
 
 
 def _arm(

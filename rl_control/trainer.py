@@ -157,14 +157,9 @@ class Trainer:
             due = self._due()
             self._ingest(wait=not due)
             if due:
-                # A compiled update has its learning rates inside.
-                update = (self._updates.update if self._learner.learning_rate_factor == 1.0
-                          else self.agent.update)
-                losses = update(*self.sampler.sample(self._settings.batch_size))
-                if self.recovery.check(losses):
-                    self.sampler.learned(self.agent.error.numpy())
-                else:
-                    losses = {}
+                # Not every update has each of them: an actor's may come every other time.
+                found = self._learn()
+                losses = {**losses, **found} if found else {}
             now = time.monotonic()
             if now - measured >= METRICS_PERIOD:
                 rate = max(0, self.updates - measured_updates) / (now - measured)
@@ -221,6 +216,20 @@ class Trainer:
         learned_from -= learned_from % self._settings.sweep
         return (not self._learner.paused and self.transitions > 0 and learned_from >= 0 and
                 self.updates < learned_from * self._settings.updates_per_transition)
+
+    def _learn(self) -> dict[str, torch.Tensor]:
+        """Make one update; return its losses, none where it was taken back."""
+        # A compiled update has its learning rates inside.
+        update = (self._updates.update if self._learner.learning_rate_factor == 1.0
+                  else self.agent.update)
+        try:
+            losses = update(*self.sampler.sample(self._settings.batch_size))
+            if self.recovery.check(losses):
+                self.sampler.learned(self.agent.error.numpy())
+                return losses
+        except Refused as refused:  # priorities that are not finite
+            self.recovery.take_back(str(refused))
+        return {}
 
     def _ingest(self, *, wait: bool) -> None:
         """Take what arrived into normaliser and replay; wait a moment for the first if told."""

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from rl_control import graph as graph_module
 from rl_control.algorithms import ALGORITHMS
 from rl_control.config import nodes
 from rl_control.config.algorithm import AlgorithmSettings
@@ -238,6 +239,16 @@ def test_what_does_not_fit_is_refused(name: str, given: dict[str, str], words: s
     with pytest.raises(Refused) as refused:
         build(name, **given)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize('told', ['reward', 'success'])
+def test_hindsight_is_refused_where_a_person_scores(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_module, 'read_parameter_file', lambda *_: {'hindsight': 0.8})
+    build('train_robot')
+    with pytest.raises(Refused, match=f"{told} is 'topic' but hindsight is 0.8 in .*sac.yaml"):
+        build('train_robot', **{told: 'topic'})
 
 
 def test_an_unknown_graph_is_refused() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from rl_control.environments.make import load_arm, simulate
 from rl_control.report.page import write_page
 from rl_control.report.pictures import animation
+from rl_control.report.training import summary
 
 
 class Page(HTMLParser):
@@ -47,6 +48,14 @@ def test_the_page_needs_nothing_beside_it(tmp_path: Path) -> None:
     for part in ('a <title>', 'a $summary & more: μ', 'rate', '0.3333', 'deploy.p99', '50.12',
                  '<i>$x</i>', 'None', 'rl-control demo --seed 3'):
         assert part in page.text
+
+
+def test_the_summary_says_how_many_goals_there_were() -> None:
+    report = {'confirmed': True, 'success_rate': 0.9, 'success_interval': (0.7, 0.97),
+              'confirmation_episodes': 20, 'train_seconds': 34.2, 'transitions': 5000}
+    assert summary(report) == (
+        '90% of 20 fresh goals reached (70% to 97%), after 34 s and 5000 transitions.')
+    assert summary({**report, 'confirmed': False}) == 'No version was confirmed within 34 s.'
 
 
 def test_the_animation_is_in_real_time_and_moves(tmp_path: Path) -> None:

@@ -47,18 +47,11 @@ def write(
     out: Path, report: Mapping[str, Any], robot: str, task: str, algorithm: str, seed: int,
 ) -> None:
     """Write report.html of the run in `out`, whose figures are `report`."""
-    low, high = report['success_interval'] or (0.0, 1.0)
-    summary = (
-        f'{report["success_rate"]:.0%} of 100 fresh goals reached ({low:.0%} to {high:.0%}), '
-        f'after {report["train_seconds"]:.0f} s and {report["transitions"]} transitions.'
-        if report['confirmed'] else
-        f'No version was confirmed within {report["train_seconds"]:.0f} s.'
-    )
     if 'deploy' in report:
         draw_timing(report['deploy'], out / 'timing.png')
     policy = load(out / 'policy.onnx')
     write_page(
-        out / 'report.html', f'{robot}: {task}, learned with {algorithm}', summary, {
+        out / 'report.html', f'{robot}: {task}, learned with {algorithm}', summary(report), {
             'Figures': report,
             'Contract': _contract(policy.contract),
             'Parameters': yaml.safe_load((out / 'parameters.yaml').read_text()),
@@ -75,6 +68,17 @@ def write(
                 f'task:={task} policy:={out / "policy.onnx"} '
                 'joint_trajectory:=joint_trajectory_controller/joint_trajectory',
         })
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """Return in a sentence what a training came to."""
+    if not report['confirmed']:
+        return f'No version was confirmed within {report["train_seconds"]:.0f} s.'
+    low, high = report['success_interval']
+    return (
+        f'{report["success_rate"]:.0%} of {report["confirmation_episodes"]} fresh goals reached '
+        f'({low:.0%} to {high:.0%}), after {report["train_seconds"]:.0f} s and '
+        f'{report["transitions"]} transitions.')
 
 
 def _contract(contract: Contract) -> dict[str, Any]:
