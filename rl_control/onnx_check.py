@@ -18,7 +18,8 @@ from rl_control.onnx_scan import require_few_parts
 
 SIZE_LIMIT = 64 * 2**20  # bytes of a file
 NODE_LIMIT = 20_000
-VALUE_LIMIT = 16 * 2**20  # numbers in all intermediate values together
+VALUE_LIMIT = 32 * 2**20  # bytes of all intermediate values together
+RANK_LIMIT = 16  # dimensions of a value
 
 OPERATORS = frozenset({
     'Abs', 'Add', 'And', 'ArgMax', 'Cast', 'CastLike', 'Clip', 'Concat', 'Constant', 'Div',
@@ -31,6 +32,9 @@ OPERATORS = frozenset({
 
 _BYTES = {TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.INT64: 8, TensorProto.INT32: 4,
           TensorProto.BOOL: 1}
+_INTEGERS = TensorProto.INT64, TensorProto.INT32
+# A runtime may take integers for dimensions, whose objects are larger than numbers.
+_BYTES_OF_VALUES = _BYTES | dict.fromkeys(_INTEGERS, 64)
 _SUBGRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR,
               AttributeProto.SPARSE_TENSORS)
 
@@ -72,10 +76,12 @@ def _problems(model: onnx.ModelProto):
     for opset in model.opset_import:
         if opset.domain not in ('', 'ai.onnx'):
             yield f'needs operators of the domain {opset.domain!r}'
+    if len(model.opset_import) != 1:
+        yield f'is of {len(model.opset_import)} versions of the operators'
     if graph.sparse_initializer or graph.quantization_annotation:
         yield 'has sparse or quantised weights'
-    if len(graph.node) > NODE_LIMIT:
-        yield f'has {len(graph.node)} operators, more than {NODE_LIMIT}'
+    if (count := len(graph.node) + sum(len(node.output) for node in graph.node)) > NODE_LIMIT:
+        yield f'has {count} operators and their outputs, more than {NODE_LIMIT}'
     for tensor in graph.initializer:
         yield from _tensor_problems(tensor)
     for node in graph.node:
@@ -94,7 +100,7 @@ def _tensor_problems(tensor: TensorProto):
         yield f'keeps the weights {tensor.name!r} in another file'
     if tensor.data_type not in _BYTES:
         yield f'has weights {tensor.name!r} of an unusual type'
-    elif any(size < 0 for size in tensor.dims) or (
+    elif len(tensor.dims) > RANK_LIMIT or any(size < 0 for size in tensor.dims) or (
         len(tensor.raw_data) != math.prod(tensor.dims) * _BYTES[tensor.data_type]
     ):
         yield f'has weights {tensor.name!r} that do not fill their shape'
@@ -105,33 +111,44 @@ def _tensor_problems(tensor: TensorProto):
 
 
 def _require_small(model: onnx.ModelProto, name: str) -> None:
-    """Refuse values of unknown or great size, found by onnx itself and not taken from the file."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    del bare.graph.value_info[:]
-    try:
-        inferred = onnx.shape_inference.infer_shapes(
-            bare, check_type=True, strict_mode=True, data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
-        raise Refused(
-            f'{name} has a graph whose shapes do not fit; take a file that rl_control exported'
-        ) from error
-    values = {value.name: value for value in inferred.graph.value_info}
-    values |= {value.name: value for value in inferred.graph.output}
+    """
+    Refuse values of unknown or great size, found by onnx itself and not taken from the file.
+
+    Node by node: of a whole graph onnx makes shapes of any number of dimensions, and follows
+    integers as if they were such, before one could look at a size; a file of a kilobyte takes
+    gigabytes so.
+    """
+    graph = model.graph
+    opset = model.opset_import[0].version
+    types = {value.name: value.type for value in graph.input} | {
+        tensor.name: onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+        for tensor in graph.initializer}
+    shapes = {tensor.name: tensor for tensor in graph.initializer
+              if tensor.data_type in _INTEGERS and math.prod(tensor.dims) <= RANK_LIMIT}
     total = 0
-    for node in model.graph.node:
-        for output in filter(None, node.output):
-            value = values.get(output)
-            dims = value.type.tensor_type.shape.dim if value is not None else None
-            if dims is None or not value.type.tensor_type.HasField('shape') or any(
-                not dim.HasField('dim_value') for dim in dims
-            ):
-                raise Refused(
-                    f'{name} computes {output!r}, whose size is not fixed; '
-                    'take a file that rl_control exported'
-                )
-            total += math.prod(dim.dim_value for dim in dims)
-    if total > VALUE_LIMIT:
-        raise Refused(
-            f'{name} computes {total} numbers, more than {VALUE_LIMIT}; use a smaller network'
-        )
+    for node in graph.node:
+        try:
+            types |= onnx.shape_inference.infer_node_outputs(
+                onnx.defs.get_schema(node.op_type, opset), node,
+                {wire: types[wire] for wire in node.input if wire}, shapes,
+                opset_imports=[onnx.helper.make_opsetid('', opset)])
+            total += sum(_cost(types[wire]) for wire in node.output if wire)
+        except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, RuntimeError,
+                ValueError, TypeError, KeyError) as error:
+            raise Refused(
+                f'{name} has an operator {node.op_type} whose shapes do not fit, or are not '
+                'fixed; take a file that rl_control exported'
+            ) from error
+        if total > VALUE_LIMIT:
+            raise Refused(f'{name} computes values of {total} bytes, more than {VALUE_LIMIT}; '
+                          'use a smaller network')
+
+
+def _cost(found: onnx.TypeProto) -> int:
+    """Return how many bytes a value may take; raise ValueError or KeyError if it may be any."""
+    tensor = found.tensor_type
+    dims = tensor.shape.dim
+    if not tensor.HasField('shape') or len(dims) > RANK_LIMIT or any(
+            not dim.HasField('dim_value') or dim.dim_value < 0 for dim in dims):
+        raise ValueError
+    return _BYTES_OF_VALUES[tensor.elem_type] * math.prod(dim.dim_value for dim in dims)

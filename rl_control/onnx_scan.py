@@ -13,7 +13,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; all else is out of u
 
 def require_few_parts(data: bytes, name: str) -> None:
     """Raise Refused, calling it `name`, unless `data` is made of few enough protobuf fields."""
-    parts = 0
+    parts = packed = 0
     waiting: list[tuple[int, int, Descriptor]] = [(0, len(data), onnx.ModelProto.DESCRIPTOR)]
     while waiting:
         at, end, kind = waiting.pop()
@@ -33,10 +33,13 @@ def require_few_parts(data: bytes, name: str) -> None:
                     raise Refused(f'{name} is no whole ONNX file; export or copy it again')
                 if field is not None and field.type == FieldDescriptor.TYPE_MESSAGE:
                     waiting.append((at, at + length, field.message_type))
-                elif (field is not None and length > PACKED_LIMIT and field.type not in (
-                        FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING)):
-                    raise Refused(f'{name} has {length} bytes of packed numbers in {field.name}; '
-                                  'take a file that rl_control exported')
+                elif field is not None and field.type not in (
+                        FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING):
+                    packed += length
+                    if packed > PACKED_LIMIT:
+                        raise Refused(
+                            f'{name} has {packed} bytes of packed numbers in {field.name} and '
+                            'before it; take a file that rl_control exported')
                 at += length
             else:
                 raise Refused(f'{name} is no whole ONNX file; export or copy it again')

@@ -124,6 +124,16 @@ def huge(changed: onnx.ModelProto) -> None:
         'Expand', ['observation', 'shape'], ['big']))
 
 
+def chained(operator: str, number: int, of: list[int], **attributes: object) -> bytes:
+    """Integers joined with themselves, or axes added, again and again."""
+    integers = onnx.numpy_helper.from_array(__import__('numpy').array(of), 'v')
+    second = 'v{}' if operator == 'Concat' else 'v'
+    return onnx.helper.make_model(onnx.helper.make_graph(
+        [onnx.helper.make_node(operator, [f'v{k or ""}', second.format(k or '')], [f'v{k + 1}'],
+                               **attributes) for k in range(number)],
+        'chain', [], [], [integers])).SerializeToString()
+
+
 def varint(value: int) -> bytes:
     data = b''
     while value > 127:
@@ -145,6 +155,8 @@ POLICIES = {
     'unknown operator': (lambda: model(strange), 'com.example'),
     'loop': (lambda: model(looping), 'Loop'),
     'huge value': (lambda: model(huge), ''),
+    'doubling integers': (lambda: chained('Concat', 21, [2, 2], axis=0), 'computes values of'),
+    'growing shapes': (lambda: chained('Unsqueeze', 1500, list(range(14))), 'Unsqueeze whose'),
     'zip bomb': (zip_bomb, ''),
 }
 

@@ -254,6 +254,33 @@ def _data_shape(model):
     model.graph.node.append(helper.make_node('Expand', ['noise', 'flat'], ['much']))
 
 
+def _integers(model):
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 2]), 'c'))
+    for k in range(20):
+        model.graph.node.append(helper.make_node('Concat', ['c' * (k + 1)] * 2, ['c' * (k + 2)],
+                                                 axis=0))
+
+
+def _dimensions(model):
+    model.graph.initializer.append(numpy_helper.from_array(np.arange(8), 'axes'))
+    for k in range(8):
+        model.graph.node.append(helper.make_node(
+            'Unsqueeze', ['noise' + 'd' * k, 'axes'], ['noise' + 'd' * (k + 1)]))
+
+
+def _negative_input(model):
+    model.graph.input.append(helper.make_tensor_value_info('n', TensorProto.FLOAT, [-2**40]))
+    model.graph.node.append(helper.make_node('Relu', ['n'], ['less']))
+
+
+def _opset(model):
+    model.opset_import[0].version = 2**40
+
+
+def _opsets(model):
+    model.opset_import.add(domain='', version=17)
+
+
 def _dangling(model):
     model.graph.node[0].input[0] = 'nobody'
 
@@ -264,8 +291,11 @@ def _dangling(model):
     (_hidden_graph, 'graph inside'), (_function, 'has functions'),
     (_random, 'operator :RandomNormal'), (_hollow, 'do not fill their shape'),
     (_negative, 'do not fill their shape'), (_strings, 'unusual type'),
-    (_bomb, 'numbers, more than|shapes do not fit'), (_doubling, 'numbers, more than'),
-    (_data_shape, 'size is not fixed|shapes do not fit'), (_dangling, 'policy'),
+    (_bomb, 'bytes, more than|shapes do not fit'), (_doubling, 'bytes, more than'),
+    (_data_shape, 'Expand whose shapes .* not fixed'), (_dangling, 'policy'),
+    (_integers, 'bytes, more than'), (_dimensions, 'Unsqueeze whose shapes'),
+    (_negative_input, 'Relu whose shapes'),
+    (_opset, 'whose shapes'), (_opsets, '2 versions'),
 ])
 def test_graphs_that_are_not_a_policys(model, change, words):
     change(model)
