@@ -49,6 +49,9 @@ SCENE = Argument(
 START = Argument(
     'start', '', 'directory that rl-control offline left: its policy, critics and data are gone '
     'on from; empty: from nothing')
+PARAMETERS = Argument(
+    'parameters', '', 'path of a parameter file for all nodes, the last of their files; empty for '
+    'none')
 NAMESPACE = Argument('namespace', '', 'namespace of all nodes; empty for none')
 
 

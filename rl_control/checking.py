@@ -35,10 +35,11 @@ class Finding:
     text: str
 
 
-def check(policy: Path | str, robot: str, task: str = 'reach') -> list[Finding]:
+def check(policy: Path | str, robot: str = '', task: str = '') -> list[Finding]:
     """
     Return what was found about a policy file for a robot and a task (names or paths of files).
 
+    Where one is empty it is the policy's own, by its name.
     What the robot's file has below `policy:`, such as a `collision_distance`, counts as it does
     for the node.
     Nothing is raised for bad input: it is a finding. After a refusal what depends on it is left
@@ -46,8 +47,11 @@ def check(policy: Path | str, robot: str, task: str = 'reach') -> list[Finding]:
     """
     findings: list[Finding] = []
     loaded = _tried(findings, 'policy', lambda: load(policy), _about_policy)
-    arm = _tried(findings, 'robot', lambda: load_arm(robot, task), _about_arm)
-    margins = None
+    if loaded is not None:
+        robot, task = robot or loaded.contract.robot, task or loaded.contract.task
+    arm = margins = None
+    if robot:
+        arm = _tried(findings, 'robot', lambda: load_arm(robot, task or 'reach'), _about_arm)
     if arm is not None:
         findings.append(_rest(arm))
         margins = _tried(findings, 'margins', lambda: _margins(arm, robot), _about_margins)

@@ -19,6 +19,7 @@ from rl_control.arguments import (
     CONTROLLERS,
     NAMESPACE,
     OUT,
+    PARAMETERS,
     RANDOMISATION,
     RECORD,
     ROBOT,
@@ -37,7 +38,7 @@ from rl_control.arguments import (
 from rl_control.config.files import named, read_parameter_file
 from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
-from rl_control.processes import Graph, NodeProcess, Parameter
+from rl_control.processes import Graph, NodeProcess, Parameter, given_file
 
 COLLECTORS = 1000  # at most, so that no two of them draw from one seed
 CONFIRMATIONS = 2  # episodes of a confirmation for each of an evaluation
@@ -84,7 +85,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
     out = arguments['out']
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
-    _require_own_score(arguments, named('algorithms', algorithm))
+    _require_own_score(arguments, named('algorithms', algorithm), *given_file(arguments))
     files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
     rate = {'robot.control_rate': number(arguments, 'rate')} if arguments['rate'] else {}
     count = {'evaluation_episodes': max(1, evaluation),
@@ -124,12 +125,15 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
         *_arm(arguments, files, simulated, rate), collector, *_scene(arguments, files)])
 
 
-def _require_own_score(arguments: Mapping[str, str], file: Path) -> None:
+def _require_own_score(arguments: Mapping[str, str], *files: Path) -> None:
     """Raise Refused where hindsight would put the task's rewards and ends over a person's."""
-    share = read_parameter_file(file, 'algorithm').get('hindsight', 0.0)
+    share, where = 0.0, files[0]
+    for file in files:
+        if (told := read_parameter_file(file, 'algorithm').get('hindsight')) is not None:
+            share, where = told, file
     for name in ('reward', 'success'):
         if share and arguments[name] == 'topic':
-            raise Refused(f"argument {name} is 'topic' but hindsight is {share} in {file}, which "
+            raise Refused(f"argument {name} is 'topic' but hindsight is {share} in {where}, which "
                           'knows only what the task computes; take computed, or hindsight 0')
 
 
@@ -222,7 +226,7 @@ GRAPHS = {
         (
             ROBOT, TASK, RANDOMISATION, ALGORITHM,
             Argument('collectors', '2', 'how many simulators collect'),
-            OUT, RECORD, SEED, START,
+            OUT, PARAMETERS, RECORD, SEED, START,
             Argument('time_limit', '600.0', 'longest training in s; 0 for none'),
         ),
         train_sim,
@@ -240,7 +244,7 @@ GRAPHS = {
             Argument('success', 'computed', 'computed, or topic: success is told on success'),
             Argument('evaluation_episodes', '10',
                      'episodes that score a version on the arm; 0 for no evaluations'),
-            OUT, RECORD, SCENE, SEED, START,
+            OUT, PARAMETERS, RECORD, SCENE, SEED, START,
             Argument('time_limit', '0.0', 'longest training in s; 0 for none'),
         ),
         train_robot,
@@ -265,7 +269,7 @@ GRAPHS = {
             Argument('algorithm', 'iql', ALGORITHM.doc),
             Argument('updates', '50000', 'updates to make in all'),
             Argument('out', 'runs/offline', OUT.doc),
-            SEED,
+            SEED, PARAMETERS,
             Argument('robot', '', f"{ROBOT.doc}; needed for a robot's topics alone"),
             TASK,
             Argument('raw', 'false',

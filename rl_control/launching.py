@@ -10,6 +10,7 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from rl_control.graph import graph
 from rl_control.processes import Graph, NodeProcess
+from rl_control.started import leave_started
 from rl_control.supervisor import REFUSED
 
 RESPAWN_DELAY = 2.0  # s; `launch` does not let it grow
@@ -22,14 +23,16 @@ def describe(name: str) -> LaunchDescription:
         *(DeclareLaunchArgument(argument.name, default_value=argument.default,
                                 description=argument.doc)
           for argument in chosen.arguments),
-        OpaqueFunction(function=_nodes, args=[chosen]),
+        OpaqueFunction(function=_nodes, args=[name, chosen]),
     ])
 
 
-def _nodes(context: LaunchContext, chosen: Graph) -> list[Node]:
+def _nodes(context: LaunchContext, name: str, chosen: Graph) -> list[Node]:
     given = {argument.name: context.launch_configurations[argument.name]
              for argument in chosen.arguments}
-    return [_node(process) for process in chosen.processes(given)]
+    processes = chosen.processes(given)
+    leave_started(name, given, processes)
+    return [_node(process) for process in processes]
 
 
 def _node(process: NodeProcess) -> Node:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a graph is: processes made from arguments."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rl_control.arguments import Argument
+from rl_control.arguments import PARAMETERS, Argument
+from rl_control.config.files import read_parameters
+from rl_control.config.reference import SECTIONS
 from rl_control.errors import Refused
 
 Parameter = bool | int | float | str
@@ -46,4 +48,34 @@ class Graph:
             if name not in defaults:
                 raise Refused(
                     f'argument {name!r} is not known here; known are {", ".join(defaults)}')
-        return self.build({**defaults, **given})
+        arguments = {**defaults, **given}
+        built = self.build(arguments)
+        for path in given_file(arguments):
+            built = _with_parameters(built, path)
+        return built
+
+
+def given_file(arguments: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the parameter file that is given for all nodes, if one is."""
+    path = arguments.get(PARAMETERS.name)
+    return (Path(path).expanduser(),) if path else ()
+
+
+def _with_parameters(processes: Sequence[NodeProcess], path: Path) -> list[NodeProcess]:
+    """
+    Return the processes with the parameter file `path` as the last of each one's files.
+
+    Raise Refused for a parameter that no node has, and for one that the graph itself sets: both
+    would be ignored in silence.
+    """
+    for parameter in read_parameters(path):
+        prefix, dot, _ = parameter.partition('.')
+        if dot and prefix not in (*SECTIONS, 'algorithm'):
+            raise Refused(f'{path} sets {parameter}, but no node has {prefix}.*; known are '
+                          f'{", ".join(("algorithm", *SECTIONS))}')
+        for process in processes:
+            if parameter in process.parameters:
+                raise Refused(f'{path} sets {parameter}, which the graph itself sets for '
+                              f'{process.name}; take it out, or give its argument')
+    return [replace(process, parameter_files=(*process.parameter_files, path))
+            for process in processes]

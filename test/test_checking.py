@@ -38,6 +38,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(policy: Path, tmp_path: Path
     assert levels(check(policy, 'nonesuch'))['robot'] == REFUSED
     policy.write_bytes(policy.read_bytes()[:-100])
     damaged = levels(check(policy, 'iiwa'))
+    assert list(levels(check(policy))) == ['policy']  # what arm it is for nobody knows
     assert damaged['policy'] == REFUSED and damaged['robot'] == OK
 
 

@@ -12,6 +12,7 @@ import sys
 from arms import exported
 import numpy as np
 import pytest
+import yaml
 
 from rl_control import __version__, cli, demo, running
 from rl_control.cli import COMMANDS, main
@@ -100,7 +101,7 @@ def test_inspect_in_words_and_json(policy: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_check_in_words_and_json(policy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(['check', str(policy), '--json'])
+    main(['check', str(policy), '--json'])  # the robot and the task are the policy's own
     found = {finding['what']: finding['level'] for finding in json.loads(capsys.readouterr().out)}
     assert found['policy'] == found['robot'] == found['contract'] == 'ok'
     assert main(['check', str(policy), '--robot', 'panda']) == 1
@@ -213,9 +214,10 @@ def test_launch_explains_its_arguments(name: str, capsys: pytest.CaptureFixture[
         assert f'{argument.name}:=' in words and argument.doc in words
 
 
-def test_launch_passes_the_exit_status_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_launch_passes_the_exit_status_on_and_leaves_what_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     given: list[list[NodeProcess]] = []
     statuses = iter([0, running.INTERRUPTED, 3])
     monkeypatch.setattr('rl_control.cli.launch.run_graph', lambda processes, environment: (
@@ -228,6 +230,11 @@ def test_launch_passes_the_exit_status_on(
     assert [process.name for process in given[0]] == [
         'learner', 'broadcaster', 'monitor', 'collector_0']
     assert given[0][1].parameters == {'broadcaster.out': 'a:=b'}
+    assert json.loads((tmp_path / 'a:=b' / 'started.json').read_text()) == {
+        'graph': 'train_sim', 'arguments': {'out': 'a:=b', 'collectors': '1'}}
+    left = yaml.safe_load((tmp_path / 'a:=b' / 'parameters.yaml').read_text())
+    assert list(left) == ['/learner', '/broadcaster', '/monitor', '/collector_0']
+    assert left['/collector_0']['ros__parameters']['robot']['name'] == 'iiwa'
 
 
 def test_ctrl_c_stops_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:

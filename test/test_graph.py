@@ -278,3 +278,22 @@ def test_ros2_launch_sees_the_same_arguments(name: str) -> None:
                 if isinstance(entity, DeclareLaunchArgument)]
     assert [(entity.name, entity.description) for entity in declared] == [
         (argument.name, argument.doc) for argument in GRAPHS[name].arguments]
+
+
+def test_a_parameter_file_comes_last_for_every_node(tmp_path: Path) -> None:
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/**: {ros__parameters: {algorithm: {gamma: 0.5}}}')
+    for name in ('train_sim', 'train_robot', 'offline'):
+        for process in build(name, parameters=str(path)):
+            assert process.parameter_files[-1] == path
+            line = command_line(process)
+            assert line.index(str(path)) == max(
+                index + 1 for index, word in enumerate(line) if word == '--params-file')
+    for text, words in (
+            ('algoritm: {gamma: 0.5}', 'sets algoritm.gamma, but no node has algoritm.*; known'),
+            ('learner: {busy_processes: 1}', 'learner.busy_processes, which the graph itself')):
+        path.write_text(f'/**: {{ros__parameters: {{{text}}}}}')
+        with pytest.raises(Refused, match=re.escape(words)):
+            build('train_sim', parameters=str(path))
+    with pytest.raises(Refused, match=r'no_file\.yaml cannot be read'):
+        build('train_sim', parameters=str(tmp_path / 'no_file.yaml'))

@@ -8,10 +8,13 @@ from pathlib import Path
 from arms import acting
 import numpy as np
 from PIL import Image
+import pytest
 
 from rl_control.environments.make import load_arm, simulate
+from rl_control.errors import Refused
 from rl_control.report.page import write_page
 from rl_control.report.pictures import animation
+from rl_control.report.run import make
 from rl_control.report.training import summary
 
 
@@ -72,3 +75,8 @@ def test_the_animation_is_in_real_time_and_moves(tmp_path: Path) -> None:
             frames.append(np.asarray(film.convert('RGB')).astype(int))
     assert all((np.abs(a - b).max(axis=2) > 60).sum() > 50
                for a, b in pairwise(frames))
+
+
+def test_a_report_is_made_of_a_training_that_has_ended(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r'has no training\.json, which the monitor w'):
+        make(tmp_path)

@@ -27,7 +27,7 @@ def test_each_command_of_the_tutorial_works(tmp_path: Path, ros_domain: int) -> 
             versions = sorted((tmp_path / 'desk/versions').glob('*.onnx'),
                               key=lambda path: int(path.stem))
             shutil.copy(versions[-1], tmp_path / 'desk/best.onnx')
-    for left in ('reach.gif', 'curve.png', 'deploy.json'):
+    for left in ('reach.gif', 'curve.png', 'report.html', 'deploy.json'):
         assert (tmp_path / 'desk' / left).stat().st_size > 0
 
 

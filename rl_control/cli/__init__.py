@@ -18,6 +18,7 @@ COMMANDS = {
     'watch': 'show the live graph in the terminal',
     'play': 'watch a policy in simulation, in a window or as a GIF',
     'plot': 'compare trainings in one picture',
+    'report': 'make the page of a training that has ended',
     'inspect': 'say what a policy file is',
     'check': 'say what an arm would refuse of a policy, before going to it',
     'export': "export a checkpoint's policy to ONNX",

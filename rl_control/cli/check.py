@@ -12,14 +12,15 @@ import sys
 from rl_control.checking import REFUSED, Finding, check, check_controller
 from rl_control.environments.make import load_arm
 from rl_control.errors import Refused
+from rl_control.policy import load
 from rl_control.running import NO_ROS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument('policy', help='path of the ONNX file')
-    parser.add_argument('--robot', default='iiwa', help='name in config/robots, or path')
-    parser.add_argument('--task', default='reach', help='name in config/tasks, or path')
+    parser.add_argument('--robot', default='', help="name or path; default: the policy's own")
+    parser.add_argument('--task', default='', help="name or path; default: the policy's own")
     parser.add_argument(
         '--controller', metavar='NODE',
         help='also ask this running controller of ros2_control, such as '
@@ -51,7 +52,8 @@ def _asked(options: argparse.Namespace) -> Iterator[Finding]:
     from rl_control.ros.live import ask  # the rest needs no ROS
 
     try:
-        arm = load_arm(options.robot, options.task)
+        contract = load(options.policy).contract
+        arm = load_arm(options.robot or contract.robot, options.task or contract.task)
     except Refused:
         return  # it is among the findings
     facts = ask(options.controller, options.manager)

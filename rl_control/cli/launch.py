@@ -8,6 +8,7 @@ from rl_control.errors import Refused
 from rl_control.graph import GRAPHS, graph
 from rl_control.running import graph_environment, run_graph
 from rl_control.signals import INTERRUPTED
+from rl_control.started import leave_started
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,11 +26,13 @@ def run(options: argparse.Namespace) -> int:
         for argument in chosen.arguments:
             print(f"  {argument.name}:={argument.default or repr('')}\n      {argument.doc}")
         return 0
-    processes = chosen.processes(parse(options.arguments))
+    given = parse(options.arguments)
+    processes = chosen.processes(given)
     environment = graph_environment()
     print(f'to look in from another terminal: export ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]} '
           f'ROS_AUTOMATIC_DISCOVERY_RANGE={environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}',
           flush=True)
+    leave_started(options.name, given, processes)
     status = run_graph(processes, environment)
     if status not in (0, INTERRUPTED):
         print(f'rl-control: a process ended with {status}', file=sys.stderr)

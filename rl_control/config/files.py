@@ -57,6 +57,16 @@ def read_parameter_file(path: Path | str, prefix: str) -> dict[str, Any]:
     """
     Return the parameters below `prefix` in a ROS 2 parameter file, without the prefix.
 
+    As `read_parameters` otherwise.
+    """
+    return {name.removeprefix(f'{prefix}.'): value for name, value in read_parameters(path).items()
+            if name.startswith(f'{prefix}.')}
+
+
+def read_parameters(path: Path | str) -> dict[str, Any]:
+    """
+    Return the parameters in a ROS 2 parameter file by their whole names.
+
     Every section of the file counts, later ones over earlier ones. Raise Refused for a file that
     is none.
     """
@@ -79,9 +89,7 @@ def read_parameter_file(path: Path | str, prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, section in _mapping(path, 'the file', sections).items():
         parameters = _mapping(path, f'section {name}', section).get('ros__parameters')
-        for key, value in _flat('', _mapping(path, f'ros__parameters of {name}', parameters)):
-            if key.startswith(f'{prefix}.'):
-                found[key.removeprefix(f'{prefix}.')] = value
+        found |= _flat('', _mapping(path, f'ros__parameters of {name}', parameters))
     return found
 
 

@@ -79,7 +79,7 @@ def read_collected(out: Path, contract: Contract) -> Collected:
 
 def draw_goals(collected: Collected, path: Path) -> None:
     """Draw the share of successes over the workspace, from above and from the side."""
-    figure, both = plt.subplots(1, 2, figsize=(9.0, 4.0))
+    figure, both = plt.subplots(1, 2, figsize=(9.0, 4.0), layout='constrained')
     for axes, (across, up) in zip(both, ((0, 1), (0, 2)), strict=True):
         places = collected.goals[:, (across, up)]
         edges = [np.linspace(low - 1e-6, high + 1e-6, CELLS + 1) for low, high in zip(
@@ -90,7 +90,7 @@ def draw_goals(collected: Collected, path: Path) -> None:
         shown = axes.pcolormesh(*edges, rate.T, vmin=0.0, vmax=1.0, cmap='RdYlGn')
         axes.set_xlabel('x in m')
         axes.set_ylabel(f'{"xyz"[up]} in m')
-        axes.set_aspect('equal')
+        axes.set_aspect('equal', adjustable='datalim')  # a planar arm has one axis alone
     figure.colorbar(shown, ax=both, label='share of goals reached')
     figure.suptitle(f'{len(collected.goals)} goals without exploration')
     figure.savefig(path, dpi=110)

@@ -6,68 +6,59 @@ from importlib import metadata
 import json
 from pathlib import Path
 import platform
+import shlex
 from typing import Any
 
 import yaml
 
 from rl_control.environments.arm import ArmEnvironment
-from rl_control.environments.make import GYMNASIUM, make_environment
-from rl_control.policy import load
+from rl_control.environments.make import GYMNASIUM
+from rl_control.policy import OnnxPolicy
 from rl_control.report.collected import draw_actions, draw_goals, read_collected
 from rl_control.report.curves import draw_evaluations, evaluations_of
 from rl_control.report.page import write_page
 from rl_control.report.pictures import animation
 from rl_control.report.timing import draw_timing
+from rl_control.started import PARAMETERS
 from rl_control.types import Contract
 
 PICTURES = ('reach.gif', 'learning_curve.png', 'goals.png', 'actions.png', 'timing.png')
 SHOWN = ('numpy', 'torch', 'onnx', 'onnxruntime', 'pybullet', 'ros-rclpy', 'mcap')
 
 
-def draw(out: Path, robot: str, task: str, seed: int) -> None:
+def draw(out: Path, policy: OnnxPolicy, world: ArmEnvironment | None, seed: int) -> None:
     """Draw PICTURES of the run in `out` that there is something to draw of."""
     over = 'transitions'
     draw_evaluations({out: evaluations_of(out, over)}, over, out / 'learning_curve.png')
-    policy = load(out / 'policy.onnx')
     collected = read_collected(out, policy.contract)
     names = tuple(column.name for column in policy.contract.action)
     draw_actions(collected, names, out / 'actions.png')
-    if robot.startswith(GYMNASIUM):
-        return
-    draw_goals(collected, out / 'goals.png')
-    world = make_environment(robot, task)
-    assert isinstance(world, ArmEnvironment)
-    try:
+    if world is not None:
+        draw_goals(collected, out / 'goals.png')
         animation(policy, world, 2000 + seed, out / 'reach.gif')
-    finally:
-        world.close()
 
 
 def write(
-    out: Path, report: Mapping[str, Any], robot: str, task: str, algorithm: str, seed: int,
+    out: Path, report: Mapping[str, Any], policy: OnnxPolicy, graph: str,
+    given: Mapping[str, str],
 ) -> None:
-    """Write report.html of the run in `out`, whose figures are `report`."""
+    """
+    Write report.html of the run in `out`, whose figures are `report`.
+
+    `given` are the arguments with which `graph` was started, '' where nobody knows.
+    """
     if 'deploy' in report:
         draw_timing(report['deploy'], out / 'timing.png')
-    policy = load(out / 'policy.onnx')
+    contract, parameters = policy.contract, out / PARAMETERS
     write_page(
-        out / 'report.html', f'{robot}: {task}, learned with {algorithm}', summary(report), {
+        out / 'report.html', f'{contract.robot}: {contract.task}, learned with {policy.algorithm}',
+        summary(report), {
             'Figures': report,
-            'Contract': _contract(policy.contract),
-            'Parameters': yaml.safe_load((out / 'parameters.yaml').read_text()),
+            'Contract': _contract(contract),
+            **({'Parameters': _parameters(parameters)} if parameters.is_file() else {}),
             'Versions': _versions(),
-        }, [out / name for name in PICTURES], {
-            'Run it again': f'rl-control demo --robot {robot} --task {task} '
-                            f'--algorithm {algorithm} --seed {seed}',
-            'Run the policy in simulation':
-                f'rl-control launch deploy policy:={out / "policy.onnx"} robot:={robot} '
-                f'task:={task}',
-            'Before an arm': f'rl-control check {out / "policy.onnx"} --robot {robot}',
-            'On an arm that is driven by ros2_control':
-                f'ros2 launch rl_control deploy.launch.py simulate:=false robot:={robot} '
-                f'task:={task} policy:={out / "policy.onnx"} '
-                'joint_trajectory:=joint_trajectory_controller/joint_trajectory',
-        })
+        }, [out / name for name in PICTURES],
+        {**_again(graph, given), **_commands(out / 'policy.onnx', contract, given)})
 
 
 def summary(report: Mapping[str, Any]) -> str:
@@ -81,11 +72,43 @@ def summary(report: Mapping[str, Any]) -> str:
         f'{report["transitions"]} transitions.')
 
 
+def _again(graph: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the command that trains the same in another directory."""
+    if not graph:
+        return {}
+    words = [f'{name}:={value}' for name, value in given.items() if name != 'out']
+    return {'Train the same again': shlex.join(['rl-control', 'launch', graph, *words])}
+
+
+def _commands(policy: Path, contract: Contract, given: Mapping[str, str]) -> dict[str, str]:
+    """Return what can be done with the policy, by what for."""
+    robot, task = given.get('robot', contract.robot), given.get('task', contract.task)
+    if contract.robot.startswith(GYMNASIUM):
+        return {'Evaluate the policy': shlex.join(['rl-control', 'evaluate', str(policy)])}
+    options = ['--robot', robot, '--task', task]
+    arguments = [f'policy:={policy}', f'robot:={robot}', f'task:={task}']
+    return {
+        'Evaluate the policy':
+            shlex.join(['rl-control', 'evaluate', str(policy), *options]),
+        'Run it in simulation, over topics':
+            shlex.join(['rl-control', 'launch', 'deploy', *arguments]),
+        'Before an arm': shlex.join(['rl-control', 'check', str(policy), *options]),
+        'On an arm that is driven by ros2_control': shlex.join([
+            'ros2', 'launch', 'rl_control', 'deploy.launch.py', 'simulate:=false', *arguments,
+            'joint_trajectory:=joint_trajectory_controller/joint_trajectory']),
+    }
+
+
 def _contract(contract: Contract) -> dict[str, Any]:
     facts = json.loads(contract.to_json())
     for side in ('observation', 'action'):
         facts[side] = [f'{column["name"]} [{column["unit"]}]' for column in facts[side]]
     return {'hash': contract.hash, **facts}
+
+
+def _parameters(path: Path) -> dict[str, Any]:
+    nodes = yaml.safe_load(path.read_text(encoding='utf-8'))
+    return {node.strip('/'): values['ros__parameters'] for node, values in nodes.items()}
 
 
 def _versions() -> dict[str, str]:

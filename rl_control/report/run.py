@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training left, as figures, its policy, and a page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rl_control.arm import Arm
+from rl_control.config.files import read_parameter_file
+from rl_control.config.robot import RobotSettings
+from rl_control.config.task import TaskSettings
+from rl_control.environments.arm import ArmEnvironment
+from rl_control.environments.make import GYMNASIUM, load_arm, simulate
+from rl_control.errors import Refused
+from rl_control.files import read_json, write_json
+from rl_control.policy import OnnxPolicy, load
+from rl_control.report.account import account
+from rl_control.report.training import draw, write
+from rl_control.started import ARGUMENTS, PARAMETERS
+
+
+def make(out: Path) -> dict[str, Any]:
+    """
+    Write report.json, report.html and its pictures into `out`; return the figures.
+
+    Robot, task and seed are those that the training was started with, where it left them, else
+    those of the policy. Raise Refused for a directory that has no training which has ended.
+    """
+    report = figures(out)
+    policy = settle(out)
+    graph, given = _started(out)
+    if (out / 'deploy.json').is_file():
+        report['deploy'] = _read(out, 'deploy.json', 'deploy')
+    world = _world(out, policy)
+    try:
+        draw(out, policy, world, int(given.get('seed', 0)))
+    finally:
+        if world is not None:
+            world.close()
+    write_json(out / 'report.json', report)
+    write(out, report, policy, graph, given)
+    return report
+
+
+def settle(out: Path) -> OnnxPolicy:
+    """
+    Leave in `out` as policy.onnx the version that was confirmed, and return it.
+
+    Where none was it is the best, else the newest: luck may rank another above a confirmed one.
+    """
+    confirmation = _read(out, 'training.json', 'monitor')['confirmation']
+    versions = sorted((out / 'versions').glob('*.onnx'), key=_number, reverse=True)
+    version = confirmation['version'] if confirmation else None
+    wanted = [path for path in versions if _number(path) == version]
+    for path in (*wanted, out / 'best.onnx', *versions):
+        if path.is_file():
+            load(path).save(out / 'policy.onnx')
+            return load(out / 'policy.onnx')
+    raise Refused(f'run {out} has no policy; train longer, with the same out')
+
+
+def figures(out: Path) -> dict[str, Any]:
+    """Return the figures of the training in `out`."""
+    training = _read(out, 'training.json', 'monitor')
+    learner = _read(out, 'learner.json', 'learner')
+    confirmation = training['confirmation']
+    found = account(out)
+    return {
+        'confirmed': confirmation is not None,
+        'success_rate': confirmation and confirmation['success_rate'],
+        'success_interval': confirmation and confirmation['interval'],
+        'confirmation_episodes': confirmation and confirmation['episodes'],
+        'version': confirmation and confirmation['version'],
+        'train_seconds': training['train_seconds'],
+        'transitions': sum(run['received'] for run in learner['collectors'].values()),
+        'updates': learner['updates'],
+        'policy_versions': learner['policy_versions'],
+        'transitions_lost': found.lost,
+        'transitions_waiting': found.waiting,
+        'parity_max_abs_error': learner['parity_max_abs_error'],
+    }
+
+
+def _started(out: Path) -> tuple[str, Mapping[str, str]]:
+    """Return the graph and its arguments, '' and none where they were not left."""
+    if not (out / ARGUMENTS).is_file():
+        return '', {}
+    left = _read(out, ARGUMENTS, 'launch')
+    return str(left['graph']), left['arguments']
+
+
+def _world(out: Path, policy: OnnxPolicy) -> ArmEnvironment | None:
+    """Return the simulated arm of the training, None if it was another environment."""
+    contract, path = policy.contract, out / PARAMETERS
+    if contract.robot.startswith(GYMNASIUM):
+        return None
+    if path.is_file():
+        arm = Arm.make(RobotSettings.from_mapping(read_parameter_file(path, 'robot')),
+                       TaskSettings.from_mapping(read_parameter_file(path, 'task')))
+    else:
+        arm = load_arm(contract.robot, contract.task)
+    arm.contract().require_equal(contract, f'the arm of {out}', f'the policy of {out}')
+    return simulate(arm)
+
+
+def _read(out: Path, name: str, who: str) -> dict[str, Any]:
+    """Return what a file of the run says."""
+    try:
+        return read_json(out / name)
+    except FileNotFoundError as error:
+        raise Refused(f'run {out} has no {name}, which the {who} writes; give the directory of a '
+                      'training that has ended') from error
+    except (OSError, ValueError) as error:
+        raise Refused(f'{out / name} cannot be read ({error}); start the training again with '
+                      f'out:={out}, and end it') from error
+
+
+def _number(path: Path) -> int:
+    return int(path.stem) if path.stem.isdecimal() else -1
