@@ -4,8 +4,9 @@ Fill the disk of a training: recording stops, training goes on, and with space n
 
 Everything the run leaves goes to a tmpfs, mounted in a mount namespace of its own (root, or
 `unshare` with user namespaces), that shrinks to what is used. When it is full the learner must say
-so in /diagnostics and train on, with its newest checkpoint whole; after the tmpfs has grown again
-all that collectors produced must be in the journal. Exits with 1 if not.
+so in /diagnostics and train on, with its newest checkpoint whole; then it is killed, and cannot
+start. After the tmpfs has grown again it must come back, and all that collectors produced must be
+in the journal. Exits with 1 if not.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import os
 from pathlib import Path
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,6 +92,9 @@ def examine(out: Path, room: int, seconds: float) -> dict[str, object]:
         figures['same_process'] = supervisor.pids.get('learner') == pid
         newest = checkpoint.latest(out / 'checkpoints')
         figures['checkpoint_whole'] = newest is not None
+        os.kill(pid, signal.SIGKILL)
+        heard.until(lambda: False, seconds)
+        figures['graph_went_on'] = supervisor.look() is None
         mount(out, ROOMY, 'remount')
         figures['recovered'] = heard.until(lambda: heard.level not in (codec.ERROR, b''))
     finally:
@@ -120,7 +125,8 @@ def main() -> int:
             subprocess.run(['umount', '-l', directory], check=False)
     print(json.dumps(figures, indent=2))
     good = (figures['told'] and figures['updates_while_full'] > 0 and figures['same_process']
-            and figures['checkpoint_whole'] and figures['recovered'] and not figures['lost'])
+            and figures['checkpoint_whole'] and figures['graph_went_on'] and figures['recovered']
+            and not figures['lost'])
     return int(not good)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one exception for input that is not acceptable."""
+"""The exceptions for input that is not acceptable, and for what is not to be had now."""
 
 
 class Refused(ValueError):
@@ -11,5 +11,17 @@ class Refused(ValueError):
     takes, stand in it as backslashes.
     """
 
+    status = 2  # that a node's process exits with
+
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence.encode(errors='backslashreplace').decode())
+
+
+class Unavailable(Refused):
+    """
+    Say why the system does not give what is needed: a full disk, a directory not to be written.
+
+    A node that had it when its graph began is started again until it has it once more.
+    """
+
+    status = 75  # EX_TEMPFAIL of sysexits.h

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a graph into a launch description; needs ROS 2's `launch` and `launch_ros`."""
 
+from collections.abc import Iterator
 from functools import partial
+from itertools import count
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
+from rl_control.errors import Refused, Unavailable
 from rl_control.graph import graph
 from rl_control.processes import Graph, NodeProcess
 from rl_control.started import leave_started
-from rl_control.supervisor import REFUSED
 
 RESPAWN_DELAY = 2.0  # s; `launch` does not let it grow
 
@@ -46,14 +48,15 @@ def _node(process: NodeProcess) -> Node:
         parameters=[*map(str, process.parameter_files), dict(process.parameters)],
         respawn=process.respawn,
         respawn_delay=RESPAWN_DELAY,
-        on_exit=partial(_on_exit, process),
+        on_exit=partial(_on_exit, process, count()),
     )
 
 
 def _on_exit(
-    process: NodeProcess, event: ProcessExited, context: LaunchContext,
+    process: NodeProcess, exits: Iterator[int], event: ProcessExited, context: LaunchContext,
 ) -> list[Shutdown]:
     """End the graph where it must end; whatever else died is started again by `launch`."""
-    if process.ends_graph or event.returncode == REFUSED:
+    never_had = next(exits) == 0 and event.returncode == Unavailable.status
+    if process.ends_graph or never_had or event.returncode == Refused.status:
         return [Shutdown(reason=f'{process.name} ended')]
     return []

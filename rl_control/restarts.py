@@ -13,8 +13,14 @@ class Restarts:
         self.limit = limit
         self.deaths = 0  # in a row
 
-    def wait(self, alive: float) -> float | None:
-        """Return how many s to wait after a death `alive` s after the start, None for ever."""
+    def wait(self, alive: float, unavailable: bool = False) -> float | None:
+        """
+        Return how many s to wait after a death `alive` s after the start, None for ever.
+
+        A start that finds something `unavailable` is no death; the first one should have had it.
+        """
+        if unavailable:
+            return LONGEST_WAIT if self.deaths else None
         self.deaths = 1 if alive >= STABLE else self.deaths + 1
         if self.deaths > self.limit:
             return None

@@ -9,7 +9,7 @@ follows it, and collectors lose nothing.
 from pathlib import Path
 import uuid
 
-from rl_control.errors import Refused
+from rl_control.errors import Refused, Unavailable
 from rl_control.files import read_json, write_json
 from rl_control.types import Contract
 
@@ -20,7 +20,8 @@ def run_of(out: Path, name: str, algorithm: str, contract: Contract) -> str:
     """
     Return the run that `out` holds, or begin one called after `name`.
 
-    Raise Refused when `out` holds a run of another algorithm or contract, or cannot be used.
+    Raise Refused when `out` holds a run of another algorithm or contract, and Unavailable when it
+    cannot be used.
     """
     path = out / FILE
     try:
@@ -32,7 +33,8 @@ def run_of(out: Path, name: str, algorithm: str, contract: Contract) -> str:
         run, its_algorithm = str(begun['run']), str(begun['algorithm'])
         its_contract = Contract.from_json(begun['contract'])
     except OSError as error:
-        raise Refused(f'run {path} cannot be used ({error.strerror}); name another out') from error
+        raise Unavailable(
+            f'run {path} cannot be used ({error.strerror}); name another out') from error
     except (ValueError, KeyError, TypeError) as error:  # Refused is one
         raise Refused(
             f'run {path} cannot be read ({type(error).__name__}: {error}); name another out'

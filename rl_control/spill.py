@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_control.errors import Refused
+from rl_control.errors import Refused, Unavailable
 
 SUFFIX = '.rows'
 HEADER = 4096  # bytes before the rows
@@ -57,7 +57,7 @@ class RowFile:
         cls, path: Path, identity: Identity, width: int, rows: int = 10_000,
         file_rows: int = 1_000_000,
     ) -> 'RowFile':
-        """Make the file at `path`, which must be new; raise Refused if it cannot be made."""
+        """Make the file at `path`, which must be new; raise Unavailable if it cannot be."""
         head = bytearray(HEADER)
         label = json.dumps(asdict(identity)).encode()
         head[:8] = MAGIC
@@ -77,7 +77,7 @@ class RowFile:
             if descriptor >= 0:
                 os.close(descriptor)
                 aside.unlink(missing_ok=True)
-            raise Refused(
+            raise Unavailable(
                 f'outbox cannot make {path} ({error.strerror}); '
                 'choose a new name in a writable directory with free space'
             ) from error

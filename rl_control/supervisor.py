@@ -2,6 +2,7 @@
 """Start a graph's processes on a machine without `ros2 launch`, and end every one of them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 import json
 from pathlib import Path
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from rl_control.errors import Refused, Unavailable
 from rl_control.processes import NodeProcess, Parameter
 from rl_control.restarts import LIMIT, STABLE, Restarts
 from rl_control.signals import with_parent
@@ -16,7 +18,6 @@ from rl_control.signals import with_parent
 PATIENCE = 2.7  # s from the first signal until what still runs is killed: 3 s with all the rest
 LOOK = 0.05  # s between looks
 MOMENT = 0.01  # s between looks for the end
-REFUSED = 2  # the exit status of bad input: starting again changes nothing
 
 
 def command_line(process: NodeProcess) -> list[str]:
@@ -40,7 +41,9 @@ class Supervisor:
 
     Each is a session of its own, so that Ctrl-C reaches them once, through here; and each is
     ended by the kernel should this process be killed. One that is to `respawn` and dies is
-    started again, after waits that grow; `deaths_limit` of them in a row end the graph.
+    started again, after waits that grow; `deaths_limit` of them in a row end the graph. Bad
+    input ends it at once: starting again changes nothing. What is not to be had ends it at a
+    process's first start, and is waited for at a later one.
     """
 
     def __init__(
@@ -88,9 +91,12 @@ class Supervisor:
             status = child.popen.poll()
             if status is None or (status == 0 and not child.process.ends_graph):
                 continue
-            if not child.process.respawn or status in (0, REFUSED):
+            if not child.process.respawn or status in (0, Refused.status):
                 return _shell_status(status)
-            if (wait := child.restarts.wait(time.monotonic() - child.began)) is None:
+            alive, unavailable = time.monotonic() - child.began, status == Unavailable.status
+            if (wait := child.restarts.wait(alive, unavailable)) is None:
+                if unavailable:
+                    return status
                 print(f'{child.process.name} died {child.restarts.deaths} times in a row within '
                       f'{STABLE:.0f} s of its start, at last {_cause(status)}; it is given up, '
                       'see what it said last', file=sys.stderr, flush=True)
@@ -122,7 +128,8 @@ class Supervisor:
     def _start(self, child: '_Child') -> None:
         output = None
         if self._logs is not None and not child.process.ends_graph:
-            output = (self._logs / f'{child.process.name}.log').open('ab')
+            with suppress(OSError):  # a log that cannot be written stops nobody
+                output = (self._logs / f'{child.process.name}.log').open('ab')
         try:
             child.popen = subprocess.Popen(
                 command_line(child.process), env=self._environment, start_new_session=True,

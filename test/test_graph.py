@@ -2,8 +2,10 @@
 """The node graphs: what they start, with what, and what they refuse."""
 
 import ast
+from itertools import count
 from pathlib import Path
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -297,3 +299,16 @@ def test_a_parameter_file_comes_last_for_every_node(tmp_path: Path) -> None:
             build('train_sim', parameters=str(path))
     with pytest.raises(Refused, match=r'no_file\.yaml cannot be read'):
         build('train_sim', parameters=str(tmp_path / 'no_file.yaml'))
+
+
+@pytest.mark.parametrize(('statuses', 'last'), [
+    ((2,), True), ((-9, 2), True), ((75,), True), ((-9, 75, 75), False), ((1, -9), False)])
+def test_ros2_launch_ends_for_what_starting_again_does_not_change(
+        statuses: tuple[int, ...], last: bool) -> None:
+    pytest.importorskip('launch_ros')
+    from rl_control.launching import _on_exit
+
+    exits, process = count(), NodeProcess('learner', 'learner', respawn=True)
+    ended = [bool(_on_exit(process, exits, SimpleNamespace(returncode=status), None))
+             for status in statuses]
+    assert ended == [*[False] * (len(statuses) - 1), last]

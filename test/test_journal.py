@@ -17,7 +17,7 @@ from rosbags.typesys import Stores, get_typestore
 import yaml
 
 from rl_control import poses
-from rl_control.errors import Refused
+from rl_control.errors import Refused, Unavailable
 from rl_control.ros import codec, journal
 from rl_control.ros.definitions import message_definition, type_hash
 from rl_control.ros.journal import Journal, read_journal
@@ -251,7 +251,7 @@ def test_unusable_directories_are_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, 'pwrite', lambda *_: (_ for _ in ()).throw(
             OSError(errno.ENOSPC, 'No space left on device')))
-        with pytest.raises(Refused, match='No space left on device'):
+        with pytest.raises(Unavailable, match='No space left on device'):
             Journal(tmp_path / 'full')
     assert not list((tmp_path / 'full').iterdir())  # so that many starts leave nothing
     with pytest.raises(Refused, match='is no directory'):

@@ -19,10 +19,30 @@ class Stuck(Node):
 sys.exit(run(lambda: Stuck('stuck')))
 '''
 
+REFUSED = '''
+import sys
+from rl_control.errors import Refused, Unavailable
+from rl_control.ros.process import run
+
+def make(kind):
+    raise kind('the disk is full')
+
+print(run(lambda: make(Refused)), run(lambda: make(Unavailable)))
+'''
+
+
+def ended_by(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=50.0, check=False,
+        env={**os.environ, 'PYTHONPATH': str(Path(__file__).parents[1])})
+
+
+def test_bad_input_and_what_is_not_to_be_had_have_a_status_each(ros_domain: int) -> None:
+    ended = ended_by(REFUSED)
+    assert ended.stdout == '2 75\n' and ended.stderr.count('the disk is full') == 2
+
 
 def test_what_hangs_when_it_is_taken_apart_says_where_and_ends(ros_domain: int) -> None:
-    ended = subprocess.run(
-        [sys.executable, '-c', STUCK], capture_output=True, text=True, timeout=50.0, check=False,
-        env={**os.environ, 'PYTHONPATH': str(Path(__file__).parents[1])})
+    ended = ended_by(STUCK)
     assert ended.stdout == 'saved\n'
     assert ended.returncode == 1 and 'in destroy_node' in ended.stderr

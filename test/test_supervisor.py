@@ -23,6 +23,7 @@ SCRIPTS = {
     'ends': 'raise SystemExit(0)',
     'refuses': 'raise SystemExit(2)',
     'fails': 'raise SystemExit(3)',
+    'lacks': 'raise SystemExit(75)',
     'ends_soon': 'import time; time.sleep(0.3)',
     'stubborn': '''
 import signal, time
@@ -95,7 +96,7 @@ def test_what_is_not_to_come_back_ends_the_graph():
     assert not any(map(alive, pids.values()))
 
 
-@pytest.mark.parametrize(('script', 'status'), [('refuses', 2), ('fails', 3)])
+@pytest.mark.parametrize(('script', 'status'), [('refuses', 2), ('lacks', 75), ('fails', 3)])
 def test_bad_input_is_not_tried_again_and_a_failure_not_for_ever(script, status, capfd):
     one = Supervisor(
         [NodeProcess('sleeps', 'a', respawn=True), NodeProcess(script, 'b', respawn=True)],
@@ -104,12 +105,42 @@ def test_bad_input_is_not_tried_again_and_a_failure_not_for_ever(script, status,
     assert one.wait(lambda: False) == status
     assert not any(map(alive, pids.values()))
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith('b ')]
-    if script == 'refuses':
+    if script != 'fails':
         assert told == []
     else:
         assert len(told) == 4
         assert told[-1].startswith('b died 4 times in a row within 30 s of its start, at last '
                                    'with exit status 3; it is given up')
+
+
+def test_what_was_there_before_is_waited_for_without_end(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(restarts, 'LONGEST_WAIT', 0.01)
+    # It dies, lacks something at the next six starts, and has it again.
+    monkeypatch.setitem(SCRIPTS, 'recovers', f'''
+import time
+with open({str(tmp_path / 'starts')!r}, 'a') as file:
+    file.write('x')
+    starts = file.tell()
+if starts < 8:
+    raise SystemExit(3 if starts == 1 else 75)
+time.sleep(60)
+''')
+    one = Supervisor([NodeProcess('recovers', 'a', respawn=True)], deaths_limit=2)
+    try:
+        assert watch(one, lambda: (tmp_path / 'starts').exists()
+                     and (tmp_path / 'starts').stat().st_size == 8) is None
+    finally:
+        one.stop()
+    assert 'a died with exit status 75 and is started again in 0.01 s' in capfd.readouterr().err
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(tmp_path):
+    (tmp_path / 'a.log').mkdir()
+    one = Supervisor([NodeProcess('sleeps', 'a')], logs=tmp_path)
+    try:
+        assert list(one.pids) == ['a']
+    finally:
+        one.stop()
 
 
 def test_one_that_ends_well_stays_ended_until_the_graph_ends():

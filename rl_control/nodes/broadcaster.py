@@ -9,7 +9,7 @@ from rclpy.executors import Executor
 from rclpy.node import Node
 
 from rl_control.config.nodes import BroadcasterSettings
-from rl_control.errors import Refused
+from rl_control.errors import Refused, Unavailable
 from rl_control.policy import OnnxPolicy
 from rl_control.refusals import Refusals
 from rl_control.ros import codec, qos
@@ -31,8 +31,9 @@ class Broadcaster(Node):
             self._versions = Versions(
                 Path(self._settings.out), self._settings.keep, self.get_logger().warning)
         except OSError as error:
-            raise Refused(f'broadcaster cannot use {self._settings.out} ({error.strerror}); '
-                          'choose a writable directory') from error
+            raise Unavailable(
+                f'broadcaster cannot use {self._settings.out} ({error.strerror}); '
+                'choose a writable directory') from error
         self._newest = self._versions.newest
         self._scores: dict[int, Score] = {}
         self._evaluating: dict[str, int] = {}  # collector run: the version it has pinned

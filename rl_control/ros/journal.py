@@ -20,7 +20,7 @@ from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
 import yaml
 
-from rl_control.errors import Refused
+from rl_control.errors import Refused, Unavailable
 from rl_control.ros.bag_metadata import BagFile, write_metadata
 from rl_control.ros.definitions import message_definition, type_hash
 from rl_control.ros.mending import END_MARK, RECORD_LIMIT, Buffer, begin, mend, write_all
@@ -43,8 +43,8 @@ class Journal:
         Begin the next file in `directory`, which is made if need be.
 
         Files of former runs stay as they are; one of this name that was torn by a power loss is
-        cut after its last whole record. Raise Refused when the directory cannot be written, or is
-        in use.
+        cut after its last whole record. Raise Unavailable when the directory cannot be written,
+        Refused when it is in use.
         """
         self.directory = Path(directory)
         self._descriptor = -1
@@ -74,7 +74,7 @@ class Journal:
                 os.close(self._descriptor)
                 self._descriptor = -1
                 self._path.unlink(missing_ok=True)
-            raise Refused(
+            raise Unavailable(
                 f'journal cannot write to {self.directory} ({error.strerror}); '
                 'choose a writable directory with free space'
             ) from error

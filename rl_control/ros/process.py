@@ -68,7 +68,7 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
 
     Then its `close(executor)` saves what must be saved; it may spin and publish, for 2 s at most.
     rclpy's own signal handlers would shut the context down before anything could be published,
-    so they are not installed. Returns the exit status: 0, or 2 after Refused.
+    so they are not installed. Returns the exit status: 0, or that of what was refused.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stopped = False
@@ -91,7 +91,7 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
         node.close(executor)
     except Refused as refused:
         print(f'{sys.argv[0].rsplit("/", 1)[-1]}: {refused}', file=sys.stderr)
-        return 2
+        return refused.status
     except _Interrupted:
         return 0
     except ExternalShutdownException:
