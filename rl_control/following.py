@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which learner a collector follows, should two of them speak."""
 
+PATIENCE = 120.0  # s; a learner that was killed is back by then, with its history
+
 
 class Following:
     """
     Follows the first learner run that acknowledges, until that says nothing for `silence` s.
 
-    Two learners that acknowledge by turns would have rows dropped that only one of them has.
-    All times are of time.monotonic().
+    Where a policy of that run acts the broadcaster goes on with it alone, so that another run is
+    followed after PATIENCE only. Two learners that acknowledge by turns would have rows dropped
+    that only one of them has. All times are of time.monotonic().
     """
 
     def __init__(self, silence: float) -> None:
@@ -15,9 +18,14 @@ class Following:
         self.run = ''
         self.heard = 0.0  # when the followed run last acknowledged
 
-    def follows(self, run: str, now: float) -> bool:
-        """Say whether an acknowledgement of `run` counts, and remember that it was heard."""
-        if run != self.run and self.run and now - self.heard < self.silence:
+    def follows(self, run: str, now: float, acting: str = '') -> bool:
+        """
+        Say whether an acknowledgement of `run` counts, and remember that it was heard.
+
+        `acting` is the run whose policy acts, '' for none.
+        """
+        patience = PATIENCE if acting == self.run else self.silence
+        if run != self.run and self.run and now - self.heard < patience:
             return False
         self.run, self.heard = run, now
         return True

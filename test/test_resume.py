@@ -49,3 +49,13 @@ def test_the_first_learner_is_followed_until_it_is_silent():
     assert not one.follows('b', 18.9)
     assert one.follows('b', 19.0)
     assert not one.follows('a', 20.0) and one.may_act('b')
+
+
+def test_a_learner_whose_policy_acts_is_waited_for_while_it_starts_again():
+    one = Following(silence=5.0)
+    assert one.follows('a', 0.0)  # and is killed; the broadcaster goes on with it
+    assert not one.follows('b', 6.0, acting='a') and not one.follows('b', 60.0, acting='a')
+    assert one.follows('a', 60.0, acting='a') and one.may_act('a')
+    assert not one.follows('b', 179.9, acting='a')
+    assert one.follows('b', 180.0, acting='a')
+    assert one.follows('a', 185.0, acting='a')  # b has nothing that acts

@@ -187,7 +187,9 @@ class Collector(Node):
     def _on_acknowledge(self, message: codec.Acknowledge) -> None:
         try:
             learner, acknowledged = codec.read_acknowledge(codec.decode_table(message))
-            if not self._following.follows(learner, time.monotonic()):
+            policy = self._collecting.policy
+            if not self._following.follows(
+                    learner, time.monotonic(), policy.run if policy else ''):
                 raise Refused(
                     f'learner {learner} acknowledges but {self._following.run} is followed; '
                     'stop one learner, or give it a namespace of its own')
