@@ -19,8 +19,8 @@ def make_sampler(
     """
     Return the sampler of `ring` that the agent's settings describe; Refused for hindsight alone.
 
-    As soon as there is anything in `old`, a half of each batch is of that, drawn by the ring's
-    generator, so that its state is all that a checkpoint needs.
+    A half of each batch is of `old`, less where it has less, drawn by the ring's generator: its
+    state is all that a checkpoint needs.
     """
     old.generator = ring.generator
     return Symmetric(sampler_of(agent, ring, task), sampler_of(agent, old, task))

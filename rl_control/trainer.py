@@ -44,7 +44,7 @@ class Trainer:
     Learns from what `put` brings, at `updates_per_transition`, and publishes candidates.
 
     `task` is what hindsight relabels by. A half of each batch is of `taught`, which holds
-    `offline` and what people did in the policy's place, as soon as there is any.
+    `offline` and what people did in the policy's place, less where there is less of it.
     With `start`, tensors as `agent.load` takes them, collectors act with that policy at once.
     `publish(data, version)` is called on the training thread with a verified ONNX file. `metrics`
     is replaced as a whole once a second; any thread may read it, `transitions`, `updates`,

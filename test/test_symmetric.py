@@ -112,7 +112,7 @@ def test_without_old_data_nothing_is_different(tmp_path):
 
 
 @pytest.mark.parametrize('priority', [0.0, 0.6])
-def test_what_people_did_is_half_of_each_batch_as_soon_as_there_is_any(tmp_path, priority):
+def test_what_people_did_is_half_of_each_batch_or_all_there_is(tmp_path, priority):
     trainer = make(tmp_path, priority_exponent=priority)
     trainer.put(some_steps(0, 45))
     trainer._ingest(wait=False)
@@ -125,10 +125,15 @@ def test_what_people_did_is_half_of_each_batch_as_soon_as_there_is_any(tmp_path,
     trainer.put(replace(steps, intervention=took))
     trainer._ingest(wait=False)
     assert len(trainer.taught) == 10 and len(trainer.replay) == trainer.transitions == 85
-    batch, _ = trainer.sampler.sample(100)
-    assert set(batch.reward[50:]) <= set(steps.reward[took].astype(np.float32))
-    assert len(set(batch.reward[50:])) > 5
-    assert set(batch.reward[:50]) & set(some_steps(0, 45).reward.astype(np.float32))
+    # Ten rows are taught: a half of twenty, and no more of a hundred.
+    for size, old in ((8, 4), (20, 10), (100, 10)):
+        batch, _ = trainer.sampler.sample(size)
+        assert len(batch.reward) == size
+        assert set(batch.reward[size - old:]) <= set(steps.reward[took].astype(np.float32))
+        trainer.sampler.learned(np.ones(size))
+    if not priority:  # they are among the new ones, too: 10 of 85
+        assert len(set(batch.reward[-old:])) > 5 and (batch.reward >= 100.0).sum() < 40
+    assert set(batch.reward[:-old]) & set(some_steps(0, 45).reward.astype(np.float32))
 
 
 def test_what_people_did_is_there_again_after_a_restart(tmp_path):

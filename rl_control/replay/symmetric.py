@@ -11,8 +11,8 @@ class Symmetric:
     """
     Draws a half of each batch from each of two samplers (RLPD, Ball et al. 2023, section 4.1).
 
-    However much there is of old data, new data keeps its half, and has it all where there is no
-    old data. Used as a Sampler is.
+    However much there is of old data, new data keeps its half. Of little old data no more rows are
+    in a batch than there are: one row is not half of what is learned. Used as a Sampler is.
     """
 
     def __init__(self, online: Sampler, offline: Sampler) -> None:
@@ -21,7 +21,7 @@ class Symmetric:
 
     def sample(self, batch_size: int) -> tuple[Batch, np.ndarray | None]:
         """Return a batch, the new rows first, of which there is one more if it is odd."""
-        old = batch_size // 2 if len(self._samplers[1]) else 0
+        old = min(batch_size // 2, len(self._samplers[1]))
         self._split = batch_size - old
         numbers = self._split, old
         parts = [
