@@ -134,17 +134,5 @@ class Inbox:
         return list(credit), table
 
     def to_state(self) -> dict[str, dict]:
-        """Return plain values that `from_state` takes back."""
+        """Return what is known of each run as plain values."""
         return {run: asdict(known) for run, known in self.runs.items()}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Mapping]) -> 'Inbox':
-        """Return the inbox of a checkpoint."""
-        inbox = cls()
-        try:
-            inbox.runs = {run: Received(**known) for run, known in state.items()}
-        except (TypeError, AttributeError) as error:
-            raise Refused(
-                f'state of the deliveries cannot be read ({error}); take another checkpoint'
-            ) from error
-        return inbox

