@@ -11,6 +11,11 @@ from typing import Any
 JSON_LIMIT = 2**21  # bytes: what a parser makes of them may be thirty times as large
 
 
+def aside_of(path: Path) -> Path:
+    """Return where this process writes what is to be `path`: beside it, hidden."""
+    return path.with_name(f'.{path.name}.{os.getpid()}.partial')
+
+
 def write_aside(path: Path, data: bytes) -> None:
     """Write `data` beside `path`, flush it to the disk, then rename it to `path`."""
     write_together({path: data})
@@ -18,7 +23,7 @@ def write_aside(path: Path, data: bytes) -> None:
 
 def write_together(files: Mapping[Path, bytes]) -> None:
     """Write `files` aside and flush them, then rename all: a full disk changes none of them."""
-    asides = {path.with_name(f'.{path.name}.{os.getpid()}.partial'): path for path in files}
+    asides = {aside_of(path): path for path in files}
     try:
         for aside, data in zip(asides, files.values(), strict=True):
             with aside.open('wb') as file:
@@ -41,6 +46,11 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cache_directory() -> Path:
+    """Return where the package keeps what it can make again."""
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'rl_control'
 
 
 def digest(data: bytes) -> str:

@@ -2,20 +2,24 @@
 """What processes that were killed leave behind, and the removal of what is provably dead."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 import fcntl
 import os
 from pathlib import Path
 import re
+import shutil
 import time
 
 from rl_control.errors import Refused
+from rl_control.files import cache_directory
 from rl_control.spill import left_behind, produced_by
 
 SHARED = Path('/dev/shm')
 LOCKS = ('_el', '_sl')  # of Fast DDS, held exclusively or shared as long as their owner lives
 YOUNG = 60.0  # s; what is younger may be about to be locked
-ASIDE = re.compile(r'\..+\.(\d+)\.partial')  # as rl_control.files names what it writes aside
+ASIDE = re.compile(r'\..+\.(\d+)\.partial')  # as rl_control.files.aside_of names it
+MAKING = 'making-'  # begins the name of a folder that updates are compiled in
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,14 @@ def dead_files(out: Path) -> list[Path]:
         and _age(path) > YOUNG)
 
 
+def dead_compilations() -> list[Path]:
+    """Return the folders in the cache in which nobody compiles any more: no process names them."""
+    named = _command_lines()
+    return sorted(
+        path for path in cache_directory().glob(f'{MAKING}*')
+        if path.is_dir() and _age(path) > YOUNG and not any(str(path) in line for line in named))
+
+
 def waiting_rows(out: Path) -> Iterator[tuple[Path, str, int]]:
     """Yield (file, collector, rows) of what killed collectors have not delivered yet."""
     for path in left_behind(out / 'spill'):
@@ -69,11 +81,14 @@ def waiting_rows(out: Path) -> Iterator[tuple[Path, str, int]]:
 
 
 def remove(files: Iterator[Path] | list[Path] | tuple[Path, ...]) -> int:
-    """Remove files; return how many there were."""
+    """Remove files, and folders with all that is in them; return how many there were."""
     count = 0
     for path in files:
         try:
-            path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
             count += 1
         except FileNotFoundError:
             continue
@@ -111,6 +126,15 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _command_lines() -> list[str]:
+    """Return the command lines of all processes, as far as they may be seen."""
+    lines = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        with suppress(OSError):  # it has just ended
+            lines.append(path.read_bytes().decode(errors='replace'))
+    return lines
 
 
 def _mapped(directory: Path) -> set[str]:

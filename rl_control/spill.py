@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_control.errors import Refused, Unavailable
+from rl_control.files import aside_of
 
 SUFFIX = '.rows'
 HEADER = 4096  # bytes before the rows
@@ -63,7 +64,7 @@ class RowFile:
         head[:8] = MAGIC
         head[SIZES] = np.array([width, rows, file_rows], np.int64).tobytes()
         head[IDENTITY.start:IDENTITY.start + len(label)] = label
-        aside = path.with_name(f'.{path.name}.partial')
+        aside = aside_of(path)
         descriptor = -1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -87,11 +87,36 @@ def test_a_real_participant_is_seen_alive_and_dead(ros_domain, monkeypatch):
     assert not any(Path(path).exists() for path in found & set(theirs))
 
 
-def test_the_doctor_tells_and_cleans(shared, tmp_path, capsys):
-    run = tmp_path / 'run'
+DEAD = 2**22 + 1  # above the highest process id
+
+
+def begun(path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str) -> None:
+    """Leave what a collector leaves that is killed while it makes its file of rows."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'getpid', lambda: DEAD)
+        patch.setattr(*{'link': (os, 'link'), 'unlink': (Path, 'unlink')}[killed_at],
+                      lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            RowFile.create(path, Identity('d', path.stem, ''), 2, 5, 5)
+    os.utime(path.with_name(f'.{path.name}.{DEAD}.partial'), (OLD, OLD))
+
+
+def test_the_doctor_tells_and_cleans(shared, tmp_path, capsys, monkeypatch):
+    run, cache = tmp_path / 'run', tmp_path / 'cache' / 'rl_control'
     (run / 'spill').mkdir(parents=True)
-    made(run / f'.best.onnx.{2**22 + 1}.partial')  # above the highest process id
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache.parent))
+    for name in ('making-dead', 'making-living', 'making-young', 'made'):
+        (cache / name / 'work').mkdir(parents=True)
+        if name != 'making-young':
+            os.utime(cache / name, (OLD, OLD))
+    compiling = subprocess.Popen([
+        sys.executable, '-S', '-c', 'input()', str(cache / 'making-living')],
+        stdin=subprocess.PIPE)
+    made(run / f'.best.onnx.{DEAD}.partial')
     made(run / f'.best.json.{os.getpid()}.partial')
+    begun(run / 'spill' / 'd-1.rows', monkeypatch, 'link')
+    begun(run / 'spill' / 'd-2.rows', monkeypatch, 'unlink')
+    (run / 'spill' / 'd-2.rows').unlink()  # it was delivered; the other name keeps its space
     for name, rows in (('a-1', 3), ('b-1', 0)):
         file = RowFile.create(
             run / 'spill' / f'{name}.rows', Identity(name[0], name, ''), 2, 5, 5)
@@ -107,13 +132,18 @@ def test_the_doctor_tells_and_cleans(shared, tmp_path, capsys):
     first = told()
     assert first['shared memory of dead processes'] == (
         '2 segments, 0 MiB', 'rl-control doctor --clean removes it')
-    assert first[f'unfinished files in {run}'][0] == '1'
+    assert first[f'unfinished files in {run}'][0] == '3'
+    assert first[f'unfinished compilations in {cache}'] == (
+        '1', 'rl-control doctor --clean removes them')
     rows, mend = first['rows that a did not deliver']
     assert rows == f'3 in {run}/spill/a-1.rows' and mend.startswith(f'start a with out {run}')
     assert len(list(shared.iterdir())) == 5
     cleaned = told('--clean')
     assert cleaned['shared memory of dead processes'] == ('5 files removed, 0 MiB', '')
     assert list(shared.iterdir()) == []
+    assert {path.name for path in cache.iterdir()} == {'making-living', 'making-young', 'made'}
+    compiling.communicate(b'\n')
+    assert [path.name for path in leftovers.dead_compilations()] == ['making-living']
     assert [path.name for path in sorted(run.rglob('*')) if path.is_file()] == [
         f'.best.json.{os.getpid()}.partial', 'a-1.rows', 'c-1.rows']
     living.close(remove=True)

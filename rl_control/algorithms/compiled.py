@@ -21,6 +21,8 @@ from torch import Tensor
 from rl_control.algorithms.agent import Agent
 from rl_control.algorithms.compiling import UPDATES, Plan, draw, kind_of, load_update
 from rl_control.algorithms.tracing import state_of
+from rl_control.files import cache_directory
+from rl_control.leftovers import MAKING
 from rl_control.replay import Batch
 
 NICENESS = 10  # of what compiles: what collects and learns goes first
@@ -60,7 +62,7 @@ class Updates:
 
     def begin(self) -> None:
         """Take the updates that are compiled already, or begin to compile them."""
-        cache = _cache() / self._plan.key
+        cache = cache_directory() / self._plan.key
         if (cache / UPDATES).is_file():
             self._take(cache)
             return
@@ -71,7 +73,7 @@ class Updates:
             return
         try:
             cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._making = tempfile.mkdtemp(prefix='making-', dir=cache.parent)
+            self._making = tempfile.mkdtemp(prefix=MAKING, dir=cache.parent)
         except OSError as error:
             logger.warning('updates are not compiled: %s: %s', cache.parent, error.strerror)
             return
@@ -88,7 +90,7 @@ class Updates:
             return self._compiling is not None
         process, self._compiling = self._compiling, None
         *_, reason = ['no reason was given', *process.communicate()[1].splitlines()]
-        making, cache = Path(self._making), _cache() / self._plan.key
+        making, cache = Path(self._making), cache_directory() / self._plan.key
         if process.returncode:
             logger.warning('updates are not compiled: %s', reason)
         else:
@@ -147,8 +149,3 @@ class Updates:
 def _tensor(array: np.ndarray) -> Tensor:
     """Return a tensor as compiled code expects it: it looks at neither type nor strides."""
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))
-
-
-def _cache() -> Path:
-    """Return where compiled updates stay from one start to the next."""
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'rl_control'

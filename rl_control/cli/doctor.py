@@ -13,7 +13,7 @@ import platform
 import shutil
 
 from rl_control.config.files import config_directory
-from rl_control.leftovers import dead_files, dead_segments, remove, waiting_rows
+from rl_control.leftovers import dead_compilations, dead_files, dead_segments, remove, waiting_rows
 from rl_control.running import LAST_DOMAIN, NO_ROS
 
 # Import name: (distribution, what it is for, what brings it).
@@ -132,6 +132,11 @@ def _leftovers(outs: list[Path], clean: bool) -> Iterator[Finding]:
         yield Finding(
             'shared memory of dead processes', f'{len(segments)} segments, {size:.0f} MiB',
             'rl-control doctor --clean removes it' if segments else '')
+    if folders := dead_compilations():
+        yield Finding(
+            f'unfinished compilations in {folders[0].parent}',
+            str(remove(folders) if clean else len(folders)),
+            '' if clean else 'rl-control doctor --clean removes them')
     for out in outs:
         if dead := dead_files(out):
             yield Finding(
