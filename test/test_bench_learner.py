@@ -30,7 +30,13 @@ def test_the_floor_is_what_an_update_multiplies(name: str) -> None:
     assert 0.9 * counter.get_total_flops() <= needed <= counter.get_total_flops()
 
 
-def test_two_calls_are_the_floor_of_two_updates() -> None:
-    run = products('td3', OBSERVATION, ACTION, 64, 32)
-    run()
-    run()
+@pytest.mark.parametrize('name', ['sac', 'td3', 'qt_opt'])
+def test_what_is_timed_for_the_floor_multiplies_it(name: str) -> None:
+    """Each call is an update; of TD3 the second one makes the products of both."""
+    run = products(name, OBSERVATION, ACTION, 64, 32)
+    needed = sum(2 * rows * inner * columns for rows, inner, columns in of_update(
+        name, OBSERVATION, ACTION, 64, 32))
+    for expected in (0 if name == 'td3' else needed, needed):
+        with FlopCounterMode(display=False) as counter:
+            run()
+        assert counter.get_total_flops() == expected

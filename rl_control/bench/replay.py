@@ -107,7 +107,7 @@ def _append(rows: int, calls: int) -> Callable[[], Figures]:
 def _size(owner: Ring | Sampler) -> float:
     """Return the arrays' size in MB."""
     held = owner if isinstance(owner, Ring) else owner._ring
-    arrays = [held.rows, held.successor]
+    arrays = [held.rows, held.successor, held.log_prob]
     if isinstance(owner, Sampler):
         arrays += owner._tree.levels
     return sum(array.nbytes for array in arrays) / 1e6
