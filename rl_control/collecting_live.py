@@ -6,7 +6,8 @@ from dataclasses import replace
 from rl_control.collecting import Collecting, EpisodeEnd
 from rl_control.environments.environment import Interrupted
 from rl_control.episode import TRAINING
-from rl_control.policy import NonFinite, OnnxPolicy
+from rl_control.errors import NonFinite
+from rl_control.policy import OnnxPolicy
 
 
 class LiveCollecting(Collecting):

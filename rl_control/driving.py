@@ -10,10 +10,10 @@ import numpy as np
 from rl_control import limits
 from rl_control.arm import Arm
 from rl_control.config.motion import MotionSettings
-from rl_control.errors import Refused
+from rl_control.errors import NonFinite, Refused
 from rl_control.guards import Guard
 from rl_control.plan import Plan
-from rl_control.policy import NonFinite, OnnxPolicy
+from rl_control.policy import OnnxPolicy
 from rl_control.succession import Blend
 from rl_control.types import Command
 from rl_control.watchdog import Watchdog
@@ -229,7 +229,7 @@ class Driving:
         try:
             request = self._slowed(self._requested(now))
             command = limits.limit(request, self.command, dt, arm.limits)
-        except (NonFinite, limits.NonFinite, Refused) as error:
+        except (NonFinite, Refused) as error:
             self.fault(str(error))
             return None
         if not self._workspace.allows(command, self.command):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exceptions for input that is not acceptable, and for what is not to be had now."""
+"""The exceptions: bad input, what is not to be had now, and numbers that may not be sent."""
 
 
 class Refused(ValueError):
@@ -25,3 +25,11 @@ class Unavailable(Refused):
     """
 
     status = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class NonFinite(ArithmeticError):
+    """
+    Say what has NaN or infinity in it: an observation, an action, a request or a command.
+
+    Nothing of it may be sent: who moves an arm brings it to rest.
+    """

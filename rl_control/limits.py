@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from rl_control.config.robot import RobotSettings
-from rl_control.errors import Refused
+from rl_control.errors import NonFinite, Refused
 from rl_control.kinematics import Kinematics
 from rl_control.types import Command
 
@@ -26,10 +26,6 @@ SLACK = 1e-10  # rad: rounding at a limit, not an excess to return from
 RETURN = 0.1  # of the velocity limit: least speed back from outside the position limits
 NEAR = 1e-6  # rad: nearer to a limit than this the joint just stops
 BISECTIONS = 16  # the velocity is found to 2^-15 of the request at worst
-
-
-class NonFinite(ValueError):
-    """A request or command has NaN or infinity in it; nothing of it may be sent."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,17 +10,13 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from rl_control.errors import Refused
+from rl_control.errors import NonFinite, Refused
 from rl_control.files import digest, write_together
 from rl_control.onnx_check import SIZE_LIMIT, checked_model, shape_of
 from rl_control.types import Contract
 
 FORMAT = '1'
 TOLERANCE = 1e-4  # of the action range, between the test vectors and this machine
-
-
-class NonFinite(ArithmeticError):
-    """An observation, a noise or an action that has NaN or infinity in it: nothing to send."""
 
 
 class OnnxPolicy:

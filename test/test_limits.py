@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rl_control.config.robot import RobotSettings
-from rl_control.errors import Refused
+from rl_control.errors import NonFinite, Refused
 from rl_control.kinematics import Kinematics, urdf_path
-from rl_control.limits import Limits, NonFinite, Stop, _span, _toward, limit, stop
+from rl_control.limits import Limits, Stop, _span, _toward, limit, stop
 from rl_control.types import Command
 
 _SPEC = importlib.util.spec_from_file_location(

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 import pytest
 
 from rl_control import onnx_check
-from rl_control.errors import Refused
-from rl_control.policy import NonFinite, OnnxPolicy, TestVectors, digest_path, load
+from rl_control.errors import NonFinite, Refused
+from rl_control.policy import OnnxPolicy, TestVectors, digest_path, load
 
 
 @pytest.fixture

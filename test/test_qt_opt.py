@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from rl_control.algorithms import make_agent, qt_opt, settings_of
-from rl_control.errors import Refused
+from rl_control.errors import NonFinite, Refused
 from rl_control.export import Exporter
-from rl_control.policy import NonFinite, OnnxPolicy
+from rl_control.policy import OnnxPolicy
 from rl_control.types import Column
 
 
