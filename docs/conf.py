@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Sphinx makes a site of docs/: `make docs`."""
+"""How Sphinx makes a site of docs/: `make docs`, and rosdoc2 from a copy of this directory."""
 
 from pathlib import Path
 import re
+import sys
+
+ROOT = Path(__file__).parents[1]
+IN_PLACE = (ROOT / 'package.xml').is_file()  # else rosdoc2 adds version, sources, changelog
 
 project = 'rl_control'
-release = re.findall(
-    r"version='([\d.]+)'", (Path(__file__).parents[1] / 'setup.py').read_text())[0]
 copyright = 'the rl_control maintainers, Apache-2.0'
 extensions = ['myst_parser', 'sphinx.ext.autodoc']
-source_suffix = {'.md': 'markdown'}
+source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
 exclude_patterns = ['_build']
+if IN_PLACE:
+    sys.path.insert(0, str(ROOT))
+    release = re.findall(r"version='([\d.]+)'", (ROOT / 'setup.py').read_text())[0]
+else:
+    exclude_patterns += ['index.rst', 'changelog.rst', 'contributing.md']
 myst_heading_anchors = 3
 suppress_warnings = ['myst.xref_missing']  # links to files of the repository
 html_theme = 'alabaster'
-autodoc_mock_imports = ['rclpy', 'torch', 'pybullet', 'onnxruntime', 'onnx']
+# What the public parts import beside numpy and PyYAML; none of it is needed to read docstrings.
+autodoc_mock_imports = ['google', 'onnx', 'onnxruntime', 'pybullet', 'safetensors']
