@@ -66,7 +66,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     monitor = NodeProcess('monitor', 'monitor', (), {
         'monitor.out': out,
         'monitor.time_limit': number(arguments, 'time_limit'),
-    }, ends_graph=True)
+    }, ends_graph=True, respawn=True)
     return [learner, broadcaster, monitor, *_recorder(arguments, Path(out) / 'recording'), *(
         NodeProcess('collector', f'collector_{index}', (*files, *_randomisation(arguments)), {
             'collector.environment': environment,
@@ -106,7 +106,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
         'monitor.time_limit': number(arguments, 'time_limit'),
         'monitor.evaluation_episodes': count['evaluation_episodes'],
         'monitor.confirmation_episodes': max(1, count['confirmation_episodes']),
-    }, ends_graph=True)
+    }, ends_graph=True, respawn=True)
     # Not started again by itself: a person has to look at the arm first.
     collector = NodeProcess('collector', 'collector', files, {
         **rate,

@@ -56,7 +56,8 @@ def _on_exit(
     process: NodeProcess, exits: Iterator[int], event: ProcessExited, context: LaunchContext,
 ) -> list[Shutdown]:
     """End the graph where it must end; whatever else died is started again by `launch`."""
+    ended = process.ends_graph and (event.returncode == 0 or not process.respawn)
     never_had = next(exits) == 0 and event.returncode == Unavailable.status
-    if process.ends_graph or never_had or event.returncode == Refused.status:
+    if ended or never_had or event.returncode == Refused.status:
         return [Shutdown(reason=f'{process.name} ended')]
     return []

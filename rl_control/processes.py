@@ -19,8 +19,9 @@ class NodeProcess:
     One process with one node.
 
     `parameter_files` come before `parameters`; when a process that `ends_graph` exits, the others
-    are stopped. One that may `respawn` is started again when it dies. `namespace` is without the
-    first slash, empty for none; `remappings` are from topic to topic.
+    are stopped. One that may `respawn` is started again when it dies, even if its end in order
+    `ends_graph`. `namespace` is without the first slash, empty for none; `remappings` are from
+    topic to topic.
     """
 
     executable: str

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 
 class Status:
@@ -32,13 +33,22 @@ class Status:
             self._live.stop()
 
     def show(self, values: Mapping[str, str]) -> None:
-        """Show `values` now, or as a line when one is due."""
+        """
+        Show `values` now, or as a line when one is due.
+
+        They may be anybody's words: what a terminal or a table would obey is shown as it is.
+        """
+        values = {_plain(name): _plain(value) for name, value in values.items()}
         if self._live is not None:
             table = Table('what', 'value', title=self._title)
             for name, value in values.items():
-                table.add_row(name, value)
+                table.add_row(Text(name), Text(value))
             self._live.update(table)
         elif time.monotonic() - self._printed >= self._plain_period:
             self._printed = time.monotonic()
             print(f'{self._title}: ' + ', '.join(f'{k} {v}' for k, v in values.items()),
                   flush=True)
+
+
+def _plain(text: str) -> str:
+    return ''.join(one if one.isprintable() else '?' for one in text)

@@ -141,7 +141,7 @@ def test_training_on_an_arm_has_one_collector_that_nobody_starts_again() -> None
     processes = build('train_robot', out='there', rate='10', seed='4', wait_for_person='true')
     check(processes)
     assert names(processes) == ['learner', 'broadcaster', 'monitor', 'collector']
-    assert [process.respawn for process in processes] == [True, True, False, False]
+    assert [process.respawn for process in processes] == [True, True, True, False]
     told = parameters(processes, 'collector')
     assert told['collector.robot'] == 'ros' and told['hardware.wait_for_person'] is True
     assert told['collector.evaluate'] is True and told['collector.seed'] == 4000

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +76,24 @@ def test_all_topics_are_recorded_as_they_were_said(nodes, tmp_path):
     assert told == list(range(300))
     receipts = [raw.receipt for raw in Bag(tmp_path / 'bag').messages()]
     assert receipts == sorted(receipts) and abs(receipts[-1] - time.time_ns()) < 60e9
+
+
+def test_topics_that_cannot_be_recorded_are_left_out(nodes, monkeypatch):
+    recorder = nodes.add(Recorder())
+    odd = {
+        '/a': 'std_msgs/msg/_bool', '/b': 'std_msgs/msg/__name__', '/c': '', '/d': '/msg/X',
+        '/e': 'std_msgs/msg/Metaclass_Bool', '/f': 'std_srvs/srv/Trigger',
+        '/g': 'antigravity/msg/X', '/h': 'std_msgs/msg/../Bool', 'no name': 'std_msgs/msg/Bool'}
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, 'get_topic_names_and_types', lambda: [
+            (topic, [kind]) for topic, kind in {**odd, '/good': 'std_msgs/msg/Bool'}.items()])
+        patch.setattr(recorder, 'get_publishers_info_by_topic', lambda topic: [
+            SimpleNamespace(qos_profile=qos.GOAL)])
+        recorder._look()
+    assert recorder._unknown == odd.keys() and '/good' in recorder._intakes
+    assert 'antigravity' not in sys.modules
+    nodes.until(lambda: nodes.levels['/recorder: recording'][1].endswith(
+        'not recorded: /a, /b, /c, /d, /e, /f, /g, /h, no name'))
 
 
 def test_a_full_disk_stops_the_recording_and_says_so(nodes, monkeypatch):

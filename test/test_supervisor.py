@@ -71,7 +71,8 @@ def test_waits_grow_and_many_deaths_in_a_row_are_too_many(monkeypatch):
 
 
 def test_what_dies_is_started_again(capfd):
-    one = Supervisor([NodeProcess('sleeps', 'a', respawn=True), NodeProcess('sleeps', 'b')])
+    one = Supervisor([
+        NodeProcess('sleeps', 'a', ends_graph=True, respawn=True), NodeProcess('sleeps', 'b')])
     try:
         former = one.pids
         for _ in range(2):
@@ -146,7 +147,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path):
 def test_one_that_ends_well_stays_ended_until_the_graph_ends():
     one = Supervisor([
         NodeProcess('ends', 'a', respawn=True), NodeProcess('sleeps', 'b', respawn=True),
-        NodeProcess('ends_soon', 'c', ends_graph=True)])
+        NodeProcess('ends_soon', 'c', ends_graph=True, respawn=True)])
     assert one.wait(lambda: False) == 0
     assert one.pids == {}
 
@@ -208,4 +209,4 @@ def _runs(pid: int) -> bool:
 def test_what_works_alone_comes_back_in_a_training(tmp_path):
     processes = graph('train_sim').processes({'out': str(tmp_path)})
     assert {process.name for process in processes if process.respawn} == {
-        'learner', 'broadcaster', 'collector_0', 'collector_1'}
+        'learner', 'broadcaster', 'monitor', 'collector_0', 'collector_1'}

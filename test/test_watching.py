@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What somebody sees who looks in on a graph: the table, and what RViz draws."""
 
+import io
 from pathlib import Path
 import time
 from xml.etree import ElementTree
@@ -8,6 +9,8 @@ from xml.etree import ElementTree
 from arms import iiwa
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.live import Live
 from rig import FakeArm, Running
 
 from rl_control.episode import EVALUATION, TRAINING
@@ -15,20 +18,20 @@ from rl_control.graph import graph
 from rl_control.kinematics import urdf_path
 from rl_control.processes import NodeProcess
 from rl_control.ros import codec, markers, qos
+from rl_control.status import Status
 from rl_control.urdf import described
-from rl_control.watching import Watching
+from rl_control.watching import LENGTH, NAMES, Watching
 
 
 def test_each_node_has_a_row_and_silence_is_told() -> None:
     watching = Watching()
-    assert 'ROS_DOMAIN_ID' in watching.rows(0.0)['nobody']
+    assert 'ROS_DOMAIN_ID' in watching.rows(0.0, {})['nobody']
     watching.tell('/learner: learning', 'ok', 'learning', {'updates': '12'}, now=10.0)
     watching.tell('/policy: driving', 'WARN', 'late', {}, now=12.0)
-    watching.metrics['critic_loss'] = 0.123456789
-    assert watching.rows(12.0) == {
+    assert watching.rows(12.0, {'critic_loss': 0.123456789}) == {
         '/learner: learning': 'ok: learning (updates 12)', '/policy: driving': 'WARN: late',
         'critic_loss': '0.12346'}
-    assert watching.rows(14.0)['/learner: learning'].startswith('SILENT for 4 s: ok')
+    assert watching.rows(14.0, {})['/learner: learning'].startswith('SILENT for 4 s: ok')
 
 
 def test_the_newest_version_and_the_newest_episodes_count() -> None:
@@ -36,12 +39,32 @@ def test_the_newest_version_and_the_newest_episodes_count() -> None:
     watching.tell('x', 'ok', '', {}, 0.0)
     for success in (True, False):
         watching.count(EVALUATION, 7, success)
-    assert watching.rows(0.0)['evaluation'] == '1/2 (version 7)'
+    assert watching.rows(0.0, {})['evaluation'] == '1/2 (version 7)'
     watching.count(EVALUATION, 8, True)
-    assert watching.rows(0.0)['evaluation'] == '1/1 (version 8)'
+    assert watching.rows(0.0, {})['evaluation'] == '1/1 (version 8)'
     for number in range(60):
         watching.count(TRAINING, 8, number >= 40)
-    assert watching.rows(0.0)['exploring'] == '20/50'
+    assert watching.rows(0.0, {})['exploring'] == '20/50'
+
+
+def test_names_are_bounded() -> None:
+    watching = Watching()
+    for number in range(NAMES + 10):
+        watching.tell(f'{number}' * 200, 'ok', 'm' * 10_000, {'k' * 10_000: 'v' * 10_000}, 0.0)
+    assert len(watching.rows(0.0, {})) == NAMES
+    assert sum(len(name) + len(said) for name, said in watching.rows(0.0, {}).items()) < (
+        3 * (LENGTH + 10) * NAMES)
+
+
+@pytest.mark.parametrize('terminal', [True, False])
+def test_what_anybody_says_is_shown_and_not_obeyed(terminal: bool, capsys) -> None:
+    status, output = Status('watching', 0.0), io.StringIO()
+    if terminal:
+        status._live = Live(console=Console(file=output, force_terminal=True, width=200))
+    with status:
+        status.show({'[/b]': '[red]a\x1b[2Jb\n'})
+    text = output.getvalue() + capsys.readouterr().out
+    assert '[/b]' in text and '[red]a?[2Jb?' in text and '\x1b[2J' not in text
 
 
 @pytest.mark.parametrize(('urdf', 'root'), [

@@ -2,7 +2,7 @@
 """What the tests of a training share: a small world, its nodes in this process, its processes."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 import os
 from pathlib import Path
@@ -82,8 +82,10 @@ def prepare(out: Path) -> Path:
 class Nodes:
     """Nodes in this process, each with an executor of its own, spun by turns."""
 
-    def __init__(self, values: dict[str, object]) -> None:
+    def __init__(self, values: dict[str, object], files: Iterable[Path] = ()) -> None:
         arguments = ['--ros-args']
+        for path in files:
+            arguments += ['--params-file', str(path)]
         for name, value in values.items():
             arguments += ['-p', f'{name}:={str(value).lower() if value is True else value}']
         rclpy.init(args=arguments)

@@ -77,7 +77,7 @@ class Examiner(Node):
             if not name.endswith(': driving'):
                 continue
             self._policy = values
-            if values['mode'] == 'stopped' and self._resume.service_is_ready():
+            if values.get('mode') == 'stopped' and self._resume.service_is_ready():
                 # The examiner is the person who looks at the arm and lets it go on.
                 self._resumes += 1
                 self._resume.call_async(codec.Trigger.Request())
@@ -121,8 +121,8 @@ class Examiner(Node):
             'interval': wilson_interval(successes, goals),
             'errors': self._errors,
             'resumes': self._resumes,
-            'version': int(self._policy.get('version', -1)),
-            **{name: float(value) for name, value in self._policy.items()
+            'version': int(codec.read_value(self._policy, 'version', -1)),
+            **{name: codec.read_value(self._policy, name, np.nan) for name in self._policy
                if name.endswith('_ms')},
             **{name: value for name, value in self._policy.items()
                if name.endswith('_histogram')},

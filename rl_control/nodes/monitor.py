@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The monitor node: shows how a training goes, ends it, and leaves its figures."""
 
-from functools import partial
+import math
 from pathlib import Path
 import time
 
@@ -9,14 +9,17 @@ from rclpy.executors import Executor
 from rclpy.node import Node
 
 from rl_control.config.nodes import MonitorSettings
+from rl_control.errors import Refused
 from rl_control.files import write_json
+from rl_control.refusals import Refusals
 from rl_control.ros import codec, qos
-from rl_control.ros.metrics import Metrics
+from rl_control.ros.metrics import Metrics, MetricsHeard
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
 from rl_control.ros.timers import every
 from rl_control.status import Status
 from rl_control.training import Training
+from rl_control.watching import NAMES
 
 SHOWN_LOSSES = ('critic_loss', 'actor_loss', 'alpha')
 DISCOVERY_PERIOD = 2.0  # s between looks for new metrics
@@ -34,14 +37,15 @@ class Monitor(Node):
             self.get_logger().warning)
         self._began = time.monotonic()
         self._written = 0  # evaluations and confirmations in the file
-        self._metrics: dict[str, float] = {}
-        self._listening: set[str] = set()
+        self._heard = MetricsHeard(self)
+        self._metrics = self._heard.values
         self._own = Metrics(self)
-        self._collectors: dict[str, dict[str, str]] = {}
+        self._collectors: dict[str, tuple[float, float]] = {}  # version, and its age in s
+        self._refused = Refusals(self.get_logger().error)
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
-        every(self, DISCOVERY_PERIOD, self._discover)
+        every(self, DISCOVERY_PERIOD, self._heard.look)
         every(self, 0.5, self._show)
         self._status = Status('training', self._settings.status_period)
         self._status.__enter__()
@@ -82,8 +86,13 @@ class Monitor(Node):
             self.get_logger().error(f'{self._file} is not written ({error.strerror})')
 
     def _on_episodes(self, message: codec.Episodes) -> None:
-        table = codec.decode_table(message, codec.EPISODE_COLUMNS)
-        for row in map(codec.EpisodeRow.from_row, table.rows):
+        try:
+            table = codec.decode_table(message, codec.EPISODE_COLUMNS)
+            rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
+        except Refused as refused:
+            self._refused.add(f'episodes not taken: {refused}')
+            return
+        for row in rows:
             if row.phase == codec.TRAINING:
                 self._training.add_training(bool(row.success))
             else:
@@ -94,21 +103,11 @@ class Monitor(Node):
 
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
         for name, values in codec.read_diagnostics(message):
-            if name.endswith(': collecting'):
-                self._collectors[name] = values
-
-    def _discover(self) -> None:
-        """Subscribe to metrics that have come up."""
-        prefix = self.resolve_topic_name('metrics') + '/'
-        for topic, _ in self.get_topic_names_and_types():
-            if topic.startswith(prefix) and topic not in self._listening:
-                self._listening.add(topic)
-                self.create_subscription(
-                    codec.Number, topic,
-                    partial(self._on_metric, topic.removeprefix(prefix)), qos.METRICS)
-
-    def _on_metric(self, name: str, message: codec.Number) -> None:
-        self._metrics[name] = message.data
+            if name.endswith(': collecting') and (
+                    name in self._collectors or len(self._collectors) < NAMES):
+                self._collectors[name] = (
+                    codec.read_value(values, 'version', -1.0),
+                    codec.read_value(values, 'policy_age', math.inf))
 
     def _show(self) -> None:
         training, metrics = self._training, self._metrics
@@ -117,8 +116,7 @@ class Monitor(Node):
             self._write()  # so that a kill takes no figure
         self._own.publish(training.metrics())
         evaluation = training.finished[-1] if training.finished else None
-        versions = [values.get('version', '-1') for values in self._collectors.values()]
-        ages = [values.get('policy_age', '-') for values in self._collectors.values()]
+        collectors = self._collectors.values()
         self._status.show({
             'seconds': f'{self.elapsed:.0f}',
             'success': (f'{evaluation.successes}/{evaluation.episodes} (version '
@@ -129,8 +127,8 @@ class Monitor(Node):
             'transitions': f'{metrics.get("transitions", 0):.0f}',
             'updates': f'{metrics.get("updates", 0):.0f}',
             'updates/s': f'{metrics.get("updates_per_second", 0):.0f}',
-            'policy version': max(versions, key=int, default='-'),
-            'age': f'{min(ages, default="-")} s',
+            'policy version': f'{max((version for version, _ in collectors), default=-1):.0f}',
+            'age': f'{min((age for _, age in collectors), default=math.inf):.2f} s',
             **{name: f'{metrics[name]:.4g}' for name in SHOWN_LOSSES if name in metrics},
         })
 

@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 import time
 
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import Executor
 from rclpy.node import Node
 
@@ -26,6 +27,7 @@ from rl_control.ros.timers import every
 LOOK = 0.2  # s between looks for new topics
 DEPTH = 1000  # messages that may wait until they are taken
 LARGE_DEPTH = 10  # of policies
+NAMED = 10  # topics that are not recorded
 FAREWELL = 1.5  # s in which others say their last
 QUIET = 0.4  # s without a message after which none is expected
 
@@ -82,13 +84,12 @@ class Recorder(Node):
     def _listen(self, topic: str, kind: str, offered: list[qos.QoSProfile]) -> None:
         try:
             message = codec.message_class(kind)
-        except Refused as refused:
+            self._journal.offer(topic, [qos.described(profile) for profile in offered])
+            depth = LARGE_DEPTH if message is codec.Policy else DEPTH
+            self._intakes[topic] = kind, Intake(self, message, topic, qos.to_hear(offered, depth))
+        except (Refused, NameValidationException) as error:
             self._unknown.add(topic)
-            self.get_logger().error(f'{topic} is not recorded: {refused}')
-            return
-        self._journal.offer(topic, [qos.described(profile) for profile in offered])
-        depth = LARGE_DEPTH if message is codec.Policy else DEPTH
-        self._intakes[topic] = kind, Intake(self, message, topic, qos.to_hear(offered, depth))
+            self.get_logger().error(f'{topic} is not recorded: {error}')
 
     def _take(self) -> int:
         """Bring what came into the bag; return how many messages that were."""
@@ -118,8 +119,8 @@ class Recorder(Node):
             level, message = codec.ERROR, self._disk
         elif self._unknown or self._missed:
             level = codec.WARN
-            message = (f'{self._missed} messages not recorded; topics of unknown types: '
-                       f'{", ".join(sorted(self._unknown)) or "none"}')
+            message = (f'{self._missed} messages not recorded; topics not recorded: '
+                       f'{", ".join(sorted(self._unknown)[:NAMED]) or "none"}')
         self._diagnostics.publish(codec.diagnostics(
             f'{self.get_fully_qualified_name()}: recording', level, message,
             {'messages': self._journal.message_count, 'missed': self._missed,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The watcher node: the live graph as a table in a terminal, of whatever graph runs here."""
 
-from functools import partial
 import time
 
 from rclpy.executors import Executor
@@ -10,6 +9,7 @@ from rclpy.node import Node
 from rl_control.config.nodes import WatcherSettings
 from rl_control.errors import Refused
 from rl_control.ros import codec, qos
+from rl_control.ros.metrics import MetricsHeard
 from rl_control.ros.parameters import declare
 from rl_control.ros.process import run
 from rl_control.ros.timers import every
@@ -26,7 +26,7 @@ class Watcher(Node):
         super().__init__('watcher')
         self._settings = declare(self, 'watcher', WatcherSettings)
         self._watching = Watching()
-        self._listening: set[str] = set()
+        self._metrics = MetricsHeard(self)
         self._until = time.monotonic() + self._settings.time_limit
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
@@ -49,29 +49,21 @@ class Watcher(Node):
         for status in message.status:
             values = {entry.key: entry.value for entry in status.values}
             self._watching.tell(
-                status.name, LEVELS[status.level], status.message, values, now)
+                status.name, LEVELS.get(status.level, '?'), status.message, values, now)
 
     def _on_episodes(self, message: codec.Episodes) -> None:
         try:
             table = codec.decode_table(message, codec.EPISODE_COLUMNS)
+            rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
         except Refused as refused:
             self.get_logger().error(f'episodes not read: {refused}', throttle_duration_sec=5.0)
             return
-        for row in map(codec.EpisodeRow.from_row, table.rows):
+        for row in rows:
             self._watching.count(row.phase, row.version, bool(row.success))
 
     def _show(self) -> None:
-        prefix = self.resolve_topic_name('metrics') + '/'
-        for topic, _ in self.get_topic_names_and_types():
-            if topic.startswith(prefix) and topic not in self._listening:
-                self._listening.add(topic)
-                name = topic.removeprefix(prefix)
-                self.create_subscription(
-                    codec.Number, topic, partial(self._on_metric, name), qos.METRICS)
-        self._status.show(self._watching.rows(time.monotonic()))
-
-    def _on_metric(self, name: str, message: codec.Number) -> None:
-        self._watching.metrics[name] = message.data
+        self._metrics.look()
+        self._status.show(self._watching.rows(time.monotonic(), self._metrics.values))
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ from trajectory_msgs.msg import JointTrajectory
 from rl_control import poses
 from rl_control.errors import Refused
 from rl_control.ros.arrays import doubles
+from rl_control.ros.definitions import message_definition
 from rl_control.ros.joint_messages import (
     JointReader,
     TrajectoryWriter,
@@ -125,6 +126,7 @@ __all__ = [
     'read_joint_trajectory',
     'read_number',
     'read_stamp',
+    'read_value',
     'read_withdrawn',
     'stamp_message',
     'transition_columns',
@@ -147,7 +149,12 @@ def type_name(message: type) -> str:
 
 
 def message_class(name: str) -> type:
-    """Return the class of the ROS name of a message; raise Refused when it is not installed."""
+    """
+    Return the class of the ROS name of a message; raise Refused when it is not installed.
+
+    The name may come from anybody: nothing is imported but a package which defines that message.
+    """
+    message_definition(name)
     package, _, kind = name.partition('/msg/')
     try:
         return getattr(importlib.import_module(f'{package}.msg'), kind)
@@ -243,3 +250,12 @@ def read_diagnostics(message: DiagnosticArray) -> list[tuple[str, dict[str, str]
         (status.name, {entry.key: entry.value for entry in status.values})
         for status in message.status
     ]
+
+
+def read_value(values: Mapping[str, str], name: str, otherwise: float) -> float:
+    """Return the finite number that a status has as `name`, `otherwise` where it has none."""
+    try:
+        value = float(values[name])
+    except (KeyError, ValueError):
+        return otherwise
+    return value if np.isfinite(value) else otherwise

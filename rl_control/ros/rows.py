@@ -254,7 +254,8 @@ class EpisodeRow:
         values = dict(zip(names, np.asarray(row, dtype=float).tolist(), strict=True))
         for name in names[:7]:
             value = values[name]
-            if not np.isfinite(value) or (name in whole and value != int(value)):
+            if not np.isfinite(value) or (
+                    name in whole and (value != int(value) or abs(value) >= 2.0**53)):
                 raise Refused(f'episode row has {name} {value}; it must be a finite number')
         if values['phase'] not in (TRAINING, EVALUATION, CONFIRMATION):
             raise Refused(f'episode row has phase {values["phase"]}; it must be 0, 1 or 2')
