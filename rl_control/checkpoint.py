@@ -6,7 +6,7 @@ Checkpoints: a directory each, which is complete or is not there.
 SHA-256 of both. It is written aside, flushed to the disk and renamed; older ones go only then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import json
 import logging
@@ -42,6 +42,16 @@ class Checkpoint:
     updates: int
     tensors: dict[str, Tensor]
     state: dict[str, Any]
+
+    def require(self, settings: Mapping[str, Any], names: Iterable[str]) -> None:
+        """Raise Refused where one of these `settings` is not as it was."""
+        before = self.state['settings']
+        for name in names:
+            if settings.get(name) != before.get(name):
+                raise Refused(
+                    f'checkpoint {self.path} has {name} {before.get(name)} but '
+                    f'{settings.get(name)} is set; set it as it was, or name another directory '
+                    'with out')
 
 
 def save(

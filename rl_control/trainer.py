@@ -32,7 +32,7 @@ PATIENCE = 0.02  # s to wait for transitions when no update is due
 # `checkpoint_period`: a learner that is killed again and again still gets on.
 FIRST_CHECKPOINT = 1.0
 # What a checkpoint's weights mean, so that it cannot change within a run.
-FIXED_SETTINGS = ('hidden_sizes', 'observation_normalisation', 'layer_norm')
+FIXED_SETTINGS = {'hidden_sizes', 'observation_normalisation', 'layer_norm'}
 
 GRAPH = 'graph.onnx'
 
@@ -183,12 +183,7 @@ class Trainer:
     def _load(self, saved: Checkpoint) -> int:
         """Take a checkpoint over; return how many transitions it knew."""
         state = saved.state
-        here, there = self._settings.to_mapping(), state['settings']
-        for name in FIXED_SETTINGS:
-            if name in there and here[name] != there[name]:
-                raise Refused(
-                    f'checkpoint {saved.path} has {name} {there[name]} but {here[name]} is set; '
-                    'set it as it was, or name another directory with out')
+        saved.require(self._settings.to_mapping(), FIXED_SETTINGS & state['settings'].keys())
         self.agent.load(saved.tensors)
         self.versions, self.parity = state['versions'], state['parity']
         self.replay.generator.bit_generator.state = state['replay_generator']

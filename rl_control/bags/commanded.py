@@ -11,10 +11,13 @@ from typing import Protocol
 import numpy as np
 
 from rl_control.bags.joints import Path, Setpoint
+from rl_control.controllers import spline
+from rl_control.types import Command
 
 NONE_YET = 'no command yet'
 STALE = 'the newest command is too old'
 OUTSIDE = 'no command since the gap'
+NOT_TOLD = np.zeros(0)
 
 
 class Commanded(Protocol):
@@ -115,28 +118,26 @@ class Followed:
     def __init__(self, age_limit: float) -> None:
         self._age_limit = age_limit
         self._times = np.zeros(0)
-        self._q = self._dq = np.zeros((0, 0))
+        self._points: list[Command] = []
         self._straight = False
         self._began = 0.0
         self._last: tuple[float, np.ndarray] | None = None
 
     def take(self, time: float, command: Path) -> None:
         """Begin a trajectory where the arm was commanded to be."""
-        times, q = command.times, command.q
-        straight = command.dq is None
-        dq = np.zeros_like(q) if command.dq is None else command.dq
+        times, self._straight = command.times, command.dq is None
+        speeds = [NOT_TOLD] * len(times) if command.dq is None else command.dq
+        points = [Command(q, dq, NOT_TOLD) for q, dq in zip(command.q, speeds, strict=True)]
         if len(self._times) and times[0] > 0.0:
-            at, speed = self._at(time)
-            times = np.append(0.0, times)
-            q, dq = np.vstack((at, q)), np.vstack((speed, dq))
-        self._times, self._q, self._dq = times, q, dq
-        self._straight, self._began = straight, time
+            times, points = np.append(0.0, times), [self._at(time), *points]
+        self._times, self._points, self._began = times, points, time
 
     def tick(self, time: float) -> tuple[np.ndarray, np.ndarray] | str:
         """Return the velocity at the tick, or of the way since the last one."""
         if not len(self._times):
             return NONE_YET
-        q, dq = self._at(time)
+        desired = self._at(time)
+        q, dq = desired.q, desired.dq
         last, self._last = self._last, (time, q)
         if time - self._began > self._times[-1] + self._age_limit:
             self.restart()
@@ -149,21 +150,14 @@ class Followed:
         """Forget the tick before."""
         self._last = None
 
-    def _at(self, time: float) -> tuple[np.ndarray, np.ndarray]:
+    def _at(self, time: float) -> Command:
         elapsed = time - self._began
         after = int(np.searchsorted(self._times, elapsed, side='right'))
         if after in (0, len(self._times)):
-            return self._q[min(after, len(self._q) - 1)], np.zeros(self._q.shape[1])
+            return Command.at_rest(self._points[max(0, after - 1)].q)
         start = self._times[after - 1]
-        period = self._times[after] - start
-        s = (elapsed - start) / period
-        (q0, q1), (v0, v1) = self._q[after - 1:after + 1], self._dq[after - 1:after + 1]
-        if self._straight:
-            return q0 + s * (q1 - q0), (q1 - q0) / period
-        # The cubic Hermite of both ends, and its derivative.
-        gap, bend = q1 - q0 - period * v0, period * (v1 - v0)
-        a, b = 3.0 * gap - bend, bend - 2.0 * gap
-        return q0 + s * (period * v0 + s * (a + s * b)), v0 + s * (2.0 * a + 3.0 * s * b) / period
+        return spline(self._points[after - 1], self._points[after], self._times[after] - start,
+                      elapsed - start)
 
 
 class Measured:

@@ -147,12 +147,8 @@ class OfflineTraining:
     def _load(self, saved: checkpoint.Checkpoint) -> None:
         """Take a checkpoint over; raise Refused for one of other data or settings."""
         state = saved.state
-        here, there = self.algorithm.to_mapping(), state['settings']
-        for name in sorted(here.keys() | there.keys()):
-            if here.get(name) != there.get(name):
-                raise Refused(
-                    f'checkpoint {saved.path} has {name} {there.get(name)} but {here.get(name)} '
-                    'is set; set it as it was, or name another directory with out')
+        here = self.algorithm.to_mapping()
+        saved.require(here, sorted(here.keys() | state['settings'].keys()))
         if state.get('data') != self.dataset.digest:
             raise Refused(
                 f'checkpoint {saved.path} was trained from other data than '
