@@ -20,7 +20,7 @@ class Td3BcSettings(Td3Settings):
 
 @dataclass(frozen=True)
 class IqlSettings(EnsembleSettings):
-    """Implicit Q-learning; the defaults are those of Kostrikov et al. 2022, for MuJoCo."""
+    """Implicit Q-learning; the defaults of Kostrikov et al. 2022, for MuJoCo, rewards scaled."""
 
     actor_learning_rate: float = setting(
         3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)

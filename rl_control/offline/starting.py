@@ -24,8 +24,8 @@ from rl_control.offline.data import MADE
 from rl_control.offline.run import REPORT
 from rl_control.types import Contract
 
-# Which algorithm an offline one goes on as, if not as itself.
-GOES_ON_AS = {'td3_bc': 'td3'}
+# As which algorithms one goes on, if not as itself alone; the first is the better one.
+GOES_ON_AS = {'td3_bc': ('td3_bc', 'td3')}
 # What weights mean, and what critics are the value of.
 KEPT = ('hidden_sizes', 'observation_normalisation', 'layer_norm', 'critics', 'gamma')
 
@@ -55,10 +55,10 @@ def start_from(
     contract.require_equal(
         Contract.from_json(saved.state['contract']), 'this learner', f'start {path}')
     before = saved.state['algorithm']
-    wanted = GOES_ON_AS.get(before, before)
-    if algorithm not in (before, wanted):
-        raise Refused(f'start {path} was trained by {before}, which goes on as {wanted}, but '
-                      f'algorithm is {algorithm}; set {wanted}')
+    known = GOES_ON_AS.get(before, (before,))
+    if algorithm not in known:
+        raise Refused(f'start {path} was trained by {before}, which goes on as '
+                      f'{" or ".join(known)}, but algorithm is {algorithm}; set {before}')
     there = {name: tuple(value) if isinstance(value, list) else value
              for name, value in saved.state['settings'].items()}
     kept = {name: there[name] for name in KEPT if name in there and hasattr(settings, name)}
