@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of parameters is the settings', and no node has a parameter that it leaves out."""
+"""The pages of parameters and of commands are the code's, and they leave nothing out."""
 
 from dataclasses import fields
 from pathlib import Path
 import re
 
 from rl_control.algorithms import ALGORITHMS, settings_of
+from rl_control.cli import COMMANDS
+from rl_control.cli.parameters import commands_page
 from rl_control.config.reference import SECTIONS, reference
+from rl_control.graph import GRAPHS
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,6 +18,14 @@ def test_the_page_is_up_to_date() -> None:
     page = (ROOT / 'docs' / 'parameters.md').read_text(encoding='utf-8')
     assert page == reference({name: settings_of(name) for name in ALGORITHMS}), (
         'run: rl-control parameters > docs/parameters.md')
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    page = (ROOT / 'docs' / 'commands.md').read_text(encoding='utf-8')
+    assert page == commands_page(COMMANDS), (
+        'run: rl-control parameters --commands > docs/commands.md')
+    for name in [*COMMANDS, *GRAPHS, *(one.name for one in GRAPHS['train_robot'].arguments)]:
+        assert name in page
 
 
 def test_every_declared_parameter_is_on_the_page() -> None:

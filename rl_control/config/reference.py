@@ -51,9 +51,9 @@ BEGINNING = '''# Parameters
 
 Made by `rl-control parameters`; a test compares. `ros2 param describe NODE NAME` says the same of
 a node that runs. A file of parameters is `/**: ros__parameters: PREFIX: NAME: VALUE`, as in
-`config/`, whose files set some of these to other values than the defaults below. Integers are
-taken for doubles. *Live* ones change while the node runs, by `ros2 param set`, which says why when
-it refuses.
+`config/`, whose files set some of these to other values than the defaults below; a training takes
+one of your own as `parameters:=FILE`. Integers are taken for doubles. *Live* ones change while the
+node runs, by `ros2 param set`, which says why when it refuses.
 '''
 
 
