@@ -212,12 +212,28 @@ URDF = {
     'long': '<robot name="' + 'a' * 2**24 + '"/>',
 }
 
-VIEW = '''
+TOPICS = '''
     CREATE TABLE topics (id, name, type, serialization_format, offered_qos_profiles);
     INSERT INTO topics VALUES (1, '/a', 'std_msgs/msg/String', 'cdr', '');
-    CREATE VIEW messages AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)
-        SELECT x AS id, 1 AS topic_id, x AS timestamp, zeroblob(500000000) AS data FROM c;
 '''
+NUMBERS = 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c{})'
+DATABASES = {  # (what makes it, what is said)
+    'view': (f'''{TOPICS} CREATE VIEW messages AS {NUMBERS.format('')}
+        SELECT x AS id, 1 AS topic_id, x AS timestamp, zeroblob(500000000) AS data FROM c''',
+        'computes what messages says to hold'),
+    'computed messages': (f'''{TOPICS} CREATE TABLE messages (
+        id, topic_id AS (1), timestamp AS (id), data AS (zeroblob(900000)));
+        INSERT INTO messages (id) {NUMBERS.format(' LIMIT 200')} SELECT x FROM c''',
+        'computes what messages says to hold'),
+    'computed topics': (f'''CREATE TABLE topics (
+        id, name AS (hex(zeroblob(400000)) || id), type, serialization_format);
+        INSERT INTO topics (id) {NUMBERS.format(' LIMIT 200')} SELECT x FROM c''',
+        'computes what topics says to hold'),
+    'virtual messages': (f'''{TOPICS} CREATE VIRTUAL TABLE messages USING fts5(data)''',
+        'computes what messages says to hold'),
+    'sorted messages': (f'''{TOPICS} CREATE TABLE messages (_ROWID_, topic_id, timestamp, data)''',
+        'computes what messages says to hold'),
+}
 
 
 def cases(out: Path) -> Iterator[tuple[str, str, Path, str]]:
@@ -246,10 +262,22 @@ def cases(out: Path) -> Iterator[tuple[str, str, Path, str]]:
     packed = zstandard.ZstdCompressor(level=1).compress(bytes(2**28))
     for said in (2**30, 10, 2**63 - 1):
         yield f'bag: chunk of {said}', 'bag', file(f'b{said}_0.mcap', chunk(packed, said)), ''
-    database = sqlite3.connect(out / 'view_0.db3')
-    database.executescript(VIEW)
-    database.close()
-    yield 'bag: view', 'bag', out / 'view_0.db3', 'view or trigger messages'
+    repeated = sqlite3.connect(out / 'repeated_0.db3')
+    repeated.executescript(f'''{TOPICS} CREATE TABLE messages (
+        id INTEGER PRIMARY KEY, topic_id, timestamp, data);
+        INSERT INTO messages VALUES (1, 1, 1, zeroblob(3000))''')
+    page = 4096 * (repeated.execute('PRAGMA page_count').fetchone()[0] - 1)
+    repeated.close()
+    content = bytearray((out / 'repeated_0.db3').read_bytes())
+    content[page + 3:page + 5] = (500).to_bytes(2, 'big')  # cells, all of them at one place
+    content[page + 8:page + 1008] = content[page + 8:page + 10] * 500
+    yield ('bag: repeated', 'bag', file('repeated_0.db3', bytes(content)),
+           'has rows of more bytes than the file; nothing behind row 1 is read')
+    for name, (script, words) in DATABASES.items():
+        database = sqlite3.connect(out / f'{name}_0.db3')
+        database.executescript(script)
+        database.close()
+        yield f'bag: {name}', 'bag', out / f'{name}_0.db3', words
     for name in ('object', 'deep'):
         file(f'bag {name}/bag_0.mcap', chunk(b'', 0))
         yield (f'bag: {name}', 'bag', file(f'bag {name}/metadata.yaml', YAML[name]).parent,

@@ -13,6 +13,15 @@ import zstandard
 from rl_control.bags.raw import Losses, Raw, Topic
 
 FARTHEST = 2**40  # rows to look ahead for what is still readable
+# Views, triggers, virtual tables, and columns that are computed or pass for the rows' numbers.
+STRANGE = '''
+    SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR NOT rootpage
+    UNION ALL SELECT kept.name FROM sqlite_master AS kept, pragma_table_xinfo(kept.name) AS found
+    WHERE kept.type = 'table' AND (found.hidden OR lower(found.name) = '_rowid_')'''
+
+
+class _Swollen(sqlite3.DatabaseError):
+    """A file computes what it says to hold, or has one part in many places."""
 
 
 class SqliteFile:
@@ -36,44 +45,44 @@ class SqliteFile:
                     if wanted is None or topic.name in wanted}
             yield from self._rows(database, used)
 
-    def _rows(self, database: sqlite3.Connection, used: dict[int, Topic]) -> Iterator[Raw]:
-        # By row number, which is the order of writing: the index of the times may be torn, and
-        # sorting would need the disk.
-        query = ('SELECT id, topic_id, timestamp, data FROM messages WHERE id > ? AND topic_id IN '
-                 f'({",".join("?" * len(used))}) ORDER BY id')
+    def _rows(self, database: '_Database', used: dict[int, Topic]) -> Iterator[Raw]:
+        # By row number, which is the order of writing: an index may be torn, which the plus keeps
+        # from being used, and sorting would need memory or the disk.
+        query = ('SELECT _rowid_, topic_id, timestamp, data FROM messages WHERE _rowid_ > ? AND '
+                 f'+topic_id IN ({",".join("?" * len(used))}) ORDER BY _rowid_')
         last, step = -2**62, 1
         while step < FARTHEST:
             try:
-                for row, topic, timestamp, data in database.execute(query, (last, *used)):
+                for row, topic, timestamp, data in database.rows(query, last, *used):
                     last, step = row, 1
                     if isinstance(data, bytes) and isinstance(timestamp, int):
                         yield Raw(timestamp, used[topic], data)
                     else:
                         self._losses.count(used[topic].name, 'is no row of bytes and a time')
                 return
+            except _Swollen as error:
+                self._losses.note(f'{self.name}: {error}; nothing behind row {last} is read')
+                return
             except sqlite3.DatabaseError as error:
                 self._losses.note(f'{self.name}: is damaged behind row {max(last, 0)} ({error}); '
                                   'what can still be found is read')
                 last, step = max(last, 0) + step, 2 * step
 
-    def _topics(self, database: sqlite3.Connection) -> dict[int, Topic]:
+    def _topics(self, database: '_Database') -> dict[int, Topic]:
         try:
-            strange = database.execute(
-                "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index')").fetchall()
-            if strange:
-                self._losses.note(f'{self.name}: has a view or trigger {strange[0][0]}, which no '
-                                  'bag has; nothing of it is read')
+            for (strange,) in database.rows(STRANGE):
+                self._losses.note(f'{self.name}: computes what {strange} says to hold, as no bag '
+                                  'does; nothing of it is read')
                 return {}
-            rows = database.execute(
-                'SELECT id, name, type, serialization_format FROM topics').fetchall()
+            rows = list(database.rows('SELECT id, name, type, serialization_format FROM topics'))
         except sqlite3.DatabaseError as error:
             self._losses.note(f'{self.name}: does not say what its topics are ({error}); nothing '
                               'of it is read')
             return {}
         try:
-            texts = dict(database.execute(
+            texts = dict(database.rows(
                 "SELECT topic_type, encoded_message_definition FROM message_definitions "
-                "WHERE encoding = 'ros2msg'").fetchall())
+                "WHERE encoding = 'ros2msg'"))
         except sqlite3.DatabaseError:
             texts = {}  # files of before ROS 2 Iron have no such table
         return {number: Topic(name, kind, encoding, texts.get(kind, ''))
@@ -89,8 +98,18 @@ class _Database:
         self._losses = losses
         self._unpacked: tempfile.TemporaryDirectory | None = None
         self._connection: sqlite3.Connection | None = None
+        self._left = 0  # bytes that its rows may still have
 
-    def __enter__(self) -> sqlite3.Connection:
+    def rows(self, query: str, *values: int) -> Iterator[tuple]:
+        """Yield the rows of `query`; raise _Swollen when all have more bytes than the file has."""
+        assert self._connection is not None, 'it is not open'
+        for row in self._connection.execute(query, values):
+            self._left -= 1 + sum(len(value) for value in row if isinstance(value, (bytes, str)))
+            if self._left < 0:
+                raise _Swollen('has rows of more bytes than the file')
+            yield row
+
+    def __enter__(self) -> '_Database':
         path = self._path
         if path.suffix == '.zstd':
             self._unpacked = tempfile.TemporaryDirectory(prefix='rl_control-bag-')
@@ -102,8 +121,9 @@ class _Database:
                     shutil.copyfileobj(stream, plain, 2**20)
                 except zstandard.ZstdError as error:
                     self._losses.note(f'{self._name}: cannot be unpacked to its end ({error})')
-        unfinished = any(path.with_name(path.name + ending).exists()
-                         for ending in ('-wal', '-journal'))
+        beside = [path.with_name(path.name + ending) for ending in ('-wal', '-journal')]
+        unfinished = any(one.exists() for one in beside)
+        self._left = sum(one.stat().st_size for one in (path, *beside) if one.exists())
         self._connection = self._connect(path, 'mode=ro' if unfinished else 'immutable=1')
         if unfinished and not _readable(self._connection):
             self._connection.close()
@@ -111,7 +131,7 @@ class _Database:
                 f'{self._name}: was being written, and what its -wal or -journal file has cannot '
                 'be joined where the directory may not be written; copy the bag to read it')
             self._connection = self._connect(path, 'immutable=1')
-        return self._connection
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._connection is not None:
