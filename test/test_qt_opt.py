@@ -53,6 +53,31 @@ def test_target_q(lagged, expected):
         [1.0 + 0.9 * expected, 2.0 + 0.81 * expected, 3.0]), atol=0.02, rtol=0.0)
 
 
+class Hills(Hill):
+    """Critics of one hill each."""
+
+    def __init__(self, *hills: Hill):
+        super().__init__([0.0], 0.0)
+        self.hills = hills
+
+    def of_candidates(self, observation, actions):
+        return torch.cat([hill.of_candidates(observation, actions) for hill in self.hills])
+
+
+def test_of_several_critics_the_smallest_counts_where_the_first_is_largest():
+    first, second = Hill([0.5, 0.0, -0.5], 20.0), Hill([0.0, 0.0, -0.5], 18.0)
+    both = Hills(first, second)
+    agent = _hills(both, Hills(first, first), critics=2, target_critics=2)
+    target_q = agent.target_q(torch.zeros(1), torch.ones(1), torch.zeros(1, OBSERVATION))
+    assert target_q.item() == pytest.approx(0.9 * (18.0 - 0.25), abs=0.02)
+    # The policy goes where the smallest is largest: with 20 - (a - 0.5)^2 and 18 - a^2 at the
+    # second's top, for there the first is larger.
+    agent.policy.critic = both
+    action = agent.policy.action_scale.normalise(
+        agent.policy(torch.zeros(1, OBSERVATION), torch.zeros(1, ACTION)))
+    torch.testing.assert_close(action[0], second.top, atol=0.1, rtol=0.0)
+
+
 def test_chunks_are_put_together_in_order(monkeypatch):
     agent = _hills(Hill([0.0] * 3, 1.0), Hill([0.0] * 3, 1.0))
     monkeypatch.setattr(qt_opt, 'CHUNK', 4)
@@ -66,7 +91,7 @@ def test_critic_loss():
     agent = small_agent('qt_opt')
     agent.critic = Hill([0.0] * 3, 5.0)
     action = torch.tensor([[0.0] * 3, [1.0, 0.0, -1.0]])
-    q = agent.critic(torch.zeros(2, OBSERVATION), action)[0]
+    q = agent.critic(torch.zeros(2, OBSERVATION), action)
     loss = agent.critic_loss(q, torch.tensor([3.0, 5.0]), 1.0)
     assert loss.item() == pytest.approx((4.0 + 4.0) / 2.0)
 

@@ -243,6 +243,15 @@ def smallest(q: Tensor, number: int, generator: torch.Generator) -> Tensor:
     return q.amin(0)
 
 
+def climbed(q: Tensor, target_critics: int) -> Tensor:
+    """
+    Return what an actor climbs, of the critics' q (critics, ...): their smallest.
+
+    Where a random subset of them counts in the target it is the mean of all (REDQ).
+    """
+    return q.amin(0) if len(q) == target_critics else q.mean(0)
+
+
 def mlp(sizes: Sequence[int], layer_norm: bool = False) -> nn.Sequential:
     """Return linear layers of these sizes, all but the last normalised if told, and with ReLU."""
     layers: list[nn.Module] = []

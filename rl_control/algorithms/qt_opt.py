@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rl_control.algorithms.agent import Agent
 from rl_control.algorithms.cross_entropy import maximise
-from rl_control.algorithms.networks import ActionScale, Critics, Normaliser
+from rl_control.algorithms.networks import ActionScale, Critics, Normaliser, climbed, smallest
 from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import QtOptSettings
 from rl_control.replay import Batch
@@ -24,7 +24,12 @@ CHUNK = 32  # states whose candidates are evaluated at a time: what they need fi
 
 
 class QtOpt(Agent):
-    """A critic, its Polyak average and a lagged copy of that; the policy searches the critic."""
+    """
+    A critic, its Polyak average and a lagged copy of that; the policy searches the critic.
+
+    Where there are several the policy searches their smallest, and the target is the smallest
+    where the first is largest: a search finds what one critic dreams of.
+    """
 
     settings: QtOptSettings
 
@@ -34,7 +39,7 @@ class QtOpt(Agent):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.critic = Critics(
-                observation_size, action_size, settings.hidden_sizes, number=1,
+                observation_size, action_size, settings.hidden_sizes, settings.critics,
                 layer_norm=settings.layer_norm)
             self.policy = SearchingPolicy(contract, self.critic, settings)
         self.averaged_critic = deepcopy(self.critic).requires_grad_(False)
@@ -61,9 +66,9 @@ class QtOpt(Agent):
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
-        q = self.critic(observation, action)[0]
+        q = self.critic(observation, action)
         critic_loss = self.critic_loss(q, target_q, self._weight(weight))
-        self.error = (q.detach() - target_q).abs()
+        self.error = (q.detach() - target_q).abs().mean(0)
         self.critic_optimiser.step(critic_loss)
 
         self.updates += 1
@@ -74,13 +79,13 @@ class QtOpt(Agent):
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), see Agent."""
+        """Return |q - target_q| (b,), the mean over the critics, see Agent."""
         observation, action, reward, next_observation, discount = self._prepared(batch)
         target_q = self.target_q(reward, discount, next_observation)
-        return (self.critic(observation, action)[0] - target_q).abs()
+        return (self.critic(observation, action) - target_q).abs().mean(0)
 
     def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
-        """Return target_q (b,): the smaller of two critics where the averaged one is largest."""
+        """Return target_q (b,): the smallest critic where the first averaged one is largest."""
         next_q = torch.cat([self.next_q(chunk) for chunk in next_observation.split(CHUNK)])
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
@@ -90,14 +95,17 @@ class QtOpt(Agent):
         samples, columns = self.settings.cem_samples, len(self.contract.action)
         draws = self._noise(
             self.settings.cem_iterations * len(next_observation), samples * columns)
-        next_action, averaged_q = maximise(
+        next_action, _ = maximise(
             lambda actions: self.averaged_critic.of_candidates(next_observation, actions)[0],
             draws.view(-1, len(next_observation), samples, columns), self.settings.cem_elites)
-        return torch.minimum(averaged_q, self.lagged_critic(next_observation, next_action)[0])
+        next_q = torch.minimum(*(
+            critic(next_observation, next_action)
+            for critic in (self.averaged_critic, self.lagged_critic)))
+        return smallest(next_q, self.settings.target_critics, self.generator)
 
     def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
-        """Return the Bellman error of section 4.1, with the square as its divergence."""
-        return (weight * (q - target_q).square()).mean()
+        """Return the Bellman error of section 4.1, with the square, summed over the critics."""
+        return (weight * (q - target_q).square()).mean(1).sum()
 
 
 class SearchingPolicy(nn.Module):
@@ -115,6 +123,7 @@ class SearchingPolicy(nn.Module):
         self.noise_correlation = settings.exploration_correlation
         self.exploration_scale = settings.exploration_scale
         self.elites = settings.cem_elites
+        self.target_critics = settings.target_critics
         self.normaliser = Normaliser(
             len(contract.observation), settings.observation_normalisation)
         self.action_scale = ActionScale(contract)
@@ -127,6 +136,7 @@ class SearchingPolicy(nn.Module):
         observation = self.normaliser(observation.double())
         draws = self.draws.double().expand(-1, len(observation), -1, -1)
         action, _ = maximise(
-            lambda actions: self.critic.of_candidates(observation, actions)[0], draws,
-            self.elites)
+            lambda actions: climbed(
+                self.critic.of_candidates(observation, actions), self.target_critics),
+            draws, self.elites)
         return self.action_scale(action.float() + self.exploration_scale * noise)

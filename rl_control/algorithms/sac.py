@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_control.algorithms.agent import Agent
-from rl_control.algorithms.networks import Critics, SquashedGaussian, smallest
+from rl_control.algorithms.networks import Critics, SquashedGaussian, climbed, smallest
 from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import SacSettings
 from rl_control.replay import Batch
@@ -129,8 +129,7 @@ class Sac(Agent):
         """Return equation 9, and the log_prob (b,) that the temperature is judged by."""
         action, log_prob = self.policy.sample(observation, noise)
         q = self.critic(observation, action)
-        # With a random subset in the target the actor climbs the mean of all (REDQ).
-        q = q.amin(0) if len(q) == self.settings.target_critics else q.mean(0)
+        q = climbed(q, self.settings.target_critics)
         return (self.temperature().detach() * log_prob - q).mean(), log_prob
 
     def alpha_loss(self, log_prob: Tensor) -> Tensor:

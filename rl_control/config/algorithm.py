@@ -192,8 +192,8 @@ class NafSettings(ExploringSettings):
 
 
 @dataclass(frozen=True)
-@defaults(gamma=0.9, tau=0.0001)
-class QtOptSettings(ExploringSettings):
+@defaults(gamma=0.9, tau=0.0001, critics=1, target_critics=1)
+class QtOptSettings(EnsembleSettings, ExploringSettings):
     """QT-Opt; targets and cross-entropy method as in Kalashnikov et al. 2018, section 4."""
 
     lag: int = setting(
