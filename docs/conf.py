@@ -21,5 +21,6 @@ else:
 myst_heading_anchors = 3
 suppress_warnings = ['myst.xref_missing']  # links to files of the repository
 html_theme = 'alabaster'
+html_theme_options = {'page_width': '80rem', 'body_max_width': 'none'}  # tables are wide
 # What the public parts import beside numpy and PyYAML; none of it is needed to read docstrings.
 autodoc_mock_imports = ['google', 'onnx', 'onnxruntime', 'pybullet', 'safetensors']

@@ -46,6 +46,11 @@ def opened() -> list[tuple[str, bool, type, str, QoSProfile]]:
     return found
 
 
+def type_of(kind: type) -> str:
+    """Return a type as the page has it."""
+    return codec.type_name(kind).replace('/msg/', '/')
+
+
 def words(profile: QoSProfile) -> str:
     """Return a quality of service as the page has it."""
     said = ['reliable' if profile.reliability == ReliabilityPolicy.RELIABLE else 'best effort']
@@ -62,14 +67,14 @@ def test_each_topic_of_the_nodes_has_its_row() -> None:
     assert len(found) > 30
     for file, published, kind, topic, profile in found:
         row = ROWS[topic]
-        assert row[0] == f'`{codec.type_name(kind)}`', topic
+        assert row[0] == f'`{type_of(kind)}`', topic
         if published or topic == 'joint_states':
             assert row[3] == words(profile), topic
         if topic != '/diagnostics' or not published:
             for node in SHARED.get(file, [file]):
                 assert f'`{node}`' in row[1 if published else 2], (topic, node)
     for topic, kind, profiles in OTHERS:
-        assert ROWS[topic][0] == f'`{codec.type_name(kind)}`', topic
+        assert ROWS[topic][0] == f'`{type_of(kind)}`', topic
         assert ROWS[topic][3] == '; and once more: '.join(map(words, profiles)), topic
     assert set(ROWS) == {row[3] for row in found} | {name for name, *_ in OTHERS}
 
