@@ -9,6 +9,8 @@ from typing import Any
 from rl_control.files import read_json
 from rl_control.score import Score
 
+EVALUATIONS = 4000  # that are kept at most: what they are written to stays below JSON_LIMIT
+
 
 @dataclass
 class Tally(Score):
@@ -35,7 +37,11 @@ class Tally(Score):
 
 
 class Training:
-    """Collects episodes into evaluations; confirmed once enough confirmation episodes came."""
+    """
+    Collects episodes into evaluations; confirmed once enough confirmation episodes came.
+
+    Of a long training every second evaluation is kept, then every fourth, and so on.
+    """
 
     def __init__(self, evaluation_episodes: int, confirmation_episodes: int) -> None:
         self._wanted = evaluation_episodes
@@ -97,6 +103,9 @@ class Training:
     ) -> None:
         """Count a deterministic episode of a pinned `version`."""
         tallies = self.confirmations if confirmation else self.evaluations
+        if len(self.evaluations) >= EVALUATIONS:
+            for every_second in list(self.evaluations)[1:-1:2]:
+                del self.evaluations[every_second]
         tally = tallies.setdefault(version, Tally(version, began=elapsed, transitions=transitions))
         tally.add(success, episode_return)
 

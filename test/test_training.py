@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from rl_control.files import write_json
 from rl_control.statistics import wilson_interval
 from rl_control.training import Tally, Training
 
@@ -64,6 +65,19 @@ def test_training_episodes_are_counted_and_the_newest_kept() -> None:
     assert training.episodes == 120
     assert len(training.recent) == 50 and sum(training.recent) == 20
     assert training.finished == [] and training.confirmed is None
+
+
+def test_a_long_training_keeps_figures_that_can_be_read_again(tmp_path) -> None:
+    training, told = Training(1, 2), []
+    for number in range(10_000):
+        training.add_evaluation(
+            10**7 + number, True, -1000 / 3, 1e5 / 3 + number, 10**7 + number, confirmation=False)
+    kept = [tally.version - 10**7 for tally in training.finished]
+    assert 2000 <= len(kept) <= 4000 and kept[0] == 0 and kept[-1] == 9999
+    assert kept == sorted(kept)
+    write_json(tmp_path / 'training.json', training.figures() | {'train_seconds': 12.5})
+    again, _ = Training.read(tmp_path / 'training.json', 1, 2, told.append)
+    assert [tally.version - 10**7 for tally in again.finished] == kept and told == []
 
 
 @pytest.mark.parametrize('episodes', [0, 1])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The collector node: acts with the newest policy and publishes what happened."""
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 import threading
@@ -61,7 +62,8 @@ class Collector(Node):
         watch(self, 'collector', self.settings, self._collecting.adopt)
         self._following = Following(SILENCE)
         self._learner = Peers(self, 'transitions/ack', 'the learner', self._report)
-        self._acknowledged: dict[str, tuple[int, int]] = {}
+        # The newest acknowledgement, from the executor's thread to that which exchanges.
+        self._acknowledged: deque[dict[str, tuple[int, int]]] = deque(maxlen=1)
         self._credit = threading.Event()
         self._flushed = 0.0
         self._fresh = 0
@@ -169,10 +171,9 @@ class Collector(Node):
     def _exchange(self, *, at_once: bool = False) -> None:
         """Take the newest acknowledgement, and publish when a batch is full or has waited."""
         now = time.monotonic()
-        acknowledged, self._acknowledged = self._acknowledged, {}
-        if acknowledged:
+        if self._acknowledged:
             try:
-                self._outboxes.acknowledge(acknowledged, now)
+                self._outboxes.acknowledge(self._acknowledged.pop(), now)
             except Refused as refused:
                 self._refused.add(f'acknowledgement not taken: {refused}')
         if (not at_once and self._fresh < BATCH
@@ -196,7 +197,7 @@ class Collector(Node):
         except Refused as refused:
             self._refused.add(f'acknowledgement not taken: {refused}')
             return
-        self._acknowledged = acknowledged
+        self._acknowledged.append(acknowledged)
         if self._run in acknowledged:
             self._credit.set()
 
