@@ -297,6 +297,9 @@ def test_a_parameter_file_comes_last_for_every_node(tmp_path: Path) -> None:
         path.write_text(f'/**: {{ros__parameters: {{{text}}}}}')
         with pytest.raises(Refused, match=re.escape(words)):
             build('train_sim', parameters=str(path))
+    path.write_text('/**: {ros__parameters: {algorithm: {hindsight: 0.5}}}')
+    with pytest.raises(Refused, match=f'hindsight is 0.5 in {re.escape(str(path))}'):
+        build('train_robot', reward='topic', parameters=str(path))
     with pytest.raises(Refused, match=r'no_file\.yaml cannot be read'):
         build('train_sim', parameters=str(tmp_path / 'no_file.yaml'))
 
