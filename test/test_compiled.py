@@ -2,6 +2,7 @@
 """Compiled updates: the same as plain ones, kept for the next start, and done without."""
 
 import logging
+import os
 from pathlib import Path
 import shutil
 import subprocess
@@ -126,10 +127,16 @@ def test_a_compiler_that_fails_is_one_line_and_leaves_nothing(caplog, monkeypatc
     assert not updates.ready and not list(cache.rglob('making-*'))
 
 
-def test_who_closes_leaves_no_process(monkeypatch, cache):
+def test_who_closes_leaves_no_process_and_who_begins_nothing_of_the_killed(monkeypatch, cache):
     monkeypatch.setenv('CXX', sys.executable)
+    dead, young = (cache / 'rl_control' / name for name in ('making-dead', 'making-young'))
+    for left in (dead, young):
+        (left / 'work').mkdir(parents=True)
+    os.utime(dead, (0.0, 0.0))
     updates = Updates(small_agent('naf'), 'naf')
     updates.begin()
+    assert not dead.exists() and young.exists()  # whose maker may be about to begin
+    shutil.rmtree(young)
     process = updates._compiling
     assert isinstance(process, subprocess.Popen) and process.poll() is None
     updates.close()

@@ -22,7 +22,7 @@ from rl_control.algorithms.agent import Agent
 from rl_control.algorithms.compiling import UPDATES, Plan, draw, kind_of, load_update
 from rl_control.algorithms.tracing import state_of
 from rl_control.files import cache_directory
-from rl_control.leftovers import MAKING
+from rl_control.leftovers import MAKING, dead_compilations, remove
 from rl_control.replay import Batch
 
 NICENESS = 10  # of what compiles: what collects and learns goes first
@@ -42,10 +42,10 @@ class Updates:
     """
     The updates of one agent: its own at first, then the same compiled, on the same tensors.
 
-    `begin` compiles in a process of its own, of low priority, unless an earlier start
-    has; `look` takes what is there. What an update computes is the same but for rounding. Where
-    nothing can be compiled one line in the log says why, and the agent's own go on. All calls
-    are made on one thread.
+    `begin` compiles in a process of its own, of low priority, unless an earlier start has, and
+    removes what killed ones left half made; `look` takes what is there. What an update computes
+    is the same but for rounding. Where nothing can be compiled one line in the log says why, and
+    the agent's own go on. All calls are made on one thread.
     """
 
     def __init__(self, agent: Agent, algorithm: str) -> None:
@@ -71,6 +71,8 @@ class Updates:
             logger.warning('updates are not compiled: no C++ compiler %s is here; install one, '
                            'or name one in CXX', compiler)
             return
+        with suppress(OSError):  # of learners that were killed while they compiled
+            remove(dead_compilations())
         try:
             cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._making = tempfile.mkdtemp(prefix=MAKING, dir=cache.parent)
