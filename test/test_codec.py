@@ -416,6 +416,7 @@ def test_unusable_trajectories_and_commands_are_refused():
         ((0.1,), lambda points: points[0].positions.pop()),
         ((0.1,), lambda points: points[0].velocities.pop()),
         ((0.1,), lambda points: setattr(points[0], 'accelerations', [0.0, math.nan])),
+        ((0.1,), lambda points: setattr(points[0], 'positions', [0.0, -1e300])),
     ):
         points = np.zeros((len(times), 3, 2))
         written = codec.TrajectoryWriter(('a', 'b')).write(np.array(times), points)
@@ -426,8 +427,8 @@ def test_unusable_trajectories_and_commands_are_refused():
     with pytest.raises(Refused, match='lacks joint c'):
         codec.read_joint_trajectory(written, ('a', 'c'))
     assert codec.read_forward_command(codec.forward_command([1, 2]), 2).tolist() == [1, 2]
-    for values in ([1.0], [1.0, math.nan]):
-        with pytest.raises(Refused, match='give 2 finite numbers'):
+    for values in ([1.0], [1.0, math.nan], [1.0, -1e300]):
+        with pytest.raises(Refused, match=r'give 2 numbers up to 1e\+06'):
             codec.read_forward_command(codec.forward_command(values), 2)
 
 

@@ -188,3 +188,8 @@ def test_runs_beyond_what_an_acknowledgement_holds_are_refused(nodes, monkeypatc
     learner._flush()
     assert learner._said[0] == ['a', 'b'] and learner._refused.total == 1
     assert 'run c is one more than the 2 heard' in ''.join(learner._refused.counts)
+    broadcaster, row = nodes.add(Broadcaster()), np.zeros((1, len(codec.EPISODE_COLUMNS)))
+    row[0, codec.EPISODE_COLUMNS.index('phase')] = codec.EVALUATION
+    for run in ('a', 'b', 'c'):
+        broadcaster._on_episodes(table(codec.EPISODE_COLUMNS, row, {**good, 'run': run}))
+    assert list(broadcaster._evaluating) == ['b', 'c']

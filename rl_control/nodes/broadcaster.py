@@ -121,6 +121,8 @@ class Broadcaster(Node):
                 if row.phase == codec.TRAINING:
                     continue
                 self._evaluating[origin.run] = row.version
+                if len(self._evaluating) > codec.RUN_LIMIT:
+                    self._decide(self._evaluating.pop(next(iter(self._evaluating))))
                 self._versions.pin(row.version)
             score = self._scores.setdefault(row.version, Score(row.version))
             score.add(bool(row.success), row.episode_return)

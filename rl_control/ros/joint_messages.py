@@ -14,6 +14,8 @@ from rl_control.ros.arrays import doubles
 from rl_control.ros.stamps import read_stamp, stamp_message
 from rl_control.types import Command
 
+LARGEST = 1e6  # rad, rad/s or rad/s² of a command: the splines between such stay finite
+
 
 def joint_state(
     joint_names: Sequence[str], stamp: float, q: np.ndarray, dq: np.ndarray
@@ -156,10 +158,10 @@ def _vector(
     vector = np.asarray(values, dtype=np.float64)
     if not len(vector) and name != 'positions':
         return vector
-    if len(vector) != count or not np.isfinite(vector).all():
+    if len(vector) != count or not (np.abs(vector) <= LARGEST).all():
         raise Refused(
             f'trajectory point {number} has {name} {vector.tolist()}; '
-            'give one finite number per joint')
+            f'give one number up to {LARGEST:g} per joint')
     return vector[index]
 
 
@@ -171,6 +173,6 @@ def forward_command(values: np.ndarray) -> Float64MultiArray:
 def read_forward_command(message: Float64MultiArray, count: int) -> np.ndarray:
     """Return the `count` finite values (n,) of a message; raise Refused for others."""
     values = np.array(message.data, dtype=np.float64)
-    if len(values) != count or not np.isfinite(values).all():
-        raise Refused(f'command is {values.tolist()}; give {count} finite numbers')
+    if len(values) != count or not (np.abs(values) <= LARGEST).all():
+        raise Refused(f'command is {values.tolist()}; give {count} numbers up to {LARGEST:g}')
     return values
