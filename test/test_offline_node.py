@@ -7,10 +7,11 @@ from pathlib import Path
 from test_offline import dataset
 from training import environment
 
+from rl_control.errors import Refused
 from rl_control.graph import graph
 from rl_control.policy import load
 from rl_control.processes import NodeProcess
-from rl_control.supervisor import REFUSED, Supervisor
+from rl_control.supervisor import Supervisor
 
 
 def processes(data: Path, out: Path) -> list[NodeProcess]:
@@ -27,6 +28,6 @@ def test_the_graph_trains_and_ends(tmp_path: Path, ros_domain: int, capfd) -> No
     assert '40 updates of bc from 400 transitions' in capfd.readouterr().err
     # Bad input ends it with one sentence, and nobody starts it again.
     assert Supervisor(
-        processes(tmp_path / 'none', out), environment()).wait(lambda: False) == REFUSED
+        processes(tmp_path / 'none', out), environment()).wait(lambda: False) == Refused.status
     (told,) = capfd.readouterr().err.splitlines()
     assert f'there is no data {tmp_path / "none"}; name a dataset' in told
