@@ -245,7 +245,7 @@ PARAMETERS = '''/**:
 
 
 def test_the_command_from_bag_to_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / 'out'
     (tmp_path / 'small.yaml').write_text(PARAMETERS)
@@ -273,9 +273,11 @@ def test_the_command_from_bag_to_report(
     assert checkpoint.latest(out / 'checkpoints').state['settings']['seed'] == 3
     # What the page says to run again is this: nothing is refused, nothing is left to be learned.
     (again,) = re.findall('rl-control (offline .*?)<', (out / 'report.html').read_text())
-    before = json.loads((out / 'report.json').read_text())
-    assert main(again.split()) == 0
-    assert json.loads((out / 'report.json').read_text()) == before
+    taken = []
+    monkeypatch.setattr('rl_control.offline.run.finish', lambda one, *_: taken.append(one))
+    before = (out / 'parameters.yaml').read_text()
+    assert main(again.split()) == 130
+    assert taken[0].agent.updates == 150 and (out / 'parameters.yaml').read_text() == before
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
