@@ -37,15 +37,14 @@ class Monitor(Node):
             self.get_logger().warning)
         self._began = time.monotonic()
         self._written = 0  # evaluations and confirmations in the file
-        self._heard = MetricsHeard(self)
-        self._metrics = self._heard.values
+        self.metrics = MetricsHeard(self)
         self._own = Metrics(self)
         self._collectors: dict[str, tuple[float, float]] = {}  # version, and its age in s
         self._refused = Refusals(self.get_logger().error)
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
-        every(self, DISCOVERY_PERIOD, self._heard.look)
+        every(self, DISCOVERY_PERIOD, self.metrics.look)
         every(self, 0.5, self._show)
         self._status = Status('training', self._settings.status_period)
         self._status.__enter__()
@@ -77,8 +76,8 @@ class Monitor(Node):
         """Leave the figures so far in training.json."""
         figures = self._training.figures() | {
             'train_seconds': self.elapsed,
-            'transitions': int(self._metrics.get('transitions', 0)),
-            'updates': int(self._metrics.get('updates', 0)),
+            'transitions': int(self.metrics.values.get('transitions', 0)),
+            'updates': int(self.metrics.values.get('updates', 0)),
         }
         try:
             write_json(self._file, figures)
@@ -98,7 +97,7 @@ class Monitor(Node):
             else:
                 self._training.add_evaluation(
                     row.version, bool(row.success), row.episode_return, self.elapsed,
-                    int(self._metrics.get('transitions', 0)),
+                    int(self.metrics.values.get('transitions', 0)),
                     confirmation=row.phase == codec.CONFIRMATION)
 
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
@@ -110,7 +109,7 @@ class Monitor(Node):
                     codec.read_value(values, 'policy_age', math.inf))
 
     def _show(self) -> None:
-        training, metrics = self._training, self._metrics
+        training, metrics = self._training, self.metrics.values
         if (done := len(training.finished)) != self._written:
             self._written = done
             self._write()  # so that a kill takes no figure

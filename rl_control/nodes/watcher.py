@@ -26,7 +26,7 @@ class Watcher(Node):
         super().__init__('watcher')
         self._settings = declare(self, 'watcher', WatcherSettings)
         self._watching = Watching()
-        self._metrics = MetricsHeard(self)
+        self.metrics = MetricsHeard(self)
         self._until = time.monotonic() + self._settings.time_limit
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
@@ -62,8 +62,8 @@ class Watcher(Node):
             self._watching.count(row.phase, row.version, bool(row.success))
 
     def _show(self) -> None:
-        self._metrics.look()
-        self._status.show(self._watching.rows(time.monotonic(), self._metrics.values))
+        self.metrics.look()
+        self._status.show(self._watching.rows(time.monotonic(), self.metrics.values))
 
 
 def main() -> int:
