@@ -24,7 +24,7 @@ import time
 import rclpy
 
 from rl_control import checkpoint
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.report.account import account
 from rl_control.ros import codec, qos
 from rl_control.running import graph_environment

@@ -27,7 +27,7 @@ import rclpy
 from rclpy.node import Node
 
 from rl_control import restarts
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.processes import NodeProcess
 from rl_control.report.account import account as balance
 from rl_control.report.account import journaled

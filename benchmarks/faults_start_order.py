@@ -20,7 +20,7 @@ import time
 import rclpy
 from rclpy.node import Node
 
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.processes import NodeProcess
 from rl_control.ros import codec, qos
 from rl_control.running import graph_environment

@@ -122,7 +122,7 @@ class Graph:
         from faults_learner_kill import Watcher
 
         from rl_control import supervisor
-        from rl_control.graph import graph
+        from rl_control.graphs import graph
         from rl_control.ros import codec, qos
 
         line_of = supervisor.command_line

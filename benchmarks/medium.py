@@ -25,7 +25,7 @@ from rl_control.collecting import Collecting
 from rl_control.config.nodes import CollectorSettings
 from rl_control.environments.make import load_arm, simulate
 from rl_control.files import write_json
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.plan import Plan
 from rl_control.policy import OnnxPolicy
 from rl_control.ros import codec

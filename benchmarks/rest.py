@@ -20,8 +20,9 @@ import time
 import numpy as np
 import rclpy
 
+from rl_control.arguments import CONTROLLERS
 from rl_control.environments.make import load_arm
-from rl_control.graph import CONTROLLERS, graph
+from rl_control.graphs import graph
 from rl_control.loop import Loop
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake

@@ -27,7 +27,7 @@ import numpy as np
 import rclpy
 
 from rl_control import restarts
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.processes import NodeProcess
 from rl_control.ros import codec, qos
 from rl_control.running import graph_environment

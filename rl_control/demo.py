@@ -6,7 +6,7 @@ from typing import Any
 
 from rl_control.environments.make import GYMNASIUM
 from rl_control.errors import Refused
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.running import graph_environment, run_graph
 from rl_control.signals import INTERRUPTED
 from rl_control.started import leave_started

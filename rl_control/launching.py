@@ -11,7 +11,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from rl_control.errors import Refused, Unavailable
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.processes import Graph, NodeProcess
 from rl_control.started import leave_started
 

@@ -18,7 +18,7 @@ from stalls import Stalls, Witness, preferred, watching
 
 from rl_control import poses
 from rl_control.controllers import TrajectoryController
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.limits import Limits
 from rl_control.loop import Loop
 from rl_control.processes import NodeProcess

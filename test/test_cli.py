@@ -18,7 +18,7 @@ from rl_control import __version__, cli, demo, running
 from rl_control.cli import COMMANDS, main
 from rl_control.config.files import read_parameter_file
 from rl_control.files import digest
-from rl_control.graph import GRAPHS
+from rl_control.graphs import GRAPHS
 from rl_control.policy import digest_path
 from rl_control.processes import NodeProcess
 

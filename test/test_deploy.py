@@ -9,7 +9,7 @@ import subprocess
 from arms import exported
 import pytest
 
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.supervisor import Supervisor, command_line
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from stalls import Stalls, waited, watching
 from rl_control import poses
 from rl_control.controllers import TrajectoryController
 from rl_control.driving import DRIVING, Driving, Margins
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.loop import Loop
 from rl_control.ros import codec, qos
 from rl_control.ros.intake import Intake

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from rl_control import graph as graph_module
 from rl_control.algorithms import ALGORITHMS
 from rl_control.config import nodes
 from rl_control.config.algorithm import AlgorithmSettings
@@ -18,7 +17,7 @@ from rl_control.config.hardware import HardwareSettings
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.errors import Refused
-from rl_control.graph import GRAPHS, graph
+from rl_control.graphs import GRAPHS, graph
 from rl_control.processes import NodeProcess
 from rl_control.supervisor import command_line
 
@@ -244,13 +243,12 @@ def test_what_does_not_fit_is_refused(name: str, given: dict[str, str], words: s
 
 
 @pytest.mark.parametrize('told', ['reward', 'success'])
-def test_hindsight_is_refused_where_a_person_scores(
-    told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graph_module, 'read_parameter_file', lambda *_: {'hindsight': 0.8})
-    build('train_robot')
-    with pytest.raises(Refused, match=f"{told} is 'topic' but hindsight is 0.8 in .*sac.yaml"):
-        build('train_robot', **{told: 'topic'})
+def test_hindsight_is_refused_where_a_person_scores(told: str, tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**: {ros__parameters: {algorithm: {hindsight: 0.8}}}\n')
+    build('train_robot', parameters=str(file))
+    with pytest.raises(Refused, match=f"{told} is 'topic' but hindsight is 0.8 in .*mine.yaml"):
+        build('train_robot', parameters=str(file), **{told: 'topic'})
 
 
 def test_an_unknown_graph_is_refused() -> None:

@@ -26,7 +26,7 @@ from rl_control.environments.environment import Interrupted
 from rl_control.environments.live import PERSON, LiveEnvironment
 from rl_control.episode import EVALUATION
 from rl_control.errors import NonFinite
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.guards import Flag, Speaker
 from rl_control.person import Person
 from rl_control.robots.hardware import Hardware

@@ -17,7 +17,7 @@ from std_msgs.msg import MultiArrayDimension
 from training import Nodes, contract, exported, parameters, prepare
 from trajectory_msgs.msg import JointTrajectoryPoint
 
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.nodes.broadcaster import Broadcaster
 from rl_control.nodes.collector import Collector
 from rl_control.nodes.examiner import Examiner

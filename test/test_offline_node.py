@@ -8,7 +8,7 @@ from test_offline import dataset
 from training import environment
 
 from rl_control.errors import Refused
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.policy import load
 from rl_control.processes import NodeProcess
 from rl_control.supervisor import Supervisor

@@ -9,7 +9,7 @@ from rl_control.algorithms import ALGORITHMS, settings_of
 from rl_control.cli import COMMANDS
 from rl_control.cli.parameters import commands_page
 from rl_control.config.reference import SECTIONS, reference
-from rl_control.graph import GRAPHS
+from rl_control.graphs import GRAPHS
 
 ROOT = Path(__file__).parents[1]
 

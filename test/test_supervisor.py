@@ -12,7 +12,7 @@ import pytest
 from stalls import Stalls, watching
 
 from rl_control import restarts, supervisor
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.processes import NodeProcess
 from rl_control.restarts import Restarts
 from rl_control.supervisor import Supervisor

@@ -14,7 +14,7 @@ from rich.live import Live
 from rig import FakeArm, Running
 
 from rl_control.episode import EVALUATION, TRAINING
-from rl_control.graph import graph
+from rl_control.graphs import graph
 from rl_control.kinematics import urdf_path
 from rl_control.processes import NodeProcess
 from rl_control.ros import codec, markers, qos

@@ -81,7 +81,7 @@ def ours(began: float, longest: float, seed: int) -> Figures:
     """Run the graph until an evaluation reaches the target, or for `longest` s."""
     import rclpy
 
-    from rl_control.graph import graph
+    from rl_control.graphs import graph
     from rl_control.ros import codec, qos
     from rl_control.ros.intake import Intake
     from rl_control.supervisor import Supervisor

@@ -135,7 +135,7 @@ def latency(rate: float, seconds: float) -> dict[str, float]:
 
     import rclpy
 
-    from rl_control.graph import graph
+    from rl_control.graphs import graph
     from rl_control.processes import NodeProcess
     from rl_control.ros import codec, qos
     from rl_control.supervisor import command_line

@@ -5,7 +5,7 @@ import argparse
 import sys
 
 from rl_control.errors import Refused
-from rl_control.graph import GRAPHS, graph
+from rl_control.graphs import GRAPHS, graph
 from rl_control.running import graph_environment, run_graph
 from rl_control.signals import INTERRUPTED
 from rl_control.started import leave_started

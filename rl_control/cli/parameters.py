@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rl_control.algorithms import ALGORITHMS, settings_of
 from rl_control.config.reference import reference
-from rl_control.graph import GRAPHS
+from rl_control.graphs import GRAPHS
 
 BEGINNING = '''# Commands and graphs
 
