@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled updates: the same as plain ones, kept for the next start, and done without."""
 
+from collections.abc import Callable
 import logging
 import os
 from pathlib import Path
@@ -15,7 +16,11 @@ import pytest
 import torch
 
 from rl_control.algorithms import compiled as room
+from rl_control.algorithms import compiling
 from rl_control.algorithms.compiled import Updates
+from rl_control.algorithms.tracing import trace
+from rl_control.errors import Refused
+from rl_control.replay import Batch
 
 COMPILER = shutil.which('g++')
 with_compiler = pytest.mark.skipif(COMPILER is None, reason='no C++ compiler')
@@ -77,6 +82,28 @@ def test_compiled_updates_are_plain_ones(compiled):
     for name, tensor in plain.tensors().items():
         torch.testing.assert_close(agent.tensors()[name], tensor, rtol=1e-5, atol=1e-5)
     assert agent.updates == 100
+
+
+def test_one_that_is_not_the_plain_one_is_refused(monkeypatch):
+    """What stands for the compiled update does nothing, or the plain one of weightier rows."""
+    plan = compiling.Plan.of('td3', small_agent('td3', **VALUES))
+    *batch, weight = plan.rows(0)
+    traced = trace(plan.agent(), 1, Batch(*batch), weight)
+    number = len(traced.state)
+
+    def of(factor: float) -> Callable:
+        def run(inputs: list) -> None:
+            *rest, last = inputs[:number + 6]
+            with torch.no_grad():
+                traced.graph(*rest, last * factor, *inputs[number + 6:])
+        return lambda path: run
+
+    for name, run in (('nothing', lambda path: lambda inputs: None), ('heavier', of(1.01))):
+        monkeypatch.setattr(compiling, 'load_update', run)
+        with pytest.raises(Refused, match=f'{name} differs from the plain one by'):
+            compiling._verify(plan, 1, traced, Path(f'{name}.pt2'))
+    monkeypatch.setattr(compiling, 'load_update', of(1.0))
+    compiling._verify(plan, 1, traced, Path('same.pt2'))
 
 
 @with_compiler
