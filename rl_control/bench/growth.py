@@ -61,6 +61,7 @@ def _coded(made: Contract, rows: int, calls: int) -> Callable[[], Figures]:
         data = serialize_message(codec.encode_table(codec.Table(columns, values, header)))
         codec.decode_table(deserialize_message(data, codec.Transitions))
 
+    once()  # the first one loads what serializes
     return lambda: {'rate': rows / per_call(once, calls, 1.0)}
 
 
@@ -81,6 +82,8 @@ def draw(path: Path, comparisons: Sequence[Comparison]) -> None:
         sizes = [size for size, _ in next(iter(curves.values()))]
         axes.set(title=found.what.replace(', ', ',\n', 1), ylabel=found.unit, xticks=sizes,
                  xticklabels=sizes)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low / 3.0, 3.0 * high)  # a power of ten is among them, with its label
         axes.title.set_size('small')
         axes.minorticks_off()
         axes.legend(fontsize='small')
