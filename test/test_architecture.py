@@ -167,7 +167,7 @@ def test_imports_run_in_one_direction() -> None:
 
 @pytest.mark.parametrize(('modules', 'absent'), [
     ('policy arm driving limits kinematics episode collecting delivery replay tasks.reach '
-     'environments.make graph cli cli.bench cli.doctor cli.launch', 'torch rclpy pybullet'),
+     'environments.make graphs cli cli.bench cli.doctor cli.launch', 'torch rclpy pybullet'),
     ('nodes.policy nodes.collector nodes.command_gate nodes.monitor', 'torch'),
     ('algorithms.sac export trainer checkpoint', 'rclpy'),
 ], ids=['neither', 'no torch on the arm', 'no ROS in learning'])
