@@ -63,7 +63,7 @@ def test_table_and_picture_of_what_there_is(tmp_path):
     cell = tiny('pendulum')
     results = {}
     for run in runs_of(cell, (OURS, PEER), ['sac', 'naf'], range(5)):
-        shift = 100.0 if run.library == PEER else 0.0
+        shift = 100.0 if run.who == PEER else 0.0
         results[run.key] = made_up(run, -(run.seed ** 2) - shift)
     lines = table(cell, results, range(5)).splitlines()
     assert len(lines) == 2 + 2

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from learning import OBSERVATION
 import numpy as np
 import pytest
-from test_trainer import Running, learn, make, some_steps
+from test_trainer import Running, learn, make, save, some_steps
 import torch
 
 from rl_control import checkpoint, recovery
@@ -65,8 +65,7 @@ def test_after_many_in_a_row_the_newest_checkpoint_is_gone_back_to(tmp_path, mon
     one = make(tmp_path)
     one.put(some_steps(0, 60))
     learn(one)
-    one._save()
-    one._saver.finish()
+    save(one)
     saved = one.agent.tensors()
     one.put(some_steps(60, 60))
     learn(one)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from learning import ACTION, CONTRACT, OBSERVATION
 import numpy as np
 import pytest
-from test_trainer import SETTINGS, learn, make, some_steps, tensors_equal
+from test_trainer import SETTINGS, learn, make, save, some_steps, tensors_equal
 
 from rl_control import checkpoint
 from rl_control.algorithms import settings_of
@@ -66,8 +66,7 @@ def test_resumed_it_goes_on_as_if_never_stopped(tmp_path):
         one.put(some_steps(first, 20))
     one._ingest(wait=False)
     one.agent.update(*one.sampler.sample(8))
-    one._save()
-    one._saver.finish()
+    save(one)
     other.resume(checkpoint.latest(tmp_path / 'checkpoints'),
                  [some_steps(first, 20) for first in range(0, 60, 20)])
     for trainer in (one, other):

@@ -49,6 +49,12 @@ def learn(one: Trainer) -> None:
         one.agent.update(one.replay.sample(one._settings.batch_size))
 
 
+def save(one: Trainer) -> None:
+    """Wait until a checkpoint is on the disk."""
+    one._save()
+    one._saver.finish()
+
+
 def tensors_equal(one: Trainer, other: Trainer) -> bool:
     mine, its = one.agent.tensors(), other.agent.tensors()
     return mine.keys() == its.keys() and all(torch.equal(mine[k], its[k]) for k in mine)
@@ -60,8 +66,7 @@ def test_resumed_it_goes_on_as_if_never_stopped(tmp_path):
         one.put(some_steps(first, 13))
     learn(one)
     one.versions, one.parity = 7, 1e-7
-    one._save()
-    one._saver.finish()
+    save(one)
     other = make(tmp_path)
     other.resume(checkpoint.latest(tmp_path / 'checkpoints'), [
         some_steps(first, 13) for first in range(0, 130, 13)])
@@ -81,8 +86,7 @@ def test_what_came_after_the_checkpoint_is_learned_from_as_if_it_had_just_come(t
     one = make(tmp_path, observation_normalisation='running')
     one.put(some_steps(0, 60))
     learn(one)
-    one._save()
-    one._saver.finish()
+    save(one)
     other = make(tmp_path, observation_normalisation='running')
     # The journal's pieces are not those in which the steps came.
     other.resume(checkpoint.latest(tmp_path / 'checkpoints'), [
@@ -102,8 +106,7 @@ def test_other_settings_are_refused_and_a_shorter_journal_is_told(tmp_path, capl
     one = make(tmp_path)
     one.put(some_steps(0, 60))
     learn(one)
-    one._save()
-    one._saver.finish()
+    save(one)
     saved = checkpoint.latest(tmp_path / 'checkpoints')
     with pytest.raises(Refused, match=r'has hidden_sizes \[16, 12\] but \[8\] is set; set it'):
         make(tmp_path, hidden_sizes=(8,)).resume(saved, [])

@@ -59,7 +59,7 @@ class Run:
     """One training: its result is known by all of this but the cell's title."""
 
     cell: Cell
-    library: str
+    who: str
     label: str
     seed: int
 
@@ -71,7 +71,7 @@ class Run:
     @property
     def name(self) -> str:
         """Return words for a person."""
-        return f'{self.cell.name} {self.library} {self.label} seed {self.seed}'
+        return f'{self.cell.name} {self.who} {self.label} seed {self.seed}'
 
     @property
     def key(self) -> tuple[str, str, str, int, str]:
@@ -80,7 +80,7 @@ class Run:
         given = [cell.environment, cell.steps, cell.interval, cell.episodes, cell.final_episodes,
                  self.entry.algorithm, dict(self.entry.settings)]
         digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:12]
-        return cell.name, self.library, self.label, self.seed, digest
+        return cell.name, self.who, self.label, self.seed, digest
 
 
 def with_settings(cell: Cell, values: Mapping[str, Any]) -> Cell:

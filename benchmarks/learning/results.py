@@ -18,7 +18,7 @@ class Result:
     """
 
     cell: str
-    library: str
+    who: str
     label: str
     seed: int
     digest: str
@@ -32,7 +32,7 @@ class Result:
     @property
     def key(self) -> tuple[str, str, str, int, str]:
         """Return the run's key."""
-        return self.cell, self.library, self.label, self.seed, self.digest
+        return self.cell, self.who, self.label, self.seed, self.digest
 
     def values(self, score: str) -> list[float]:
         """Return the `return` or the `success` of each evaluation."""

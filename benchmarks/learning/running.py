@@ -42,7 +42,7 @@ def train_one(run: Run, report: Callable[[int], None]) -> Result:
                      float(np.mean([result.success for result in results]))))
         report(step)
 
-    if run.library == OURS:
+    if run.who == OURS:
         number = rl_control.__version__
         ours.train(run, tell)
     else:
