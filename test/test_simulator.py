@@ -66,6 +66,22 @@ def test_the_cubic_is_the_only_one_between_its_ends(substeps: int) -> None:
     assert (q[-1], dq[-1]) == pytest.approx((q1, dq1))
 
 
+def test_a_period_is_tracked_on_the_cubic_by_lists_of_floats(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    first, second = (Command(*rng.normal(size=(3, 7))) for _ in range(2))
+    told: list[tuple[list[float], list[float]]] = []
+    monkeypatch.setattr(simulator, 'track', lambda q, dq: told.append((q, dq)))
+    simulator.send(first)
+    told.clear()
+    simulator.send(second)
+    ends = np.array([first.q, first.dq, second.q, second.dq])
+    np.testing.assert_allclose(np.swapaxes(told, 0, 1), _hermite(12, PERIOD) @ ends, atol=1e-12)
+    # PyBullet reads arrays number by number, which once took a tenth of all a collector can do.
+    assert all(type(number) is float for point in told for part in point for number in part)
+
+
 def test_a_command_ends_where_it_says_and_stays(simulator: Simulator) -> None:
     goal = iiwa().home + np.array([0.02, -0.02, 0.02, -0.02, 0.02, -0.02, 0.02])
     simulator.send(Command.at_rest(goal))

@@ -52,9 +52,10 @@ class Simulator:
         self._others = [info[0] for info in infos if info[0] not in self._joints]
         self._forces = [by_name[name][10] or 1000.0 for name in joint_names]
         self._links = [-1, *(info[0] for info in infos)]
-        self._blend = _hermite(self._substeps, control_period)
+        self._blend = np.swapaxes(_hermite(self._substeps, control_period), 0, 1).reshape(-1, 4)
         self._latency = 0  # substeps
-        self._setpoints: deque[np.ndarray] = deque()  # (2, n) each, what is still to be tracked
+        # What is still to be tracked, q and dq: PyBullet reads lists far faster than arrays.
+        self._setpoints: deque[list[list[float]]] = deque()
         self._ticks = 0
         self._camera: Camera | None = None
         self.reset(np.zeros(len(joint_names)))
@@ -96,7 +97,7 @@ class Simulator:
     def send(self, command: Command) -> None:
         """Advance one control period on the cubic from the previous command to `command`."""
         ends = np.array([self._command.q, self._command.dq, command.q, command.dq])
-        self._setpoints.extend(np.swapaxes(self._blend @ ends, 0, 1))
+        self._setpoints.extend(self._blend.dot(ends).reshape(self._substeps, 2, -1).tolist())
         for _ in range(self._substeps):
             self.track(*self._setpoints.popleft())
         self._command = command
@@ -108,7 +109,7 @@ class Simulator:
         for joint, angle in zip(self._joints, q, strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
         self._command = Command.at_rest(q)
-        rest = np.stack((self._command.q, self._command.dq))
+        rest = [self._command.q.tolist(), self._command.dq.tolist()]
         self._setpoints = deque(rest for _ in range(self._latency))
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
