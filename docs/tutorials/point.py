@@ -22,15 +22,15 @@ class Point(Reach):
         """Return points (n, 3) that the tool's axis went through, 1 m ahead."""
         return super().achieved(observation) + observation[:, -15:-12]
 
-    def _misses(self, state: State) -> np.ndarray:
-        return self._angle(self._own(state)[None, 3:])[:, 0]
+    def _misses(self, state: State) -> list[float]:
+        return [float(self._angle(self._own(state)[3:]))]
 
-    def _observed_misses(self, observation: np.ndarray) -> np.ndarray:
-        return self._angle(observation[:, -12:-9])
+    def _observed_misses(self, observation: np.ndarray) -> list[np.ndarray]:
+        return [self._angle(observation[:, -12:-9])]
 
     def _angle(self, aim: np.ndarray) -> np.ndarray:
-        """Return the angle whose chord is `aim` (n, 3), as (1, n)."""
-        return 2.0 * np.arcsin(np.minimum(0.5 * np.linalg.norm(aim, axis=1), 1.0))[None]
+        """Return the angle (...) whose chord is `aim` (..., 3)."""
+        return 2.0 * np.arcsin(np.minimum(0.5 * np.linalg.norm(aim, axis=-1), 1.0))
 
     def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
         changed = super()._towards(goal, observation)

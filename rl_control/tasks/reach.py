@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reach: bring the end effector to a point in space."""
 
+import math
+
 import numpy as np
 
 from rl_control.config.task import TaskSettings
@@ -24,6 +26,10 @@ class Reach:
     def __init__(self, settings: TaskSettings, home: np.ndarray) -> None:
         self.settings = settings
         self._home = home
+        # Times the squares of a row they are a cost times their mean; `np.mean` takes far longer.
+        self._action_cost, self._posture_cost = (
+            np.full(len(home), cost / len(home))
+            for cost in (settings.action_cost, settings.posture_cost))
 
     def columns(self, joint_names: tuple[str, ...]) -> tuple[Column, ...]:
         """Describe each number of the observation."""
@@ -46,7 +52,7 @@ class Reach:
         """
         position = state.pose[:3, 3]
         way = self.target(state)[:3] - position
-        bearing = way / (np.sqrt(way @ way) + NEAR)
+        bearing = way / (math.sqrt(way.dot(way)) + NEAR)
         return np.concatenate(
             (state.q, state.dq, state.command.dq, self._own(state), position, way, bearing))
 
@@ -74,7 +80,8 @@ class Reach:
 
     def reached(self, observation: np.ndarray) -> np.ndarray:
         """Say (n,) in which observations (n, o) nothing is missed by more than allowed."""
-        return self._observed_misses(observation).max(0) <= self.settings.success_distance
+        missed = np.max(self._observed_misses(observation), axis=0)
+        return missed <= self.settings.success_distance
 
     def target(self, state: State) -> np.ndarray:
         """Return the goal."""
@@ -92,31 +99,31 @@ class Reach:
         """Return what `_own_columns` describes."""
         return np.zeros(0)
 
-    def _misses(self, state: State) -> np.ndarray:
+    def _misses(self, state: State) -> list[float]:
         """Return by how much (m) each thing that counts is missed: here the distance alone."""
-        way = self.target(state)[:3] - state.pose[:3, 3]
-        return np.sqrt(way @ way)[None]
+        return [math.dist(self.target(state)[:3].tolist(), state.pose[:3, 3].tolist())]
 
-    def _observed_misses(self, observation: np.ndarray) -> np.ndarray:
-        """Return `_misses` (..., n) as observations (n, o) tell them."""
-        return np.linalg.norm(observation[:, -6:-3], axis=1)[None]
+    def _observed_misses(self, observation: np.ndarray) -> list[np.ndarray]:
+        """Return `_misses`, each (n,), as observations (n, o) tell them."""
+        return [np.linalg.norm(observation[:, -6:-3], axis=1)]
 
-    def _reward(self, misses: np.ndarray, action: np.ndarray, q: np.ndarray) -> np.ndarray:
-        """Return the reward (...) at misses (m, ...) and q (..., n) by actions (..., a)."""
+    def _reward(
+        self, misses: list[float] | list[np.ndarray], action: np.ndarray, q: np.ndarray,
+    ) -> np.ndarray:
+        """Return the reward (...) at misses, each (...), and q (..., n) by actions (..., n)."""
         if self.settings.sparse:
-            return np.where(misses.max(0) <= self.settings.success_distance, 0.0, -1.0)
-        precision = np.log1p((misses / self.settings.success_distance) ** 2)
-        return -((misses + PRECISION * precision).sum(0)
-                 + self.settings.action_cost * _mean_square(action)
-                 + self.settings.posture_cost * _mean_square(q - self._home))
+            return np.where(np.max(misses, axis=0) <= self.settings.success_distance, 0.0, -1.0)
+        return -(sum(self._cost(miss) for miss in misses)
+                 + np.square(action).dot(self._action_cost)
+                 + np.square(q - self._home).dot(self._posture_cost))
+
+    def _cost(self, miss: np.ndarray | float) -> np.ndarray:
+        """Return what it costs to miss one thing by `miss` (...) m."""
+        ratio = miss / self.settings.success_distance
+        return miss + PRECISION * np.log1p(ratio * ratio)
 
     def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
         """Return a copy of observations (n, o) in which the goals are `goal` (n, 3)."""
         way = goal - observation[:, -9:-6]
         bearing = way / (np.linalg.norm(way, axis=1, keepdims=True) + NEAR)
         return np.concatenate((observation[:, :-6], way, bearing), axis=1)
-
-
-def _mean_square(values: np.ndarray) -> np.ndarray:
-    """Return the mean of the squares of (..., n); `np.mean` takes twice as long for one row."""
-    return (values * values).sum(-1) / values.shape[-1]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reach a pose: bring the end effector to a point, turned as asked."""
 
+import math
+
 import numpy as np
 
 from rl_control import poses
@@ -41,15 +43,14 @@ class ReachPose(Reach):
         left = poses.turn(poses.rotation(self.target(state)) @ turned.T)
         return np.concatenate((turned[:, :2].T.ravel(), left, self._bearing(left[None])[0]))
 
-    def _misses(self, state: State) -> np.ndarray:
+    def _misses(self, state: State) -> list[float]:
         left = poses.turn(poses.rotation(self.target(state)) @ state.pose[:3, :3].T)
-        return np.append(super()._misses(state), self._lever * np.sqrt(left @ left))
+        return [*super()._misses(state), self._lever * math.sqrt(left.dot(left))]
 
-    def _observed_misses(self, observation: np.ndarray) -> np.ndarray:
+    def _observed_misses(self, observation: np.ndarray) -> list[np.ndarray]:
         left = observation[:, self._turned.stop:self._turned.stop + 3]
-        return np.concatenate((
-            super()._observed_misses(observation),
-            self._lever * np.linalg.norm(left, axis=1)[None]))
+        return [*super()._observed_misses(observation),
+                self._lever * np.linalg.norm(left, axis=1)]
 
     def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
         changed = super()._towards(goal[:, :3], observation)
