@@ -12,7 +12,6 @@ profile to a velocity, is a closed form of a few lines.
 """
 
 from dataclasses import dataclass, field
-from itertools import chain
 import math
 
 import numpy as np
@@ -103,8 +102,8 @@ def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> 
     by itself. Raises NonFinite before anything is computed, Refused for `dt` <= 0.
     """
     rows = _rows(request, previous, dt, limits)
-    joints = [_limited(*row, dt, *about) for row, about in zip(rows, limits.rows, strict=True)]
-    return Command(*np.array(list(zip(*joints, strict=True))))
+    return _command(
+        [_limited(*row, dt, *about) for row, about in zip(rows, limits.rows, strict=True)])
 
 
 def stop(previous: Command, dt: float, limits: Limits) -> Command:
@@ -115,9 +114,9 @@ def stop(previous: Command, dt: float, limits: Limits) -> Command:
     where it is: stopping starts no motion.
     """
     rows = _rows(np.zeros(len(limits.rows)), previous, dt, limits)
-    joints = [_toward(0.0, q, v, a, dt, a_max, j)
-              for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)]
-    return Command(*np.array(list(zip(*joints, strict=True))))
+    return _command(
+        [_toward(0.0, q, v, a, dt, a_max, j)
+         for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)])
 
 
 class Stop:
@@ -156,20 +155,28 @@ class Stop:
 
 def _rows(
     request: np.ndarray, previous: Command, dt: float, limits: Limits
-) -> list[tuple[float, float, float, float]]:
-    """Return (request, q, dq, ddq) of each joint, all of them finite."""
-    columns = [np.asarray(column, dtype=float)
-               for column in (request, previous.q, previous.dq, previous.ddq)]
-    if any(column.shape != (len(limits.rows),) for column in columns):
-        raise Refused(f'request and previous command have shapes {[c.shape for c in columns]}; '
-                      f'give {len(limits.rows)} numbers, {", ".join(limits.joint_names)}')
-    columns = [column.tolist() for column in columns]
-    if not all(map(math.isfinite, chain(*columns))):
-        raise NonFinite(f'request {columns[0]} or previous command {columns[1:]} is not finite; '
-                        'send nothing of it')
+) -> list[list[float]]:
+    """Return [request, q, dq, ddq] of each joint, all of them finite."""
+    columns = request, previous.q, previous.dq, previous.ddq
+    try:
+        table = np.array(columns, dtype=float)
+    except ValueError:  # of several lengths
+        table = np.empty(0)
+    if table.shape != (4, len(limits.rows)):
+        raise Refused('request and previous command have shapes '
+                      f'{[np.shape(column) for column in columns]}; give {len(limits.rows)} '
+                      f'numbers, {", ".join(limits.joint_names)}')
+    if np.count_nonzero(np.isfinite(table)) < table.size:
+        raise NonFinite(f'request {table[0].tolist()} or previous command '
+                        f'{table[1:].tolist()} is not finite; send nothing of it')
     if not 0.0 < dt < math.inf:
         raise Refused(f'dt is {dt} s; it must be positive')
-    return list(zip(*columns, strict=True))
+    return table.T.tolist()
+
+
+def _command(joints: list[tuple[float, float, float]]) -> Command:
+    """Return the command of (q, dq, ddq) joint by joint."""
+    return Command(*map(np.array, zip(*joints, strict=True)))
 
 
 def _limited(
@@ -177,17 +184,17 @@ def _limited(
     low: float, high: float, v_max: float, a_max: float, j: float,
 ) -> tuple[float, float, float]:
     """Return one joint's (q, dq, ddq) after `dt`."""
-    target = min(max(request, -v_max), v_max)
+    target = v_max if request > v_max else -v_max if request < -v_max else request
     if q > high + SLACK:
         target = min(target, -RETURN * v_max)
     elif q < low - SLACK:
         target = max(target, RETURN * v_max)
-    after = _toward(target, q, v, a, dt, a_max, j)
+    after = position, speed, rate = _toward(target, q, v, a, dt, a_max, j)
     # A cheap bound on the way to rest, enough far from the limits: no faster than `peak`, and
     # no longer than ddq takes to 0 and then `peak` to 0.
-    peak = abs(after[1]) + after[2] * after[2] / (2.0 * j)
-    reach = peak * (abs(after[2]) / j + peak / a_max + a_max / j)
-    if low + reach <= after[0] <= high - reach:
+    peak = abs(speed) + rate * rate / (2.0 * j)
+    reach = peak * (abs(rate) / j + peak / a_max + a_max / j)
+    if low + reach <= position <= high - reach:
         return after
     # What the stop reaches anyway is allowed, so that the stop always is, and nothing more.
     least, most = _span(q, v, a, a_max, j)
@@ -237,10 +244,13 @@ def _toward(
     """Return (q, dq, ddq) after `dt` on the shortest way to velocity `target`."""
     first, last, rising, held, falling = _plan(target, v, a, a_max, j)
     for jerk, time in ((first, rising), (0.0, held), (last, falling)):
-        t = min(time, dt)
-        q += t * (v + t * (0.5 * a + t * jerk / 6.0))
-        v += t * (a + 0.5 * t * jerk)
-        a += t * jerk
+        if time == 0.0:
+            continue
+        t = dt if time > dt else time
+        da = t * jerk
+        q += t * (v + t * (0.5 * a + da / 6.0))
+        v += t * (a + 0.5 * da)
+        a += da
         if time > dt:
             return q, v, a
         dt -= t
