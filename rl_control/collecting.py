@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import math
 import threading
 import time
 
@@ -146,14 +147,14 @@ class Collecting:
         policy = self.policy
         if policy is None:
             action = self._rng.uniform(self._low, self._high)
-            return action, -len(action) * np.log(2.0), NO_POLICY
+            return action, -len(action) * math.log(2.0), NO_POLICY
         noise = self._rng.standard_normal(policy.noise_size)
-        if len(self._noise) == len(noise):
+        kept = policy.noise_correlation
+        if kept and len(self._noise) == len(noise):
             # An Ornstein-Uhlenbeck process of deviation 1: some of the last step's is kept.
-            kept = policy.noise_correlation
-            noise = kept * self._noise + np.sqrt(1.0 - kept * kept) * noise
+            noise = kept * self._noise + math.sqrt(1.0 - kept * kept) * noise
         self._noise = noise
         factor = self._settings.exploration
         action, log_prob = policy.act(observation, factor * noise)
         # With other noise than the policy's own nobody knows the density.
-        return action, log_prob if factor == 1.0 else np.nan, policy.version
+        return action, log_prob if factor == 1.0 else math.nan, policy.version

@@ -103,7 +103,8 @@ def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> 
     """
     rows = _rows(request, previous, dt, limits)
     return _command(
-        [_limited(*row, dt, *about) for row, about in zip(rows, limits.rows, strict=True)])
+        [_limited(wanted, q, v, a, dt, *about)
+         for (wanted, q, v, a), about in zip(rows, limits.rows, strict=True)])
 
 
 def stop(previous: Command, dt: float, limits: Limits) -> Command:

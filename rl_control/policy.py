@@ -84,7 +84,7 @@ class OnnxPolicy:
             self._noise[:] = noise
         if not _finite(self._inputs):
             raise NonFinite('observation or noise has NaN or infinity; check the sensors')
-        self._run(self._binding, None)
+        self._run(self._binding, self._run_options)
         if not _finite(self._finite_outputs):
             raise NonFinite(f'action of policy version {self.version} has NaN or infinity')
         return self._action.copy(), float(self._outputs[-1])
@@ -143,8 +143,10 @@ class OnnxPolicy:
         if self._has_log_prob:
             binding.bind_output(
                 'log_prob', 'cpu', 0, np.float32, (1,), self._outputs[-1:].ctypes.data)
-        # Straight to the compiled call: the wrappers of Python cost a microsecond each time.
+        # Straight to the compiled call: the wrappers of Python cost a microsecond each time, and
+        # without options it makes some, which costs another.
         self._binding, self._run = binding._iobinding, self._session._sess.run_with_iobinding
+        self._run_options = onnxruntime.RunOptions()
 
     def _compare(self, vectors: 'TestVectors', name: str) -> None:
         """Refuse a file that does not compute here what it computed where it was exported."""
