@@ -165,7 +165,8 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
             program = torch.onnx.export(
                 _Open(policy, list(weights)).eval(), (*inputs, *weights.values()),
                 input_names=['observation', 'noise', *weights], output_names=names,
-                opset_version=OPSET, dynamo=True, optimize=True, verbose=False)
+                opset_version=OPSET, dynamo=True, optimize=True, verbose=False,
+                custom_translation_table={torch.ops.aten.softplus.default: _softplus})
     finally:
         logging.getLogger('torch.onnx').setLevel(level)
     model = program.model_proto
@@ -181,6 +182,19 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         del part.metadata_props[:]
     return model
+
+
+def _softplus(values, beta: float = 1.0, threshold: float = 20.0):
+    """
+    Write softplus as one operator: torch's own translation makes three of it.
+
+    Torch returns the values themselves beyond `threshold`, which float32 cannot tell from it.
+    """
+    from onnxscript import opset18
+
+    if beta != 1.0 or threshold < 20.0:
+        raise ValueError(f'softplus of beta {beta} and threshold {threshold} is not translated')
+    return opset18.Softplus(values)
 
 
 def _bytes(tensor: Tensor) -> bytes:

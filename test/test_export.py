@@ -86,6 +86,20 @@ def test_every_weight_of_the_policy_reaches_the_file(agent, exporter):
         assert changed, name
 
 
+def test_softplus_is_one_operator_and_that_of_torch_at_any_size(agent, exporter):
+    operators = [node.op_type for node in onnx.ModelProto.FromString(
+        exporter.export(1, 0)).graph.node]
+    assert operators.count('Softplus') == 1 and 'Where' not in operators
+    observation, noise = _inputs(4)
+    for before in (-60.0, -10.1, -9.9, 0.0, 10.1, 60.0):  # torch's threshold is at -10
+        agent.policy.actor[-1].weight.data[:ACTION] = 0.0
+        agent.policy.actor[-1].bias.data[:ACTION] = before
+        policy = OnnxPolicy(exporter.export(1, 0))
+        _, expected = _torch(agent, observation, noise)
+        found = [policy.act(*inputs)[1] for inputs in zip(observation, noise, strict=True)]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize('normalisation', ['none', 'running'])
 def test_scalars_that_are_zero_or_one_are_not_folded_away(normalisation):
     """With one column, a fresh normaliser and the bounds are constants an optimiser knows."""

@@ -97,6 +97,8 @@ def _session(hidden: tuple[int, ...]) -> Callable[[], object]:
 
 def _bound(hidden: tuple[int, ...]) -> Callable[[], object]:
     """Return the runtime's own call into buffers that stay: no copies, no checks."""
+    import onnxruntime
+
     session = _open(hidden)
     binding = session.io_binding()
     held = [array[None].astype(np.float32) for array in _inputs()]
@@ -107,7 +109,8 @@ def _bound(hidden: tuple[int, ...]) -> Callable[[], object]:
         binding.bind_output(
             output.name, 'cpu', 0, np.float32, held[-1].shape, held[-1].ctypes.data)
     run, bound = session._sess.run_with_iobinding, binding._iobinding
-    return lambda _held=held: run(bound, None)
+    options = onnxruntime.RunOptions()
+    return lambda _held=held: run(bound, options)
 
 
 def _weights(hidden: tuple[int, ...]) -> Mapping[str, np.ndarray]:
