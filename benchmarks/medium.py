@@ -76,9 +76,10 @@ class Recording:
         writer = codec.TrajectoryWriter(arm.settings.joint_names)
         track, send, reset, restart = robot.track, robot.send, robot.reset, world.reset
 
-        def tracked(q, dq):
-            track(q, dq)
-            self._tell_state()
+        def tracked(setpoints):
+            for setpoint in setpoints:
+                track([setpoint])
+                self._tell_state()
 
         def sent(command):
             plan = Plan.of(command, arm.control_period - DELAY, arm.limits)

@@ -72,7 +72,7 @@ def test_a_period_is_tracked_on_the_cubic_by_lists_of_floats(
     rng = np.random.default_rng(0)
     first, second = (Command(*rng.normal(size=(3, 7))) for _ in range(2))
     told: list[tuple[list[float], list[float]]] = []
-    monkeypatch.setattr(simulator, 'track', lambda q, dq: told.append((q, dq)))
+    monkeypatch.setattr(simulator, 'track', told.extend)
     simulator.send(first)
     told.clear()
     simulator.send(second)

@@ -6,7 +6,7 @@ The node is fed as a graph would: what stands in for learner and broadcaster han
 and takes everything it publishes. A control period is 12 substeps of PyBullet at 240 Hz.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 import importlib
 from itertools import count
@@ -109,29 +109,30 @@ def bare(robot: str, seconds: float, path: str) -> Figures:
     arm, rng, periods = world._robot, np.random.default_rng(0), []
     track = arm.track
 
-    def note(q: list[float], dq: list[float]) -> None:
-        periods[-1].append((list(q), list(dq)))
-        track(q, dq)
+    def note(setpoints: Sequence[list[list[float]]]) -> None:
+        periods.append(setpoints)
+        track(setpoints)
 
     arm.track = note
     observation = world.reset(rng)
     for _ in range(500):
-        periods.append([])
         action, _ = policy.act(observation, rng.standard_normal(policy.noise_size))
         outcome = world.step(action)
         observation = world.reset(rng) if outcome.truncated else outcome.observation
-    turn, body, joints, forces = count(), arm.body, arm._joints, arm._forces
-    control, step_ = pybullet.setJointMotorControlArray, pybullet.stepSimulation
+    turn, body, joints, forces, client = (
+        count(), arm.body, arm._joints, arm._forces, arm._client)
+    control, step_, read = (
+        pybullet.setJointMotorControlArray, pybullet.stepSimulation, pybullet.getJointStates)
+    mode = pybullet.POSITION_CONTROL
 
     def step() -> None:
         number = next(turn) % len(periods)
         if number == 0:
             arm.reset(np.array(periods[0][0][0]))
         for q, dq in periods[number]:
-            control(body, joints, pybullet.POSITION_CONTROL, targetPositions=q,
-                    targetVelocities=dq, forces=forces, **arm._world)
-            step_(**arm._world)
-        pybullet.getJointStates(body, joints, **arm._world)
+            control(body, joints, mode, q, dq, forces, physicsClientId=client)
+            step_(client)
+        read(body, joints, client)
 
     found = _rates(step, seconds)
     world.close()

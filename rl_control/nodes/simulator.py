@@ -67,7 +67,7 @@ class Simulator(Node):
         self._time = max(self._time, due - BACKLOG)
         while self._time < due - 0.5 * self._step:
             self._time += self._step
-            self._bullet.track(*self._controller.sample(self._time))
+            self._bullet.track([self._controller.sample(self._time)])
         if due >= self._state_due - 0.5 * self._step:
             self._state_due = max(self._state_due, due - self._state_period) + self._state_period
             _, q, dq = self._bullet.read()

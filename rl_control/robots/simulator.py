@@ -21,9 +21,9 @@ class Simulator:
     """
     One arm on a fixed base in a PyBullet world of its own, stepped by hand.
 
-    `track` is one substep of the position controller towards (q, dq); `send` a whole control
-    period on the cubic between two commands, as a joint-trajectory controller follows it. With
-    `window` the world is shown on the display.
+    `track` lets the position controllers aim at one (q, dq) a substep; `send` does so for a whole
+    control period on the cubic between two commands, as a joint-trajectory controller follows it.
+    With `window` the world is shown on the display.
     Raises Refused for a URDF that PyBullet cannot load.
     """
 
@@ -86,20 +86,22 @@ class Simulator:
             pybullet.changeDynamics(self.body, joint, jointDamping=friction, **self._world)
         self._latency = round(latency / self.substep_period)
 
-    def track(self, q: Sequence[float], dq: Sequence[float]) -> None:
-        """Advance one substep with the position controllers aiming at `q`, `dq`."""
-        pybullet.setJointMotorControlArray(
-            self.body, self._joints, pybullet.POSITION_CONTROL, targetPositions=q,
-            targetVelocities=dq, forces=self._forces, **self._world)
-        pybullet.stepSimulation(**self._world)
-        self._ticks += 1
+    def track(self, setpoints: Sequence[Sequence[Sequence[float]]]) -> None:
+        """Advance one substep for each (q, dq), at which the position controllers then aim."""
+        control, step, client = (
+            pybullet.setJointMotorControlArray, pybullet.stepSimulation, self._client)
+        body, joints, mode, forces = (
+            self.body, self._joints, pybullet.POSITION_CONTROL, self._forces)
+        for q, dq in setpoints:
+            control(body, joints, mode, q, dq, forces, physicsClientId=client)
+            step(client)
+        self._ticks += len(setpoints)
 
     def send(self, command: Command) -> None:
         """Advance one control period on the cubic from the previous command to `command`."""
         ends = np.array([self._command.q, self._command.dq, command.q, command.dq])
         self._setpoints.extend(self._blend.dot(ends).reshape(self._substeps, 2, -1).tolist())
-        for _ in range(self._substeps):
-            self.track(*self._setpoints.popleft())
+        self.track([self._setpoints.popleft() for _ in range(self._substeps)])
         self._command = command
 
     def reset(self, q: np.ndarray) -> None:
