@@ -109,8 +109,8 @@ def worst(seed: int, count: int, steps: int, between: int = 4) -> np.ndarray:
 
 def _stop_span(at: Command, limits: Limits) -> np.ndarray:
     """Return the least and greatest positions (2, n) of the stop, as test_limits.py checks."""
-    states = zip(at.q.tolist(), at.dq.tolist(), at.ddq.tolist(), limits.rows, strict=True)
-    return np.array([module._span(q, v, a, *row[3:]) for q, v, a, row in states]).T
+    state = at.q.tolist(), at.dq.tolist(), at.ddq.tolist()
+    return np.array(list(map(module._span, *state, *limits.columns[3:]))).T
 
 
 def _of(at: Command, limits: Limits) -> list[np.ndarray]:

@@ -11,7 +11,9 @@ with Arbitrary Target States"): its free version keeps no position limits, and w
 profile to a velocity, is a closed form of a few lines.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 import math
 
 import numpy as np
@@ -30,7 +32,7 @@ BISECTIONS = 16  # the velocity is found to 2^-15 of the request at worst
 @dataclass(frozen=True, eq=False)
 class Limits:
     """
-    What each joint may do; arrays (n,), copied and read-only, `rows` the same joint by joint.
+    What each joint may do; arrays (n,), copied and read-only, `columns` the same as floats.
 
     `position_low`, `position_high` in rad, `velocity` in rad/s, `acceleration` in rad/s²,
     `jerk` in rad/s³; m instead of rad for a prismatic joint. `joint_names` are for messages.
@@ -42,7 +44,7 @@ class Limits:
     acceleration: np.ndarray
     jerk: np.ndarray
     joint_names: tuple[str, ...] = ()
-    rows: tuple[tuple[float, ...], ...] = field(init=False, repr=False)
+    columns: tuple[tuple[float, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         names = ('position_low', 'position_high', 'velocity', 'acceleration', 'jerk')
@@ -60,7 +62,7 @@ class Limits:
         for name, row in zip(names, table, strict=True):
             object.__setattr__(self, name, row)
         object.__setattr__(self, 'joint_names', joints)
-        object.__setattr__(self, 'rows', tuple(map(tuple, table.T.tolist())))
+        object.__setattr__(self, 'columns', tuple(map(tuple, table.tolist())))
 
     @classmethod
     def of(cls, robot: RobotSettings, kinematics: Kinematics) -> 'Limits':
@@ -101,10 +103,8 @@ def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> 
     excess grows beyond what the stop makes of it, and a joint outside its position limits returns
     by itself. Raises NonFinite before anything is computed, Refused for `dt` <= 0.
     """
-    rows = _rows(request, previous, dt, limits)
-    return _command(
-        [_limited(wanted, q, v, a, dt, *about)
-         for (wanted, q, v, a), about in zip(rows, limits.rows, strict=True)])
+    columns = _columns(request, previous, dt, limits)
+    return _command(map(_limited, *columns, repeat(dt), *limits.columns))
 
 
 def stop(previous: Command, dt: float, limits: Limits) -> Command:
@@ -114,10 +114,8 @@ def stop(previous: Command, dt: float, limits: Limits) -> Command:
     Inside the limits this is `limit` of the request 0. A joint that stands outside them stays
     where it is: stopping starts no motion.
     """
-    rows = _rows(np.zeros(len(limits.rows)), previous, dt, limits)
-    return _command(
-        [_toward(0.0, q, v, a, dt, a_max, j)
-         for (_, q, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)])
+    rest, *state = _columns(np.zeros(len(limits.joint_names)), previous, dt, limits)
+    return _command(map(_toward, rest, *state, repeat(dt), *limits.columns[3:]))
 
 
 class Stop:
@@ -128,10 +126,9 @@ class Stop:
     """
 
     def __init__(self, command: Command, limits: Limits) -> None:
-        rows = _rows(np.zeros(len(limits.rows)), command, 1.0, limits)
-        first, last, *self._phases = np.array([
-            _plan(0.0, v, a, a_max, j)
-            for (_, _, v, a), (*_, a_max, j) in zip(rows, limits.rows, strict=True)]).T
+        rest, _, *moving = _columns(np.zeros(len(limits.joint_names)), command, 1.0, limits)
+        first, last, *self._phases = np.array(
+            list(map(_plan, rest, *moving, *limits.columns[3:]))).T
         self._jerks = first, np.zeros_like(first), last
         self._start = command
         self.times = np.sum(self._phases, axis=0)
@@ -154,28 +151,28 @@ class Stop:
         return q, np.where(rested, 0.0, v), np.where(rested, 0.0, a)
 
 
-def _rows(
+def _columns(
     request: np.ndarray, previous: Command, dt: float, limits: Limits
 ) -> list[list[float]]:
-    """Return [request, q, dq, ddq] of each joint, all of them finite."""
-    columns = request, previous.q, previous.dq, previous.ddq
+    """Return request, q, dq and ddq of the joints, all of them finite."""
+    columns, joints = (request, previous.q, previous.dq, previous.ddq), limits.joint_names
     try:
         table = np.array(columns, dtype=float)
     except ValueError:  # of several lengths
         table = np.empty(0)
-    if table.shape != (4, len(limits.rows)):
+    if table.shape != (4, len(joints)):
         raise Refused('request and previous command have shapes '
-                      f'{[np.shape(column) for column in columns]}; give {len(limits.rows)} '
-                      f'numbers, {", ".join(limits.joint_names)}')
+                      f'{[np.shape(column) for column in columns]}; give {len(joints)} numbers, '
+                      f'{", ".join(joints)}')
     if np.count_nonzero(np.isfinite(table)) < table.size:
         raise NonFinite(f'request {table[0].tolist()} or previous command '
                         f'{table[1:].tolist()} is not finite; send nothing of it')
     if not 0.0 < dt < math.inf:
         raise Refused(f'dt is {dt} s; it must be positive')
-    return table.T.tolist()
+    return table.tolist()
 
 
-def _command(joints: list[tuple[float, float, float]]) -> Command:
+def _command(joints: Iterable[tuple[float, float, float]]) -> Command:
     """Return the command of (q, dq, ddq) joint by joint."""
     return Command(*map(np.array, zip(*joints, strict=True)))
 
