@@ -66,63 +66,65 @@ class Kinematics:
 
     def _build(self, urdf: Path, chain: list[ElementTree.Element]) -> None:
         """
-        Write each driven joint's transform as A + s B + c C, where A has all that precedes it.
+        Write each driven joint's transform as A + sin(q) B + cos(q) C + q D.
 
         A rotation is I + sin(q) K + (1 - cos(q)) K² (Rodrigues) with the axis's cross-product
-        matrix K; a slide is I + q times its axis. So all of them together are a constant and
-        one matrix's product with (sin(q), cos(q), q), which takes a control loop 2 us.
+        matrix K; a slide is I + q times its axis; in front of either is all that precedes it. So
+        the transforms are linear in (sin(q), cos(q)) and q. Behind them stand the tool's, and
+        identities up to a power of two, see `pose`.
         """
         fixed = np.eye(4)
-        constant, moving, axes, order, sliding = [], [], [], [], []
+        parts, axes, order, sliding = [], [], [], []
         for joint in chain:
             fixed = fixed @ _origin(urdf, joint)
             name = joint.get('name', '')
             if name not in self.joint_names:
                 continue
             axis = _axis(urdf, joint)
-            of_sine, of_cosine, of_q = parts = np.zeros((3, 4, 4))
+            sine, cosine, slide = np.zeros((3, 4, 4))
             if joint.get('type') == 'prismatic':
-                of_q[:3, 3] = axis
+                slide[:3, 3] = axis
             else:
-                of_sine[:3, :3] = np.cross(np.eye(3), axis)
-                of_cosine[:] = -of_sine @ of_sine
-            constant.append(fixed @ (np.eye(4) - of_cosine))
-            moving.append(fixed @ parts)
+                sine[:3, :3] = np.cross(np.eye(3), axis)
+                cosine = -sine @ sine
+            parts.append(fixed @ (np.eye(4) - cosine, sine, cosine, slide))
             axes.append(axis)
             order.append(self.joint_names.index(name))
             sliding.append(joint.get('type') == 'prismatic')
             fixed = np.eye(4)
-        table = np.zeros((3, len(self.joint_names), len(order), 4, 4))
-        for index, column in enumerate(order):
-            table[:, column, index] = moving[index]
-        self._constant = np.array(constant).reshape(-1)
-        self._moving = table.reshape(3 * len(self.joint_names), -1)
+        joints, slots = len(self.joint_names), 1 << len(order).bit_length()
+        constant = np.tile(np.eye(4), (slots, 1, 1))
+        moving = np.zeros((3, joints, slots, 4, 4))
+        for slot, (column, (alone, *moved)) in enumerate(zip(order, parts, strict=True)):
+            constant[slot], moving[:, column, slot] = alone, moved
+        constant[len(order)] = fixed
+        self._constant = constant.ravel()
+        self._turning = moving[:2].reshape(2 * joints, -1)
+        self._shifting = moving[2].reshape(joints, -1) if any(sliding) else None
         self._axes = np.array(axes).reshape(-1, 3)
         self._order = np.array(order, dtype=int)
         self._sliding = np.array(sliding, dtype=bool)
-        self._tool = fixed
 
     def _transforms(self, q: np.ndarray) -> np.ndarray:
-        """Return (..., m, 4, 4), from each driven joint of the chain to the one before it."""
+        """Return (slots, ..., 4, 4): from each driven joint to the one before, then the tool's."""
         q = np.asarray(q, dtype=float)
         if q.shape[-1:] != (len(self.joint_names),):
             raise ValueError(f'q has shape {q.shape}; end it in {", ".join(self.joint_names)}')
-        moved = np.concatenate((np.sin(q), np.cos(q), q), axis=-1).dot(self._moving)
-        moved += self._constant
-        return moved.reshape((*q.shape[:-1], len(self._order), 4, 4))
+        # `dot` and `+=`, since one q in a control loop is the case that counts.
+        transforms = np.concatenate((np.sin(q), np.cos(q)), axis=-1).dot(self._turning)
+        transforms += self._constant
+        if self._shifting is not None:
+            transforms += q.dot(self._shifting)
+        if q.ndim == 1:
+            return transforms.reshape(-1, 4, 4)
+        return np.moveaxis(transforms.reshape((*q.shape[:-1], -1, 4, 4)), -3, 0)
 
     def pose(self, q: np.ndarray) -> np.ndarray:
         """Return the end effector's frame in the base's (..., 4, 4), m, at `q` (..., n)."""
-        transforms = self._transforms(q)
-        if transforms.ndim == 3:  # a control loop's own case: `dot` takes half as long as `@`
-            pose = self._tool
-            for transform in transforms[::-1]:
-                pose = transform.dot(pose)
-            return pose.copy()
-        pose = np.broadcast_to(np.eye(4), (*transforms.shape[:-3], 4, 4))
-        for index in range(len(self._order)):
-            pose = pose @ transforms[..., index, :, :]
-        return pose @ self._tool
+        frames = self._transforms(q)
+        while len(frames) > 1:  # neighbour by neighbour: few calls, of many products each
+            frames = frames[::2] @ frames[1::2]
+        return frames[0]
 
     def position(self, q: np.ndarray) -> np.ndarray:
         """Return the end effector's origin in the base's frame (..., 3) m at `q` (..., n)."""
@@ -134,7 +136,7 @@ class Kinematics:
 
         Column i is z × (p - o) for a rotation about z through o, and z for a slide along it.
         """
-        transforms = self._transforms(q)
+        transforms = self._transforms(q)[:len(self._order)]
         frames = np.array(list(accumulate(transforms, np.matmul))).reshape(-1, 4, 4)
         end = self.position(q)
         axes = (frames[:, :3, :3] @ self._axes[:, :, None])[:, :, 0]
