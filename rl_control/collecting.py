@@ -155,6 +155,7 @@ class Collecting:
             noise = kept * self._noise + math.sqrt(1.0 - kept * kept) * noise
         self._noise = noise
         factor = self._settings.exploration
-        action, log_prob = policy.act(observation, factor * noise)
-        # With other noise than the policy's own nobody knows the density.
-        return action, log_prob if factor == 1.0 else math.nan, policy.version
+        if factor == 1.0:
+            return *policy.act(observation, noise), policy.version
+        action, _ = policy.act(observation, factor * noise)
+        return action, math.nan, policy.version  # nobody knows the density of other noise
