@@ -125,10 +125,11 @@ def kinds(policy: bytes) -> dict[str, Kind]:
         '/diagnostics': Kind(codec.diagnostics(
             'x: collecting', codec.OK, 'm', {'version': 5}), statuses),
         'joint_states': Kind(codec.joint_state(JOINTS, 1.0, np.zeros(2), np.zeros(2)),
-                             reader.read),
+                             reader.read_raw, of_raw=True),
         'joint_trajectory': Kind(
-            codec.TrajectoryWriter(JOINTS).write(np.array([0.1, 0.2]), np.zeros((2, 3, 2))),
-            lambda message: codec.read_joint_trajectory(message, JOINTS)),
+            deserialize_message(codec.TrajectoryWriter(JOINTS).write(
+                np.array([0.1, 0.2]), np.zeros((2, 3, 2))), codec.Trajectory),
+            codec.TrajectoryReader(JOINTS).read, of_raw=True),
         'forward_command': Kind(codec.forward_command(np.zeros(2)),
                                 lambda message: codec.read_forward_command(message, 2)),
         'goal': Kind(codec.goal_message(np.array([0, 0, 0, 0, 0, 0, 1.0]), 'world'),

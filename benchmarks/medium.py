@@ -83,8 +83,9 @@ class Recording:
 
         def sent(command):
             plan = Plan.of(command, arm.control_period - DELAY, arm.limits)
-            self._write('/joint_trajectory', writer.write(plan.times, plan.points),
-                        round(DELAY * 1e9))
+            trajectory = deserialize_message(
+                writer.write(plan.times, plan.points), codec.Trajectory)
+            self._write('/joint_trajectory', trajectory, round(DELAY * 1e9))
             send(command)
 
         def elsewhere(q):

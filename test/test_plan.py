@@ -20,9 +20,8 @@ def test_points_are_apart_in_the_message_however_slow_the_motion(dt: float, spee
     command = Command(ARM.home, dq, np.zeros(7))
     plan = Plan.of(command, dt, ARM.limits)
     # Reading refuses times that do not increase, as the controllers of ros2_control do.
-    times, commands = codec.read_joint_trajectory(
-        codec.TrajectoryWriter(ARM.limits.joint_names).write(plan.times, plan.points),
-        ARM.limits.joint_names)
+    times, commands = codec.TrajectoryReader(ARM.limits.joint_names).read(
+        codec.TrajectoryWriter(ARM.limits.joint_names).write(plan.times, plan.points))
     assert np.diff(times).min() >= 9e-4 and times[0] == pytest.approx(dt)
     stop = Stop(command, ARM.limits)
     assert times[-1] == pytest.approx(dt + max(stop.times.max(), 8e-3))

@@ -29,11 +29,13 @@ class CommandGate(Node):
         self._names = arm.settings.joint_names
         self._velocity = settings.interface == 'velocity'
         self._gate = Gate(arm, self._velocity, settings.position_gain, settings.stale_period)
+        self._trajectory_reader = codec.TrajectoryReader(self._names)
         self._closing = False
         self._reader = codec.JointReader(self._names, velocity_required=False)
         self._taken = self._refused = 0
-        self._joint_states = Intake(self, codec.JointState, 'joint_states', qos.SENSOR)
-        self._trajectories = Intake(self, codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+        self._joint_states = Intake(self, codec.JointState, 'joint_states', qos.SENSOR, raw=True)
+        self._trajectories = Intake(
+            self, codec.Trajectory, 'joint_trajectory', qos.COMMAND, raw=True)
         self._commands = self.create_publisher(
             codec.ForwardCommand, 'forward_command', qos.COMMAND)
         self._diagnostics = self.create_publisher(
@@ -59,18 +61,20 @@ class CommandGate(Node):
 
     def _tick(self, due: float) -> None:
         """Take what came and send the next command; on the loop's thread."""
-        for message, receipt in self._joint_states.take():
+        for raw, receipt in self._joint_states.take():
             try:
-                stamp, q, _ = self._reader.read(message)
-                self._gate.receive(receipt, stamp, q)
+                joints = self._reader.read_raw(raw)
             except Refused as refused:
                 self._refuse(str(refused))
-        for message, _ in self._trajectories.take():
+                continue
+            if joints is not None:
+                stamp, q, _ = joints
+                self._gate.receive(receipt, stamp, q)
+        for raw, _ in self._trajectories.take():
             if self._closing:
                 break
             try:
-                taken = self._gate.follow(
-                    due, *codec.read_joint_trajectory(message, self._names))
+                taken = self._gate.follow(due, *self._trajectory_reader.read(raw))
                 self._taken += taken
                 if not taken:
                     self._refuse('trajectory not begun: no fresh joint_states')

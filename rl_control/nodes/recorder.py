@@ -86,15 +86,17 @@ class Recorder(Node):
             message = codec.message_class(kind)
             self._journal.offer(topic, [qos.described(profile) for profile in offered])
             depth = LARGE_DEPTH if message is codec.Policy else DEPTH
-            self._intakes[topic] = kind, Intake(self, message, topic, qos.to_hear(offered, depth))
+            self._intakes[topic] = kind, Intake(
+                self, message, topic, qos.to_hear(offered, depth), raw=True)
         except (Refused, NameValidationException) as error:
             self._unknown.add(topic)
             self.get_logger().error(f'{topic} is not recorded: {error}')
 
     def _take(self) -> int:
         """Bring what came into the bag; return how many messages that were."""
-        came = [(receipt, topic, kind, message) for topic, (kind, intake) in self._intakes.items()
-                for receipt, message in intake.take_raw()]
+        came = [(info['received_timestamp'], topic, kind, message)
+                for topic, (kind, intake) in self._intakes.items()
+                for message, _, info in intake.take_described()]
         came.sort(key=itemgetter(0))
         for receipt, topic, kind, message in came:
             if self._journal.full:

@@ -36,8 +36,9 @@ class Simulator(Node):
         self._commands = self._refused = 0
         if settings.controller == 'trajectory':
             self._controller = TrajectoryController(self._arm.home)
+            self._reader = codec.TrajectoryReader(self._names)
             self.create_subscription(
-                codec.Trajectory, 'joint_trajectory', self._on_trajectory, qos.COMMAND)
+                codec.Trajectory, 'joint_trajectory', self._on_trajectory, qos.COMMAND, raw=True)
         else:
             forward = (ForwardPosition if settings.controller == 'forward_position'
                        else ForwardVelocity)
@@ -74,9 +75,9 @@ class Simulator(Node):
             stamp = self.get_clock().now().nanoseconds * 1e-9
             self._joint_states.publish(codec.joint_state(self._names, stamp, q, dq))
 
-    def _on_trajectory(self, message: codec.Trajectory) -> None:
+    def _on_trajectory(self, raw: bytes) -> None:
         try:
-            self._controller.follow(*codec.read_joint_trajectory(message, self._names))
+            self._controller.follow(*self._reader.read(raw))
             self._commands += 1
         except Refused as refused:
             self._refuse(refused)

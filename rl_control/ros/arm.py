@@ -29,9 +29,8 @@ class ArmTopics:
     ) -> None:
         self.latency = Samples()
         self._writer = codec.TrajectoryWriter(joint_names)
-        self._own = frozenset(joint_names)
         self._reader = codec.JointReader(joint_names)
-        self._intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR)
+        self._intake = Intake(node, codec.JointState, 'joint_states', qos.SENSOR, raw=True)
         self._trajectory = node.create_publisher(codec.Trajectory, trajectory, qos.COMMAND)
         self._flags = flags
         self._phase = Phase(period)
@@ -44,15 +43,17 @@ class ArmTopics:
 
     def take(self, driving: Driving) -> None:
         """Hand over what came since the last call; a bad joint state is a fault."""
-        for message, receipt in self._intake.take():
-            if self._own.isdisjoint(message.name):
-                continue  # a gripper's or another arm's driver on the same topic
-            self._receipt = receipt
-            self._phase.receive(receipt)
+        for raw, receipt in self._intake.take():
             try:
-                driving.receive(receipt, *self._reader.read(message))
+                joints = self._reader.read_raw(raw)
             except Refused as refused:
                 driving.fault(str(refused))
+                continue
+            if joints is None:
+                continue  # of a gripper's or another arm's driver on the same topic
+            self._receipt = receipt
+            self._phase.receive(receipt)
+            driving.receive(receipt, *joints)
         for flag in self._flags:
             flag.take(driving.fault)
 

@@ -32,6 +32,7 @@ from rl_control.ros.arrays import doubles
 from rl_control.ros.definitions import message_definition
 from rl_control.ros.joint_messages import (
     JointReader,
+    TrajectoryReader,
     TrajectoryWriter,
     forward_command,
     joint_state,
@@ -100,6 +101,7 @@ __all__ = [
     'Table',
     'Text',
     'Trajectory',
+    'TrajectoryReader',
     'TrajectoryWriter',
     'TransitionRows',
     'Transitions',

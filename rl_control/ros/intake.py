@@ -34,13 +34,18 @@ def subscribe_drained(
 
 
 class Intake:
-    """A subscription that one thread at a time empties, with the steady time of each receipt."""
+    """
+    A subscription that one thread at a time empties, with the steady time of each receipt.
+
+    With `raw` its messages are bytes, serialized as they came.
+    """
 
     def __init__(
-        self, node: Node, kind: type, topic: str, profile: QoSProfile, **options: Any,
+        self, node: Node, kind: type, topic: str, profile: QoSProfile, raw: bool = False,
+        **options: Any,
     ) -> None:
         """Subscribe; no executor will touch the messages."""
-        self._kind = kind
+        self._kind, self._raw = kind, raw
         self._group = _Apart()
         self._subscription = node.create_subscription(
             kind, topic, lambda _: None, profile, callback_group=self._group, **options)
@@ -61,21 +66,11 @@ class Intake:
         taken = []
         handle = self._subscription.handle
         with handle:
-            while (found := handle.take_message(self._kind, False)) is not None:
+            while (found := handle.take_message(self._kind, self._raw)) is not None:
                 message, info = found
                 receipt = now - (wall - info['received_timestamp'] * 1e-9)
                 taken.append((message, min(max(receipt, self._taken), now), info))
         self._taken = now
-        return taken
-
-    def take_raw(self) -> list[tuple[int, bytes]]:
-        """Return (receipt in ns of the system's clock, serialized message) of all that came."""
-        taken = []
-        handle = self._subscription.handle
-        with handle:
-            while (found := handle.take_message(self._kind, True)) is not None:
-                message, info = found
-                taken.append((info['received_timestamp'], message))
         return taken
 
 

@@ -1,16 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joints as messages, by name: states, trajectories, forward commands."""
+"""
+Joints as messages, by name: states, trajectories, forward commands.
+
+A control loop's own are read and written as bytes of a layout that stays as it is from one message
+to the next: to have rclpy make objects of a message takes several times as long, and most of all
+when the caches are cold. What is of another layout is read by way of rclpy.
+"""
 
 import array
 from collections.abc import Sequence
+from functools import cache
+import struct
+from typing import Any
 
 import numpy as np
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 
 from rl_control.errors import Refused
 from rl_control.ros.arrays import doubles
+from rl_control.ros.layout import AHEAD, Layout, seen_as
 from rl_control.ros.stamps import read_stamp, stamp_message
 from rl_control.types import Command
 
@@ -38,6 +49,7 @@ class JointReader:
         self.velocity_required = velocity_required
         self._names: list[str] | None = None
         self._index = np.zeros(0, dtype=np.intp)
+        self._layout: Layout | None = None
 
     def read(self, message: JointState) -> tuple[float, np.ndarray, np.ndarray | None]:
         """
@@ -53,6 +65,37 @@ class JointReader:
         if len(message.velocity) or self.velocity_required:
             dq = self._gather('velocity', message.velocity)
         return read_stamp(message.header.stamp), q, dq
+
+    def knows(self, raw: bytes) -> bool:
+        """Say whether a serialized message is of the layout of the one before."""
+        return self._layout is not None and self._layout.fits(raw)
+
+    def read_raw(self, raw: bytes) -> tuple[float, np.ndarray, np.ndarray | None] | None:
+        """Return what `read` does of a serialized message, None if it has none of the joints."""
+        if self.knows(raw):
+            q, dq = joints = seen_as('<f8', raw)[self._places]
+            if np.isfinite(joints).all():
+                seconds, nanoseconds = struct.unpack_from('<iI', raw, AHEAD)
+                return seconds + nanoseconds * 1e-9, q, dq
+        message = _deserialized(raw, JointState, 'joint state')
+        if not set(self.joint_names) & set(message.name):
+            return None
+        found = self.read(message)
+        if len(message.velocity):
+            self._learn(message)
+        return found
+
+    def _learn(self, message: JointState) -> None:
+        """Note of what layout a message is that was read."""
+        layout = Layout()
+        layout.numbers(2, 4)  # header.stamp
+        layout.text(message.header.frame_id)
+        layout.texts(message.name)
+        position, velocity, _ = (
+            layout.doubles(len(values))
+            for values in (message.position, message.velocity, message.effort))
+        self._places = np.stack((position[self._index], velocity[self._index]))
+        self._layout = layout
 
     def _gather(self, what: str, values: array.array) -> np.ndarray:
         if len(values) != len(self._names):
@@ -85,43 +128,79 @@ def name_index(found: Sequence[str], wanted: Sequence[str], what: str) -> np.nda
     return np.array([places[name] for name in wanted], dtype=np.intp)
 
 
-class TrajectoryWriter:
+class _TrajectoryLayout(Layout):
     """
-    Writes trajectories of joints into messages that are there from the start.
+    The bytes of a trajectory of `count` points that have positions, velocities, accelerations.
 
-    A message is good until the next one with as many points is written: publish it at once.
+    `places` (count, 3, n) and `times` (2, count), seconds and nanoseconds, are where its numbers
+    stand.
     """
+
+    def __init__(self, joint_names: list[str], count: int, frame: str = '') -> None:
+        super().__init__()
+        self.numbers(2, 4)  # header.stamp
+        self.text(frame)
+        self.texts(joint_names)
+        self.count(count)
+        places, times = [], []
+        for _ in range(count):
+            places.append([self.doubles(len(joint_names)) for _ in range(3)])
+            self.count(0)  # effort
+            times.append(self.numbers(2, 4))  # time_from_start
+        self.places, self.times = np.array(places), np.array(times).T
+
+
+class TrajectoryWriter:
+    """Writes trajectories of joints as serialized JointTrajectory."""
 
     def __init__(self, joint_names: Sequence[str]) -> None:
-        self._names = list(joint_names)
-        self._known: dict[int, tuple[JointTrajectory, list[np.ndarray]]] = {}
+        self._layout = cache(lambda count: _TrajectoryLayout(list(joint_names), count))
+        self._blank = cache(lambda count: self._layout(count).blank())
 
-    def write(self, times: np.ndarray, points: np.ndarray) -> JointTrajectory:
+    def write(self, times: np.ndarray, points: np.ndarray) -> bytes:
         """
         Return `points` (k, 3, n), q, dq, ddq to be reached `times` (k,) s after reception.
 
         The header's stamp stays zero, which tells ros2_control to start now.
         """
-        if len(times) not in self._known:
-            self._known[len(times)] = self._made(len(times))
-        message, places = self._known[len(times)]
-        for place, values in zip(places, points.reshape(len(places), -1), strict=True):
-            place[:] = values
-        for point, time in zip(message.points, times, strict=True):
-            nanoseconds = round(time * 1e9)
-            point.time_from_start.sec = nanoseconds // 10**9
-            point.time_from_start.nanosec = nanoseconds % 10**9
-        return message
+        layout, raw = self._layout(len(times)), self._blank(len(times))
+        seen_as('<f8', raw)[layout.places] = points
+        nanoseconds = np.rint(np.asarray(times) * 1e9).astype(np.int64)
+        seen_as('<i4', raw)[layout.times] = divmod(nanoseconds, 10**9)
+        return raw.tobytes()
 
-    def _made(self, count: int) -> tuple[JointTrajectory, list[np.ndarray]]:
-        """Return a message of `count` points, and the memory of its arrays, point by point."""
-        zeros = [0.0] * len(self._names)
-        message = JointTrajectory(joint_names=self._names, points=[
-            JointTrajectoryPoint(positions=zeros, velocities=zeros, accelerations=zeros)
-            for _ in range(count)])
-        return message, [
-            np.frombuffer(values) for point in message.points
-            for values in (point.positions, point.velocities, point.accelerations)]
+
+class TrajectoryReader:
+    """Reads serialized JointTrajectory by name into the contract's joint order."""
+
+    def __init__(self, joint_names: Sequence[str]) -> None:
+        self.joint_names = tuple(joint_names)
+        self._layout: _TrajectoryLayout | None = None
+
+    def knows(self, raw: bytes) -> bool:
+        """Say whether a message is of the layout of the one before."""
+        return self._layout is not None and self._layout.fits(raw)
+
+    def read(self, raw: bytes) -> tuple[np.ndarray, list[Command]]:
+        """Return what `read_joint_trajectory` does of the message; raise Refused for others."""
+        if self.knows(raw):
+            seconds, nanoseconds = seen_as('<i4', raw)[self._layout.times]
+            times = seconds + nanoseconds.astype(np.uint32) * 1e-9
+            points = seen_as('<f8', raw)[self._places]
+            if times[0] >= 0.0 and (times[1:] > times[:-1]).all() and (
+                    np.abs(points) <= LARGEST).all():
+                return times, [Command(*point) for point in points]
+        message = _deserialized(raw, JointTrajectory, 'trajectory')
+        found = read_joint_trajectory(message, self.joint_names)
+        if all(len(command.ddq) == len(command.dq) == len(command.q) for command in found[1]):
+            self._learn(message)
+        return found
+
+    def _learn(self, message: JointTrajectory) -> None:
+        """Note of what layout a message is that was read."""
+        names = list(message.joint_names)
+        self._layout = _TrajectoryLayout(names, len(message.points), message.header.frame_id)
+        self._places = self._layout.places[..., name_index(names, self.joint_names, 'trajectory')]
 
 
 def read_joint_trajectory(
@@ -176,3 +255,12 @@ def read_forward_command(message: Float64MultiArray, count: int) -> np.ndarray:
     if len(values) != count or not (np.abs(values) <= LARGEST).all():
         raise Refused(f'command is {values.tolist()}; give {count} numbers up to {LARGEST:g}')
     return values
+
+
+def _deserialized(raw: bytes, kind: type, what: str) -> Any:
+    """Return a message; raise Refused, calling it `what`, for bytes that are none."""
+    try:
+        return deserialize_message(raw, kind)
+    except Exception as error:  # what rclpy raises is not public
+        raise Refused(f'{what} of {len(raw)} bytes cannot be read; '
+                      'the message is cut or damaged') from error
