@@ -6,6 +6,7 @@ A policy is a small fixed graph of plain arithmetic. Whatever else the format ca
 beside it, functions, loops, custom operators, sizes that are not known, is refused.
 """
 
+from functools import lru_cache
 import math
 
 from google.protobuf.message import DecodeError
@@ -52,7 +53,10 @@ def checked_model(data: bytes, name: str) -> onnx.ModelProto:
         raise Refused(f'{name} is no whole ONNX file; export or copy it again') from error
     for problem in _problems(model):
         raise Refused(f'{name} {problem}; take a file that rl_control exported')
-    _require_small(model, name)
+    try:
+        _require_small(_structure(model))
+    except Refused as refused:
+        raise Refused(f'{name} {refused}') from refused
     return model
 
 
@@ -110,7 +114,20 @@ def _tensor_problems(tensor: TensorProto):
         yield f'has NaN or infinity in its weights {tensor.name!r}'
 
 
-def _require_small(model: onnx.ModelProto, name: str) -> None:
+def _structure(model: onnx.ModelProto) -> bytes:
+    """Return a model with all that shapes depend on, hence without the values of its weights."""
+    structure = onnx.ModelProto(opset_import=model.opset_import)
+    structure.graph.node.extend(model.graph.node)
+    structure.graph.input.extend(model.graph.input)
+    structure.graph.initializer.extend(model.graph.initializer)
+    for tensor in structure.graph.initializer:
+        if tensor.data_type not in _INTEGERS:
+            tensor.ClearField('raw_data')
+    return structure.SerializeToString()
+
+
+@lru_cache(maxsize=1)  # the versions of one training have one structure
+def _require_small(structure: bytes) -> None:
     """
     Refuse values of unknown or great size, found by onnx itself and not taken from the file.
 
@@ -118,6 +135,7 @@ def _require_small(model: onnx.ModelProto, name: str) -> None:
     integers as if they were such, before one could look at a size; a file of a kilobyte takes
     gigabytes so.
     """
+    model = onnx.ModelProto.FromString(structure)
     graph = model.graph
     opset = model.opset_import[0].version
     types = {value.name: value.type for value in graph.input} | {
@@ -135,11 +153,11 @@ def _require_small(model: onnx.ModelProto, name: str) -> None:
             total += sum(_cost(types[wire]) for wire in node.output if wire)
         except Exception as error:  # onnx's own kinds have no other common base
             raise Refused(
-                f'{name} has an operator {node.op_type} whose shapes do not fit, or are not '
-                'fixed; take a file that rl_control exported'
+                f'has an operator {node.op_type} whose shapes do not fit, or are not fixed; '
+                'take a file that rl_control exported'
             ) from error
         if total > VALUE_LIMIT:
-            raise Refused(f'{name} computes values of {total} bytes, more than {VALUE_LIMIT}; '
+            raise Refused(f'computes values of {total} bytes, more than {VALUE_LIMIT}; '
                           'use a smaller network')
 
 

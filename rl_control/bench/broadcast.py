@@ -46,11 +46,11 @@ def measure(scale: Scale) -> Iterator[Comparison]:
         Contender(OURS, lambda: partial(_cost, number))], rounds, [Goal('share', at_most=3.0)])
 
 
-def _hop(size: int, number: int, checked: bool, profiles: Path | None = None) -> Figures:
+def _hop(size: int, number: int, ours: bool, profiles: Path | None = None) -> Figures:
     """Return the time from one process to another; `profiles` is a file of Fast DDS."""
     more = {'FASTDDS_DEFAULT_PROFILES_FILE': str(profiles)} if profiles else {}
-    with start(__name__, 'listen', number, checked, **more) as listening:
-        sent = apart(__name__, 'send', size, number, **more)
+    with start(__name__, 'listen', number, ours, **more) as listening:
+        sent = apart(__name__, 'send', size, number, ours, **more)
         heard = json.loads(listening.communicate()[0].splitlines()[-1])
     return _quantiles([heard[version] - began for version, began in sent.items()
                        if version in heard])
@@ -61,12 +61,15 @@ def _quantiles(seconds: list[float]) -> Figures:
     return {'p50': 1e3 * p50, 'p99': 1e3 * p99}
 
 
-def send(size: int, number: int) -> dict[int, float]:
+def send(size: int, number: int, ours: bool) -> dict[int, float]:
     """Publish so many messages of `size` bytes; return when each was."""
     import rclpy
 
     from rl_control.ros import codec, qos
+    from rl_control.ros.process import keep_memory
 
+    if ours:
+        keep_memory()  # as our nodes' processes do
     rclpy.init(args=[])
     node = rclpy.create_node('sender')
     publisher = node.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
@@ -82,19 +85,22 @@ def send(size: int, number: int) -> dict[int, float]:
     return sent
 
 
-def listen(number: int, checked: bool) -> dict[int, float]:
-    """Return when each version came, with `checked` after its digest was found right."""
+def listen(number: int, ours: bool) -> dict[int, float]:
+    """Return when each version came, in `ours` after its digest was found right."""
     import rclpy
 
     from rl_control.ros import codec, qos
+    from rl_control.ros.process import keep_memory
 
+    if ours:
+        keep_memory()
     rclpy.init(args=[])
     node, heard = rclpy.create_node('listener'), {}
 
     def on_policy(message: codec.Policy) -> None:
         now = time.monotonic()
         version = json.loads(message.layout.dim[0].label)['version']
-        if checked:
+        if ours:
             codec.decode_policy(message)
             now = time.monotonic()
         heard[version] = now
@@ -129,8 +135,10 @@ def learn(number: int) -> dict[int, float]:
     import rclpy
 
     from rl_control.ros import codec, qos
+    from rl_control.ros.process import keep_memory
 
     exporting = exporter(contract(), (256, 256))
+    keep_memory()
     rclpy.init(args=[])
     node = rclpy.create_node('learner')
     publisher = node.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
@@ -153,7 +161,9 @@ def take_up(number: int) -> dict[int, float]:
 
     from rl_control.policy import OnnxPolicy
     from rl_control.ros import codec, qos
+    from rl_control.ros.process import keep_memory
 
+    keep_memory()
     rclpy.init(args=[])
     node, ready, here = rclpy.create_node('collector'), {}, contract()
 
