@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_control.bench import broadcast, collector, end_to_end, growth, page
+from rl_control.bench import broadcast, collector, end_to_end, growth, hearing, page
 from rl_control.bench.comparison import OURS, Comparison, Contender, Goal, Scale, compare
 from rl_control.bench.things import policy_file
 from rl_control.cli import main
@@ -66,7 +66,8 @@ def test_each_part_measures_ours(part: str) -> None:
 
 
 def test_transitions_reach_the_journal(ros_domain: int) -> None:
-    (found,) = importlib.import_module('rl_control.bench.transport').measure(TINY)
+    found, heard = importlib.import_module('rl_control.bench.transport').measure(TINY)
+    assert all(heard.median(name, 'rate') > 0.0 for name in (OURS, hearing.BARE))
     assert found.median(OURS, 'lost') == 0.0 and found.median(OURS, 'rate') > 0.0
 
 

@@ -18,6 +18,7 @@ import time
 
 from rl_control.bench.apart import apart, processor_time
 from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
+from rl_control.bench.hearing import compare_hearing
 from rl_control.bench.still import NAME
 from rl_control.processes import NodeProcess
 
@@ -26,13 +27,14 @@ PATIENCE = 180.0  # s until the first acknowledgement; a busy machine takes long
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield transitions/s journaled and acknowledged."""
+    """Yield transitions/s journaled and acknowledged, and heard without a journal."""
     seconds = scale.size(5, 1)
     rounds = min(scale.rounds, 5)
     yield compare(
         'transport: transitions journaled and acknowledged, 7 joints', 'transitions/s', [
             Contender(OURS, lambda: partial(journaled_apart, 2, seconds)),
         ], rounds, [Goal('rate', at_least=20_000.0), Goal('lost', at_most=0.0)], more=True)
+    yield compare_hearing(scale, rounds)
 
 
 def journaled_apart(collectors: int, seconds: float) -> Figures:
