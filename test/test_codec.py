@@ -21,6 +21,7 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 from rl_control.arrival import Inbox
 from rl_control.errors import Refused
 from rl_control.ros import codec, qos
+from rl_control.ros.intake import Intake
 from rl_control.ros.table import COLUMN_LIMIT, HEADER_LIMIT
 from rl_control.types import Column, Contract, Transition
 
@@ -503,6 +504,24 @@ def test_bytes_that_are_no_message_are_refused(cut):
     raw = codec.TrajectoryWriter(('a', 'b')).write(np.array([0.1]), np.ones((1, 3, 2)))
     with pytest.raises(Refused, match=r'trajectory of \d+ bytes cannot be read'):
         codec.TrajectoryReader(('a', 'b')).read(raw[:cut])
+
+
+def test_who_waits_wakes_when_a_message_comes(ros_domain):
+    rclpy.init()
+    node = rclpy.create_node('waiting')
+    try:
+        intake = Intake(node, codec.Number, 'x', qos.OPERATOR, raw=True)
+        publisher = node.create_publisher(codec.Number, 'x', qos.OPERATOR)
+        began = time.monotonic()
+        intake.wait(0.2)
+        assert time.monotonic() - began >= 0.15 and intake.take() == []
+        publisher.publish(codec.number(1.5))
+        intake.wait(60.0)
+        ((raw, _),) = intake.take()
+        assert deserialize_message(raw, codec.Number).data == 1.5
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
 
 
 def test_a_trajectory_may_lack_velocities_and_accelerations():

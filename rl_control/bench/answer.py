@@ -3,7 +3,8 @@
 Joint states in, trajectories out: the round over topics, without the wait for the next tick.
 
 What the policy node does at a tick is done here as soon as joint states come: take, read, check,
-act, limit, plan, publish. The bare answer is a message of the same kinds, worked out from nothing.
+act, limit, plan, publish. The limit does all of it but the tick. The bare answer is a message of
+the same kinds that was there before, published by a callback of rclpy's default executor.
 """
 
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ from rl_control.bench.things import arm_at, policy_file
 
 ROBOT = 'iiwa'
 RATES = (20.0, 200.0)  # Hz
-POLL = 2e-5  # s; who spins keeps the threads of the middleware from a core
-LIMIT_ROUND = 'limit: bare messages, polled'
+BARE_ROUND = 'bare messages, default executor'
+LIMIT_ROUND = 'limit: without the tick'
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
@@ -31,6 +32,7 @@ def measure(scale: Scale) -> Iterator[Comparison]:
     for rate in RATES[:scale.size(len(RATES), 1)]:
         yield compare(f'answer: joint states in, trajectory out, and back, at {rate:g} Hz', 'ms', [
             Contender(OURS, partial(_round, 'drive', rate, number)),
+            Contender(BARE_ROUND, partial(_round, 'bare', rate, number)),
             Contender(LIMIT_ROUND, partial(_round, 'echo', rate, number)),
         ], min(scale.rounds, 5), [Goal('p50', at_most=0.8)])
 
@@ -73,9 +75,8 @@ def ask(rate: float, number: int) -> Figures:
         time.sleep(max(0.0, due - time.monotonic()))
         began = time.monotonic()
         states.publish(codec.joint_state(names, time.time(), q, dq))
-        while not (answers := intake.take()) and time.monotonic() < due + 0.8 * arm.control_period:
-            time.sleep(POLL)
-        if answers:
+        intake.wait(0.8 * arm.control_period)
+        if answers := intake.take():
             _, (command, *_) = reader.read(answers[-1][0])
             took.append(time.monotonic() - began)
             q, dq = command.q, command.dq
@@ -112,11 +113,10 @@ def echo(rate: float, path: str) -> None:
     """Answer with a plan that is there already."""
     from rl_control.driving import Driving, Margins
     from rl_control.plan import Plan
-    from rl_control.types import Command
 
     arm = arm_at(ROBOT, rate)
     driving = Driving(arm, Margins(stale_period=1.0))
-    plan = Plan.of(Command.at_rest(arm.home), arm.control_period, arm.limits)
+    plan = Plan.of(_moving(arm), arm.control_period, arm.limits)
 
     def answer(topics) -> None:
         before = driving.watchdog.fresh
@@ -125,6 +125,33 @@ def echo(rate: float, path: str) -> None:
             topics.send(plan)
 
     _spin(arm, answer)
+
+
+def bare(rate: float, path: str) -> None:
+    """Answer with a message that is there already, as anybody would with rclpy."""
+    import rclpy
+    from rclpy.serialization import deserialize_message
+
+    from rl_control.plan import Plan
+    from rl_control.ros import codec, qos
+
+    arm = arm_at(ROBOT, rate)
+    plan = Plan.of(_moving(arm), arm.control_period, arm.limits)
+    message = deserialize_message(codec.TrajectoryWriter(arm.settings.joint_names).write(
+        plan.times, plan.points), codec.Trajectory)
+    rclpy.init(args=[])
+    node = rclpy.create_node('policy')
+    publisher = node.create_publisher(codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+    node.create_subscription(
+        codec.JointState, 'joint_states', lambda _: publisher.publish(message), qos.SENSOR)
+    rclpy.spin(node)
+
+
+def _moving(arm):
+    """Return a command from which it takes as many points to rest as it takes the policy."""
+    from rl_control.types import Command
+
+    return Command(arm.home, 0.1 * arm.limits.velocity, np.zeros_like(arm.home))
 
 
 def _spin(arm, answer) -> None:
@@ -136,11 +163,11 @@ def _spin(arm, answer) -> None:
     topics = ArmTopics(
         rclpy.create_node('policy'), arm.settings.joint_names, arm.control_period, flags=())
     while True:
+        topics.wait(1.0)
         answer(topics)
-        time.sleep(POLL)
 
 
-ROLES = {'ask': ask, 'drive': drive, 'echo': echo}
+ROLES = {'ask': ask, 'drive': drive, 'echo': echo, 'bare': bare}
 
 if __name__ == '__main__':
     role, *arguments = json.loads(sys.argv[1])

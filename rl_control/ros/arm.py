@@ -41,6 +41,10 @@ class ArmTopics:
         """Say whether anybody takes the trajectories."""
         return self._trajectory.get_subscription_count() > 0
 
+    def wait(self, seconds: float) -> None:
+        """Sleep until joint states are there, `seconds` at most."""
+        self._intake.wait(seconds)
+
     def take(self, driving: Driving) -> None:
         """Hand over what came since the last call; a bad joint state is a fault."""
         for raw, receipt in self._intake.take():

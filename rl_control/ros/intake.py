@@ -2,13 +2,16 @@
 """Messages taken by the thread that needs them, rather than one a turn of an executor."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 import time
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+WaitSet = rclpy_implementation.WaitSet  # as rclpy.executors and rclpy.wait_for_message have it
 AT_ONCE = 64  # messages, so that timers get their turn too
 
 
@@ -50,6 +53,19 @@ class Intake:
         self._subscription = node.create_subscription(
             kind, topic, lambda _: None, profile, callback_group=self._group, **options)
         self._taken = time.monotonic()
+        self._context = node.context
+
+    @cached_property  # of those who wait
+    def _waiting(self) -> Any:
+        with self._context.handle:
+            return WaitSet(1, 0, 0, 0, 0, 0, self._context.handle)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a message is there, `seconds` at most."""
+        with self._waiting, self._subscription.handle:
+            self._waiting.clear_entities()
+            self._waiting.add_subscription(self._subscription.handle)
+            self._waiting.wait(round(seconds * 1e9))
 
     def take(self) -> list[tuple[Any, float]]:
         """Return (message, receipt on time.monotonic()) of all that came since the last call."""
