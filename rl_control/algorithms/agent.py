@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl_control.algorithms import memory
 from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.errors import Refused
@@ -31,6 +32,7 @@ class Agent(ABC):
     policy: nn.Module
 
     def __init__(self, contract: Contract, settings: AlgorithmSettings) -> None:
+        memory.keep()
         self.contract = contract
         self.settings = settings
         self.updates = 0
