@@ -31,6 +31,8 @@ from rl_control.types import Column, Contract
 UPDATES = 'updates.json'
 SELDOM = 0.01  # share of all updates below which a kind is left as it is
 TOLERANCE = 1e-5  # largest difference of a weight or moment after a few updates, compiled or not
+# The compiler's patterns would put the sum with a bias back into the product, see `tracing`.
+CONFIGURATION = {'compile_threads': 1, 'pattern_matcher': False}
 WORN = 1e-4  # second moments that Adam begins with there
 
 
@@ -127,7 +129,7 @@ def _compile(traced: Traced, path: Path) -> Path:
     with torch.no_grad():
         program = torch.export.export(traced.graph, tuple(traced.inputs)).run_decompositions({})
         aoti_compile_and_package(
-            program, package_path=str(path), inductor_configs={'compile_threads': 1})
+            program, package_path=str(path), inductor_configs=CONFIGURATION)
     return path
 
 

@@ -164,4 +164,17 @@ def _adam(
         weight.sub_(lr / unbiased * mean / (width + eps))
 
 
-WRITTEN_OUT = {torch.ops.aten._fused_adam_.default: _adam}
+def _biased(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """
+    Write out torch's product that adds a bias, which it copies to every row beforehand.
+
+    Apart from the product the sum is part of what the compiler makes of the ReLU behind it.
+    """
+    return left @ right + bias
+
+
+WRITTEN_OUT = {
+    torch.ops.aten._fused_adam_.default: _adam,
+    torch.ops.aten.addmm.default: _biased,
+    torch.ops.aten.baddbmm.default: _biased,
+}
