@@ -89,6 +89,16 @@ def test_q_against_plain_matrices():
         torch.testing.assert_close(agent.critic(observation, action)[k], expected)
 
 
+def test_an_entry_whose_exponential_is_infinite_has_a_gradient_beside_the_diagonal():
+    agent = _constant(small_agent('naf'), 5.0, [0.0] * 3, [0.0, 200.0, 0.0, 0.0, 0.0, 0.0])
+    # L' (0.1, 0.1, 0) = (0.1 + 200 0.1, 0.1, 0): q falls by (20.1^2 + 0.1^2) / 2, and by 20.1 0.1
+    # for each 1 that the entry grows.
+    q = agent.critic(_observations(1), torch.tensor([[0.1, 0.1, 0.0]]))
+    torch.testing.assert_close(q, torch.tensor([5.0 - 202.01]))
+    gradient, = torch.autograd.grad(q.sum(), agent.critic.triangle_head.bias)
+    torch.testing.assert_close(gradient, torch.tensor([-2.01, -2.01, -0.01, 0.0, 0.0, 0.0]))
+
+
 def test_target_goes_tau_of_the_way():
     agent = shaken(small_agent('naf', tau=0.1))
     before = [weight.clone() for weight in agent.target_critic.parameters()]
