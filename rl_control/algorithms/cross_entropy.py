@@ -21,16 +21,25 @@ def maximise(
     candidate whose q is not finite is never an elite; where none is finite the action is NaN.
     """
     mean, deviation = 0.0, 1.0
-    for draw in draws:
-        candidates = torch.clamp(mean + deviation * draw, -1.0, 1.0)
-        value = q(candidates)
-        value = torch.where(value.abs() < INFINITE, value, -torch.inf)
-        best, index = value.topk(elites, dim=1)
-        chosen = candidates.gather(1, index.unsqueeze(-1).expand(-1, -1, candidates.shape[-1]))
+    *before, last = draws
+    for draw in before:
+        best, chosen = _elites(q, mean + deviation * draw, elites)
         # With fewer finite ones than elites, only these count.
         finite = (best > -torch.inf).unsqueeze(-1).to(chosen.dtype)
         number = finite.sum(1, keepdim=True)
         mean = (finite * chosen).sum(1, keepdim=True) / number
         square = (finite * (chosen - mean).square()).sum(1, keepdim=True)
         deviation = (square / (number - 1.0).clamp_min(1.0)).sqrt()  # with Bessel's correction
-    return torch.where(best[:, :1] > -torch.inf, chosen[:, 0], torch.nan), best[:, 0]
+    best, chosen = _elites(q, mean + deviation * last, 1)
+    return torch.where(best > -torch.inf, chosen[:, 0], torch.nan), best[:, 0]
+
+
+def _elites(
+    q: Callable[[Tensor], Tensor], candidates: Tensor, number: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the largest q (b, number) of candidates (b, n, a), -inf where none is, and them."""
+    candidates = torch.clamp(candidates, -1.0, 1.0)
+    value = q(candidates)
+    best, index = torch.where(value.abs() < INFINITE, value, -torch.inf).topk(number, dim=1)
+    return best, candidates.gather(
+        1, index.unsqueeze(-1).expand(-1, -1, candidates.shape[-1]))
