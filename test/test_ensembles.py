@@ -80,6 +80,9 @@ def test_normalised_critics_against_plain_layers():
         torch.testing.assert_close(
             critics.of_candidates(observation, actions)[:, :, k],
             critics(observation, actions[:, k]))
+    torch.testing.assert_close(
+        critics.of_candidates(observation, actions, 1),
+        critics.of_candidates(observation, actions)[:1])
 
 
 def test_normalised_critics_stay_bounded():

@@ -27,7 +27,7 @@ class Hill(torch.nn.Module):
     def forward(self, observation, action):
         return self.of_candidates(observation, action[:, None])[..., 0]
 
-    def of_candidates(self, observation, actions):
+    def of_candidates(self, observation, actions, first=None):
         away = (actions - self.top).square().sum(-1)
         return (self.height + observation[:, :1] - away)[None]
 
@@ -60,8 +60,8 @@ class Hills(Hill):
         super().__init__([0.0], 0.0)
         self.hills = hills
 
-    def of_candidates(self, observation, actions):
-        return torch.cat([hill.of_candidates(observation, actions) for hill in self.hills])
+    def of_candidates(self, observation, actions, first=None):
+        return torch.cat([hill.of_candidates(observation, actions) for hill in self.hills[:first]])
 
 
 def test_of_several_critics_the_smallest_counts_where_the_first_is_largest():
@@ -116,9 +116,9 @@ def test_candidates_are_drawn_anew_for_each_state_and_update():
     agent, seen = small_agent('qt_opt'), []
     of_candidates = agent.averaged_critic.of_candidates
 
-    def q(observation, actions):
+    def q(observation, actions, first):
         seen.append(actions)
-        return of_candidates(observation, actions)
+        return of_candidates(observation, actions, first)
 
     agent.averaged_critic.of_candidates = q
     for _ in range(2):

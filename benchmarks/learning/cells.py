@@ -107,7 +107,7 @@ SAME = {'observation_normalisation': 'none', 'updates_per_transition': 1.0, 'bat
 GAUSSIAN = {'exploration_scale': 0.1, 'exploration_correlation': 0.0}
 # Relabelled as in Andrychowicz et al. 2017: four rows for one.
 SPARSE = {'hindsight': 0.8, 'gamma': 0.95, 'updates_per_transition': 0.5}
-# Near those of RL Baselines3 Zoo for this environment, with smaller networks and a batch of 128, and
+# Near those of RL Baselines3 Zoo for this environment, with smaller networks, a batch of 128, and
 # without gSDE.
 CHEETAH = {
     'gamma': 0.98, 'tau': 0.02, 'batch_size': 128, 'hidden_sizes': [256, 256],

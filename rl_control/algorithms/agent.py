@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl_control.algorithms import memory
+from rl_control import memory
 from rl_control.algorithms.optimiser import Adam, Weights
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.errors import Refused

@@ -206,15 +206,19 @@ class Critics(nn.Module):
         # A product and a sum: a batched product with a result of width 1 is slower.
         return (layer * head.transpose(1, 2)).sum(-1) + head_bias[:, 0]
 
-    def of_candidates(self, observation: Tensor, actions: Tensor) -> Tensor:
+    def of_candidates(
+        self, observation: Tensor, actions: Tensor, first: int | None = None
+    ) -> Tensor:
         """
         Return q (number, b, n) of n actions (b, n, a) for each observation (b, o).
+
+        With `first` only so many critics are asked.
 
         An observation's part of the first layer is computed once for all its actions. It is
         computed in the type of `observation`, which may be float64.
         """
-        weights = [weight.to(observation.dtype) for weight in self.weights]
-        biases = [bias.to(observation.dtype) for bias in self.biases]
+        weights = [weight[:first].to(observation.dtype) for weight in self.weights]
+        biases = [bias[:first].to(observation.dtype) for bias in self.biases]
         split = observation.shape[-1]
         rows = actions.reshape(-1, actions.shape[-1])
         layer = (observation @ weights[0][:, :split] + biases[0])[:, :, None]

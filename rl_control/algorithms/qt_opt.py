@@ -96,7 +96,7 @@ class QtOpt(Agent):
         draws = self._noise(
             self.settings.cem_iterations * len(next_observation), samples * columns)
         next_action, _ = maximise(
-            lambda actions: self.averaged_critic.of_candidates(next_observation, actions)[0],
+            lambda actions: self.averaged_critic.of_candidates(next_observation, actions, 1)[0],
             draws.view(-1, len(next_observation), samples, columns), self.settings.cem_elites)
         next_q = torch.minimum(*(
             critic(next_observation, next_action)

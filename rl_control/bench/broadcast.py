@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 
+from rl_control import memory
 from rl_control.bench.apart import apart, environment, start
 from rl_control.bench.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
 from rl_control.bench.things import contract, exporter
@@ -66,10 +67,9 @@ def send(size: int, number: int, ours: bool) -> dict[int, float]:
     import rclpy
 
     from rl_control.ros import codec, qos
-    from rl_control.ros.process import keep_memory
 
     if ours:
-        keep_memory()  # as our nodes' processes do
+        memory.keep()  # as our nodes' processes do
     rclpy.init(args=[])
     node = rclpy.create_node('sender')
     publisher = node.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
@@ -90,10 +90,9 @@ def listen(number: int, ours: bool) -> dict[int, float]:
     import rclpy
 
     from rl_control.ros import codec, qos
-    from rl_control.ros.process import keep_memory
 
     if ours:
-        keep_memory()
+        memory.keep()
     rclpy.init(args=[])
     node, heard = rclpy.create_node('listener'), {}
 
@@ -135,10 +134,9 @@ def learn(number: int) -> dict[int, float]:
     import rclpy
 
     from rl_control.ros import codec, qos
-    from rl_control.ros.process import keep_memory
 
     exporting = exporter(contract(), (256, 256))
-    keep_memory()
+    memory.keep()
     rclpy.init(args=[])
     node = rclpy.create_node('learner')
     publisher = node.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
@@ -161,9 +159,8 @@ def take_up(number: int) -> dict[int, float]:
 
     from rl_control.policy import OnnxPolicy
     from rl_control.ros import codec, qos
-    from rl_control.ros.process import keep_memory
 
-    keep_memory()
+    memory.keep()
     rclpy.init(args=[])
     node, ready, here = rclpy.create_node('collector'), {}, contract()
 

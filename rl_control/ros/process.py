@@ -2,7 +2,6 @@
 """How a node's process begins and ends: one sentence on bad input, work saved on a signal."""
 
 from collections.abc import Callable
-import ctypes
 import faulthandler
 import os
 import signal
@@ -16,12 +15,11 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from rl_control import memory
 from rl_control.errors import Refused
 
 SPIN_PERIOD = 0.05  # s; bounds how late a signal is seen
 DEPARTURE = 0.7  # s that the middleware gets to be taken apart
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
-KEPT, APART = 64 * 2**20, 32 * 2**20  # bytes; glibc takes no larger APART
 
 
 class Worker:
@@ -65,19 +63,6 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def keep_memory() -> None:
-    """
-    Have the allocator of glibc keep what messages leave, up to KEPT, for the next ones.
-
-    A message of some MiB is copied several times on its way, each time into memory whose pages
-    the kernel had to bring and to clear: that took longer than all the copying.
-    """
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-    if mallopt is not None:  # other C libraries lack it
-        mallopt(M_TRIM_THRESHOLD, KEPT)
-        mallopt(M_MMAP_THRESHOLD, APART)
-
-
 def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin the node that `make` returns until it is `done()` or SIGINT or SIGTERM comes.
@@ -86,7 +71,7 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     rclpy's own signal handlers would shut the context down before anything could be published,
     so they are not installed. Returns the exit status: 0, or that of what was refused.
     """
-    keep_memory()
+    memory.keep()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stopped = False
     node = None
