@@ -145,6 +145,9 @@ CELLS = {cell.name: cell for cell in (
              'sac, 1 update': Entry('sac', _shipped('sac', **SAME)),
              'sac, 6 updates': Entry('sac', _shipped(
                  'sac', **{**SAME, 'updates_per_transition': 6.0, 'layer_norm': True})),
+             # As in Chen et al. 2021 (REDQ): more critics bear more updates.
+             'sac, 10 critics, 4 updates': Entry('sac', _shipped(
+                 'sac', **{**SAME, 'updates_per_transition': 4.0, 'critics': 10})),
          }),
     Cell('reach_sparse', 'rl_control/Reach-v0, sparse, hindsight', 'rl_control/SparseReach-v0',
          30_000, 3000, 10, 100, 5, 'success', {
