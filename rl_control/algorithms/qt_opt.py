@@ -27,8 +27,9 @@ class QtOpt(Agent):
     """
     A critic, its Polyak average and a lagged copy of that; the policy searches the critic.
 
-    Where there are several the policy searches their smallest, and the target is the smallest
-    where the first is largest: a search finds what one critic dreams of.
+    Where there are several the policy searches their smallest, or their mean where a random
+    subset counts in the target; that is the smallest of those, where the first of all is largest.
+    For a search finds what one critic dreams of.
     """
 
     settings: QtOptSettings
