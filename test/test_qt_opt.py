@@ -221,7 +221,7 @@ def test_a_critic_that_is_nan_gives_no_action(exported):
     'values', [{}, read_parameter_file(named('algorithms', 'qt_opt'), 'algorithm')],
     ids=['paper', 'shipped'])
 def test_the_search_keeps_50_hz_on_one_core(values):
-    """Seven joints, 30 columns, the paper's and as shipped; time of this thread, which does all."""
+    """Seven joints, 30 columns, the paper's and as shipped; time of this thread, all of it."""
     contract = replace(
         CONTRACT, observation=tuple(Column(f'o{k}', '1') for k in range(30)),
         action=tuple(Column(f'a{k}', 'rad/s') for k in range(7)),
