@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 PACKAGE = 'rl_control'
 NODES = ('learner', 'broadcaster', 'collector', 'policy', 'command_gate', 'simulator', 'monitor',
-         'examiner', 'recorder', 'scene', 'watcher', 'offline')
+         'evaluator', 'recorder', 'scene', 'watcher', 'offline')
 
 
 def files(folder: str) -> list[tuple[str, list[str]]]:

@@ -23,12 +23,12 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from rl_control.bags.building import from_robot, from_tables
+from rl_control.bags.bag_reader import Bag
 from rl_control.bags.dataset import DatasetWriter
-from rl_control.bags.reading import Bag
-from rl_control.bags.settings import SamplingSettings
+from rl_control.bags.dataset_builder import from_robot, from_tables
+from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.make import load_arm
-from rl_control.ros.rows import transition_columns
+from rl_control.transport.transition_rows import transition_columns
 
 STORE = get_typestore(Stores.LATEST)
 START = 1_700_000_000_000_000_000

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from rl_control.statistics import wilson_interval
+from rl_control.common.statistics import wilson_interval
 
 
 def run_seed(robot: str, seed: int, out: Path) -> dict:

@@ -23,13 +23,13 @@ from faults_learner_kill import Watcher, busy_graph
 import rclpy
 from rosbags.highlevel import AnyReader
 
-from rl_control import restarts
-from rl_control.outboxes import SPILL
-from rl_control.report.account import account, journaled, produced
+from rl_control.bringup import supervisor
+from rl_control.bringup.run_graph import graph_environment
+from rl_control.bringup.supervisor import Supervisor
+from rl_control.report.delivery_accounting import account, journaled, produced
 from rl_control.ros import codec
 from rl_control.ros.journal import read_journal
-from rl_control.running import graph_environment
-from rl_control.supervisor import Supervisor
+from rl_control.transport.outboxes import SPILL
 
 SHARE = 0.002  # of a recording that may be lost
 
@@ -80,17 +80,17 @@ def main() -> int:
     environment = graph_environment()
     os.environ.update(environment)
     processes = busy_graph(out, options.robot, 2, options.seed)
-    restarts.LONGEST_WAIT = restarts.FIRST_WAIT  # kills that are meant are no reason to wait
+    supervisor.LONGEST_WAIT = supervisor.FIRST_WAIT  # kills that are meant are no reason to wait
     rclpy.init(args=[])
-    supervisor = Supervisor(processes, environment, out / 'logs', deaths_limit=10**6)
-    watcher = Watcher(supervisor)
+    running = Supervisor(processes, environment, out / 'logs', deaths_limit=10**6)
+    watcher = Watcher(running)
     try:
         watcher.until(lambda: watcher.updates > 0)
         kills = kill_collectors(watcher, options.kills, out, random.Random(options.seed))
-        for pid in supervisor.pids.values():
+        for pid in running.pids.values():
             os.kill(pid, signal.SIGKILL)
     finally:
-        supervisor.stop()
+        running.stop()
         rclpy.try_shutdown()
     found, made, safe = account(out), produced(out), journaled(out)
     with AnyReader([out / 'journal']) as reader:

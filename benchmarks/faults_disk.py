@@ -23,12 +23,12 @@ import time
 
 import rclpy
 
-from rl_control import checkpoint
-from rl_control.graphs import graph
-from rl_control.report.account import account
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.run_graph import graph_environment
+from rl_control.bringup.supervisor import Supervisor
+from rl_control.learning import checkpoint
+from rl_control.report.delivery_accounting import account
 from rl_control.ros import codec, qos
-from rl_control.running import graph_environment
-from rl_control.supervisor import Supervisor
 
 INSIDE = 'FAULTS_DISK_INSIDE'
 ROOMY = '256m'

@@ -26,15 +26,15 @@ import time
 import rclpy
 from rclpy.node import Node
 
-from rl_control import restarts
-from rl_control.graphs import graph
-from rl_control.processes import NodeProcess
-from rl_control.report.account import account as balance
-from rl_control.report.account import journaled
+from rl_control.bringup import supervisor
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.processes import NodeProcess
+from rl_control.bringup.run_graph import graph_environment
+from rl_control.bringup.supervisor import Supervisor
+from rl_control.report.delivery_accounting import account as balance
+from rl_control.report.delivery_accounting import journaled
 from rl_control.ros import codec, qos
 from rl_control.ros.journal import read_journal
-from rl_control.running import graph_environment
-from rl_control.supervisor import Supervisor
 
 PATIENCE = 120.0  # s to come back, on a busy machine
 
@@ -152,14 +152,14 @@ def main() -> int:
     environment = graph_environment()
     os.environ.update(environment)
     processes = busy_graph(out, options.robot, options.collectors, options.seed)
-    restarts.LONGEST_WAIT = restarts.FIRST_WAIT  # kills that are meant are no reason to wait
+    supervisor.LONGEST_WAIT = supervisor.FIRST_WAIT  # kills that are meant are no reason to wait
     rclpy.init(args=[])
-    supervisor = Supervisor(processes, environment, out / 'logs', deaths_limit=10**6)
-    watcher = Watcher(supervisor)
+    running = Supervisor(processes, environment, out / 'logs', deaths_limit=10**6)
+    watcher = Watcher(running)
     try:
         figures = kill_all(watcher, options.kills, random.Random(options.seed))
     finally:
-        supervisor.stop()
+        running.stop()
         rclpy.try_shutdown()
     figures |= account(out)
     numbers = [version for _, version in watcher.versions]

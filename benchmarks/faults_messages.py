@@ -4,9 +4,9 @@ Hand messages that somebody damaged or made up to every decoder, as bytes from t
 
 Of each kind a good message is damaged: bits, bytes and pieces of its serialisation, or values of
 its header and data replaced by such as break things. What comes is decoded as a node does, and
-what is taken is used: acknowledged, counted, logged. Anything but a value or Refused is an error,
-of which the first of each sort is shown. Exits with 1 if there was one, or if memory grew by more
-than 64 MiB. Ctrl-C ends it early with the figures so far.
+what is taken is used: acknowledged, counted, logged. Anything but a value or InvalidInput is an
+error, of which the first of each sort is shown. Exits with 1 if there was one, or if memory grew
+by more than 64 MiB. Ctrl-C ends it early with the figures so far.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from faults_policy_bytes import make_policy, mutated
 import numpy as np
 from rclpy.serialization import deserialize_message, serialize_message
 
-from rl_control.arrival import Inbox
-from rl_control.errors import Refused
-from rl_control.policy import OnnxPolicy
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Contract
+from rl_control.control.policy_switch import PolicySwitch
+from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.ros import codec
-from rl_control.ros.rows import validate_rows
-from rl_control.succession import Succession
-from rl_control.types import Contract
+from rl_control.transport.inbox import Inbox
+from rl_control.transport.transition_rows import validate_rows
 
 ALLOWED = 64 * 2**20  # bytes of growth
 ODD = ['\ud800', 'a\0b', '', 'a' * 300, '\U0001f600' * 250, '\x1b[2J', -1, 2**52, 2**53 - 1,
@@ -106,7 +106,7 @@ def kinds(policy: bytes) -> dict[str, Kind]:
 
     def policies(message: codec.Policy) -> None:
         data, _, version = codec.decode_policy(message)
-        Succession(contract).take(
+        PolicySwitch(contract).take(
             OnnxPolicy(data), f'version {version}', codec.read_withdrawn(message))
 
     def statuses(message: codec.Diagnostics) -> None:
@@ -146,7 +146,7 @@ def outcome(kind: Kind, raw: bytes) -> str:
         return 'unreadable'
     try:
         kind.use(message)
-    except Refused as refused:
+    except InvalidInput as refused:
         logged = str(refused).encode(errors='replace').decode()
         return 'refused' if logged == str(refused) else f'cannot be logged: {logged}'[:200]
     except Exception as error:

@@ -19,8 +19,8 @@ import tempfile
 
 import numpy as np
 
-from rl_control.errors import Refused
-from rl_control.policy import OnnxPolicy
+from rl_control.common.errors import InvalidInput
+from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.ros import codec
 
 BATCH = 1000  # files a child opens
@@ -30,9 +30,9 @@ SAME = 1e-4  # of the action range
 
 def make_policy() -> bytes:
     """Return a policy of random weights for the pendulum."""
-    from rl_control.algorithms import make_agent, settings_of
     from rl_control.environments.gymnasium import GymnasiumEnvironment
-    from rl_control.export import Exporter
+    from rl_control.learning.algorithms import make_agent, settings_of
+    from rl_control.learning.export import Exporter
 
     world = GymnasiumEnvironment('Pendulum-v1')
     settings = settings_of('sac').from_mapping({
@@ -84,7 +84,7 @@ def child(path: Path, first: int, count: int, progress: Path) -> None:
         try:
             opened = OnnxPolicy(damaged)
             found = probe(opened)
-        except Refused:
+        except InvalidInput:
             outcomes['refused'] += 1
             continue
         except ArithmeticError:
@@ -111,7 +111,7 @@ def with_old_digest(data: bytes, mutations: int) -> dict[str, int]:
         try:
             codec.decode_policy(message)
             counts['accepted'] += 1
-        except Refused:
+        except InvalidInput:
             counts['refused'] += 1
     return dict(counts)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from rl_control.export import Exporter
+    from rl_control.learning.export import Exporter
 
 SHARE = 0.3  # of messages dropped, of the others doubled, and of the others late
 WORLD = 'Pendulum-v1'
@@ -48,9 +48,9 @@ class Channel:
 
 def exporter(run: str, template: bytes | None) -> 'Exporter':
     """Return the exporter of a policy of random weights for the pendulum."""
-    from rl_control.algorithms import make_agent, settings_of
     from rl_control.environments.gymnasium import GymnasiumEnvironment
-    from rl_control.export import Exporter
+    from rl_control.learning.algorithms import make_agent, settings_of
+    from rl_control.learning.export import Exporter
 
     world = GymnasiumEnvironment(WORLD)
     settings = settings_of('sac').from_mapping({
@@ -69,12 +69,12 @@ def examine(publications: int, seed: int, template: bytes | None = None) -> dict
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
-    from rl_control.nodes.collector import Collector
+    from rl_control.nodes.collector import CollectorNode
     from rl_control.ros import codec, qos
 
     came = []
 
-    class Counting(Collector):
+    class Counting(CollectorNode):
         """A collector that says when it has looked at a policy."""
 
         def _on_policy(self, message: codec.Policy) -> None:
@@ -135,7 +135,7 @@ def examine(publications: int, seed: int, template: bytes | None = None) -> dict
 
 def main() -> int:
     """Run it in a domain of its own, print what was found, return the exit code."""
-    from rl_control.running import graph_environment
+    from rl_control.bringup.run_graph import graph_environment
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--publications', type=int, default=1000)

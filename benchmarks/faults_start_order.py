@@ -20,11 +20,11 @@ import time
 import rclpy
 from rclpy.node import Node
 
-from rl_control.graphs import graph
-from rl_control.processes import NodeProcess
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.processes import NodeProcess
+from rl_control.bringup.run_graph import graph_environment
+from rl_control.bringup.supervisor import Supervisor
 from rl_control.ros import codec, qos
-from rl_control.running import graph_environment
-from rl_control.supervisor import Supervisor
 
 LIMIT = 10.0  # s
 PATIENCE = 60.0  # s

@@ -22,8 +22,8 @@ import time
 
 import numpy as np
 
-from rl_control.files import write_json
-from rl_control.processes import NodeProcess
+from rl_control.bringup.processes import NodeProcess
+from rl_control.common.files import write_json
 
 RATE = 20.0  # Hz of each collector
 SHARED = 25  # collectors in a process
@@ -34,13 +34,13 @@ PATIENCE = 20.0  # s for the last acknowledgements
 
 def episode() -> tuple[np.ndarray, tuple[str, ...], str]:
     """Return the rows of one episode, their columns, and the hash of their contract."""
-    from rl_control.collecting import Collecting
+    from rl_control.collection.collector import Collector
     from rl_control.config.nodes import CollectorSettings
     from rl_control.environments.gymnasium import GymnasiumEnvironment
     from rl_control.ros import codec
 
     world, told = GymnasiumEnvironment(WORLD), []
-    collecting = Collecting(
+    collecting = Collector(
         world, CollectorSettings(), told.append, lambda end: collecting.stopped.set())
     collecting.run()
     world.close()
@@ -53,10 +53,10 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
-    from rl_control.delivery import Outbox
-    from rl_control.outboxes import SPILL
     from rl_control.ros import codec, qos
-    from rl_control.spill import SUFFIX, Identity, RowFile
+    from rl_control.transport.outbox import Outbox
+    from rl_control.transport.outboxes import SPILL
+    from rl_control.transport.spill_file import SUFFIX, Identity, RowFile
 
     rows, columns, contract_hash = episode()
     at = columns.index('episode')
@@ -124,9 +124,9 @@ def fleet(collectors: int, seconds: float) -> dict[str, object]:
     """Run one fleet; return its figures."""
     from soak import measure
 
-    from rl_control.report.account import account
-    from rl_control.running import graph_environment
-    from rl_control.supervisor import Supervisor
+    from rl_control.bringup.run_graph import graph_environment
+    from rl_control.bringup.supervisor import Supervisor
+    from rl_control.report.delivery_accounting import account
 
     out = Path(tempfile.mkdtemp(prefix='fleet_'))
     environment = graph_environment()

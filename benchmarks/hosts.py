@@ -121,8 +121,8 @@ class Graph:
     def __init__(self, robot: str, out: Path, environment: dict[str, str]) -> None:
         from faults_learner_kill import Watcher
 
-        from rl_control import supervisor
-        from rl_control.graphs import graph
+        from rl_control.bringup import supervisor
+        from rl_control.bringup.graphs import graph
         from rl_control.ros import codec, qos
 
         line_of = supervisor.command_line

@@ -17,9 +17,9 @@ from unittest import mock
 
 import numpy as np
 
-from rl_control import limits as module
-from rl_control.limits import Limits, limit
-from rl_control.types import Command
+from rl_control.common.types import Command
+from rl_control.robots import limits as module
+from rl_control.robots.limits import Limits, limit
 
 ALLOWED = 1e-9
 KINDS = 6

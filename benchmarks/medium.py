@@ -20,17 +20,17 @@ import numpy as np
 from rclpy.serialization import deserialize_message
 from rosbags.typesys import Stores, get_typestore
 
-from rl_control.bags.reading import Bag
-from rl_control.collecting import Collecting
+from rl_control.bags.bag_reader import Bag
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.run_graph import graph_environment, run_graph
+from rl_control.collection.collector import Collector
+from rl_control.common.files import write_json
 from rl_control.config.nodes import CollectorSettings
+from rl_control.control.stop_trajectory import Plan
 from rl_control.environments.make import load_arm, simulate
-from rl_control.files import write_json
-from rl_control.graphs import graph
-from rl_control.plan import Plan
-from rl_control.policy import OnnxPolicy
+from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.ros import codec
 from rl_control.ros.journal import Journal
-from rl_control.running import graph_environment, run_graph
 
 STORE = get_typestore(Stores.LATEST)
 START = 1_700_000_000_000_000_000
@@ -155,7 +155,7 @@ def train(out: Path, robot: str, seed: int, seconds: float) -> None:
 def behave(policy: OnnxPolicy, robot: str, episodes: int, seed: int) -> float:
     """Return the success rate of exploring episodes."""
     world, successes = simulate(load_arm(robot, 'reach')), []
-    collecting = Collecting(
+    collecting = Collector(
         world, CollectorSettings(seed=seed), lambda _: None,
         lambda end: (successes.append(end.outcome.success),
                      len(successes) >= episodes and collecting.stopped.set()))
@@ -184,7 +184,7 @@ def choose(recording: Path, robot: str, wanted: float, trial: int = TRIAL) -> by
 def record(out: Path, robot: str, policy: OnnxPolicy, transitions: int, seed: int) -> dict:
     """Record `transitions` of an exploring policy into the bag `out`; return the account."""
     recording = Recording(out, robot, 'medium')
-    collecting = Collecting(
+    collecting = Collector(
         recording.world, CollectorSettings(seed=seed), recording.tell, recording.tell_end)
     collecting.policy = policy
     count = 0

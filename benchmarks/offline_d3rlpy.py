@@ -22,14 +22,13 @@ import numpy as np
 import structlog
 import torch
 
-from rl_control.algorithms import make_agent, settings_of
-from rl_control.bags.dataset import Dataset
-from rl_control.bags.pieces import pieces
-from rl_control.drawing import sampler_of
+from rl_control.bags.dataset import Dataset, pieces
+from rl_control.common.files import write_json
+from rl_control.common.statistics import student_95, wilson_interval
 from rl_control.environments.make import make_environment
-from rl_control.files import write_json
-from rl_control.replay import Ring
-from rl_control.statistics import student_95, wilson_interval
+from rl_control.learning.algorithms import make_agent, settings_of
+from rl_control.learning.batch_sampler import sampler_of
+from rl_control.learning.replay import ReplayBuffer
 
 TURN = 250  # updates
 NETWORK = (128, 128)
@@ -51,8 +50,9 @@ class Ours:
             hidden_sizes=NETWORK, observation_normalisation='fixed', seed=seed,
             **SHARED, **rates, **own))
         steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
-        ring = Ring(len(dataset.contract.observation), len(dataset.contract.action), len(steps),
-                    seed)
+        ring = ReplayBuffer(
+            len(dataset.contract.observation), len(dataset.contract.action), len(steps), seed
+        )
         ring.extend_mixed(steps)
         self._agent.observe(steps.observation)
         self._sampler = sampler_of(self._agent, ring)

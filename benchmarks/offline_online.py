@@ -32,22 +32,22 @@ import torch
 
 from benchmarks.learning.ours import Actor, learn
 from benchmarks.sharing import locked
-from rl_control.algorithms import make_agent, settings_of
 from rl_control.bags.dataset import ROW_FIELDS, Dataset
-from rl_control.bags.offline import offline_steps
-from rl_control.bags.settings import SamplingSettings
+from rl_control.common.files import write_json
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.files import named, read_parameter_file
 from rl_control.config.offline import OfflineSettings
+from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.environment import Environment
 from rl_control.environments.make import load_arm, simulate
-from rl_control.evaluation import evaluate
-from rl_control.files import write_json
+from rl_control.learning.algorithms import make_agent, settings_of
+from rl_control.offline.dataset_steps import offline_steps
 from rl_control.offline.run import train
-from rl_control.offline.starting import start_from
-from rl_control.ros.rows import TransitionRows
+from rl_control.offline.warm_start import start_from
+from rl_control.policies.evaluate import evaluate
+from rl_control.transport.transition_rows import TransitionRows
 
-BACK, SUCCESS, LESS = 2_000, 0.95, 0.02
+CLOCK_RESET, SUCCESS, LESS = 2_000, 0.95, 0.02
 Curve = list[tuple[int, float, float]]  # transitions, success rate, mean return
 
 
@@ -134,7 +134,7 @@ def succeeds(found: Curve) -> float:
 
 def after(found: Curve) -> tuple[float, float]:
     """Return how far success and mean return from BACK on are above the offline policy's."""
-    later = [row for row in found if row[0] >= BACK]
+    later = [row for row in found if row[0] >= CLOCK_RESET]
     return tuple(statistics.mean(row[k] for row in later) - found[0][k] for k in (1, 2))
 
 
@@ -221,7 +221,7 @@ def main() -> int:
     soonest = min((min(statistics.median(map(succeeds, curves)), options.steps_from_nothing)
                    for curves in nothing.values()), default=options.steps_from_nothing)
     held = [
-        statistics.median(map(back, curves)) <= BACK
+        statistics.median(map(back, curves)) <= CLOCK_RESET
         and statistics.median(after(one)[0] for one in curves) >= -LESS
         and statistics.median(after(one)[1] for one in curves) >= 0.0
         and statistics.median(map(succeeds, curves)) <= soonest / 2 for curves in begun.values()]

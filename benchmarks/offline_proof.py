@@ -26,16 +26,16 @@ import sys
 import medium
 
 from benchmarks.sharing import locked
-from rl_control.algorithms import settings_of
-from rl_control.bags.settings import SamplingSettings
+from rl_control.common.files import write_json
+from rl_control.common.statistics import student_95, wilson_interval
 from rl_control.config.files import named, read_parameter_file
 from rl_control.config.offline import OfflineSettings
+from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.make import load_arm, simulate
-from rl_control.evaluation import evaluate
-from rl_control.files import write_json
+from rl_control.learning.algorithms import settings_of
 from rl_control.offline.run import train
-from rl_control.policy import load
-from rl_control.statistics import student_95, wilson_interval
+from rl_control.policies.evaluate import evaluate
+from rl_control.policies.onnx_policy import load
 
 FLOOR = 'bc'
 ALGORITHMS = (FLOOR, 'td3_bc', 'iql')

@@ -20,14 +20,14 @@ import time
 import numpy as np
 import rclpy
 
-from rl_control.arguments import CONTROLLERS
+from rl_control.bringup.arguments import CONTROLLERS
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.run_graph import graph_environment
+from rl_control.bringup.supervisor import command_line
+from rl_control.control.realtime_loop import RealtimeLoop
 from rl_control.environments.make import load_arm
-from rl_control.graphs import graph
-from rl_control.loop import Loop
 from rl_control.ros import codec, qos
-from rl_control.ros.intake import Intake
-from rl_control.running import graph_environment
-from rl_control.supervisor import command_line
+from rl_control.ros.drained_subscription import DrainedSubscription
 
 MOVING, RESTING = 0.2, 0.01  # of the velocity limit
 
@@ -39,15 +39,17 @@ class Observer:
         self.arm = load_arm(robot, 'reach')
         self._names = self.arm.settings.joint_names
         self.node = rclpy.create_node('observer')
-        self._states = Intake(self.node, codec.JointState, 'joint_states', qos.SENSOR)
-        self._sent = Intake(self.node, codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+        self._states = DrainedSubscription(self.node, codec.JointState, 'joint_states', qos.SENSOR)
+        self._sent = DrainedSubscription(
+            self.node, codec.Trajectory, 'joint_trajectory', qos.COMMAND
+        )
         self._goals = self.node.create_publisher(codec.Goal, 'goal', qos.GOAL)
         self._reader = codec.JointReader(self._names)
         self._rng = np.random.default_rng(0)
         self._goal_due = 0.0
         self.share, self.heard = 0.0, 0.0  # of the limit; s of the last joint state
         self.commands: list[tuple[float, float]] = []  # receipt in s, largest speed in rad/s
-        self._loop = Loop(0.002, self._tick, real_time=True)
+        self._loop = RealtimeLoop(0.002, self._tick, real_time=True)
         self._loop.start()
 
     def close(self) -> None:

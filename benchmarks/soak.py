@@ -26,12 +26,12 @@ from faults_learner_kill import Watcher, account
 import numpy as np
 import rclpy
 
-from rl_control import restarts
-from rl_control.graphs import graph
-from rl_control.processes import NodeProcess
+from rl_control.bringup import supervisor
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.processes import NodeProcess
+from rl_control.bringup.run_graph import graph_environment
+from rl_control.bringup.supervisor import Supervisor
 from rl_control.ros import codec, qos
-from rl_control.running import graph_environment
-from rl_control.supervisor import Supervisor
 
 GROWTH = 0.05
 SAMPLE_PERIOD = 5.0  # s
@@ -53,7 +53,7 @@ def processes(robot: str, out: Path, collectors: int) -> list[NodeProcess]:
     return [
         replace(process, respawn=True, ends_graph=False, parameters={
             **process.parameters, **more.get(process.name, {})})
-        for process in (*training, *deployment) if process.name not in ('monitor', 'examiner')]
+        for process in (*training, *deployment) if process.name not in ('monitor', 'evaluator')]
 
 
 def measure(pid: int) -> tuple[int, int, int] | None:
@@ -134,12 +134,12 @@ def main() -> int:
     out = Path(tempfile.mkdtemp(prefix='soak_'))
     environment = graph_environment()
     os.environ.update(environment)
-    restarts.LONGEST_WAIT = restarts.FIRST_WAIT  # kills that are meant are no reason to wait
+    supervisor.LONGEST_WAIT = supervisor.FIRST_WAIT  # kills that are meant are no reason to wait
     rclpy.init(args=[])
-    supervisor = Supervisor(
+    running = Supervisor(
         processes(options.robot, out, options.collectors), environment, out / 'logs',
         deaths_limit=10**6)
-    watcher = Watcher(supervisor)
+    watcher = Watcher(running)
     soak = Soak(watcher, options.seed)
     half = 30.0 * options.minutes
     try:
@@ -148,7 +148,7 @@ def main() -> int:
         quiet = time.monotonic() - soak._began
         soak.run(half - min(SETTLING, half / 2), 0.0)
     finally:
-        supervisor.stop()
+        running.stop()
         rclpy.try_shutdown()
     figures: dict[str, object] = {
         'kills': dict(soak.kills),

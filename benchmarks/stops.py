@@ -22,9 +22,9 @@ import time
 import numpy as np
 import rclpy
 
-from rl_control import poses
+from rl_control.bringup.run_graph import graph_environment
+from rl_control.common import poses
 from rl_control.ros import codec
-from rl_control.running import graph_environment
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'test'))
 

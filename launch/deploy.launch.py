@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a policy: see `ros2 launch rl_control deploy.launch.py --show-args`."""
 
-from rl_control.launching import describe
+from rl_control.bringup.launch_description import describe
 
 
 def generate_launch_description():

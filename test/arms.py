@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from rl_control.arm import Arm
+from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import load_arm
-from rl_control.export import Exporter
-from rl_control.policy import OnnxPolicy
+from rl_control.learning.export import Exporter
+from rl_control.policies.onnx_policy import OnnxPolicy
 
 
 @cache
@@ -36,7 +36,7 @@ def exported(version: int = 1, run: str = 'run-1', robot: str = 'iiwa') -> OnnxP
     """Return a small exported policy: every joint's speed has the sign of to_goal.x."""
     import torch
 
-    from rl_control.algorithms import make_agent, settings_of
+    from rl_control.learning.algorithms import make_agent, settings_of
 
     contract = load_arm(robot, 'reach').contract()
     settings = settings_of('sac')(hidden_sizes=(4, 4), observation_normalisation='none')

@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import torch
 
-from rl_control.algorithms import make_agent, settings_of
-from rl_control.export import Exporter
-from rl_control.replay import Batch
-from rl_control.types import Column, Contract
+from rl_control.common.types import Column, Contract
+from rl_control.learning.algorithms import make_agent, settings_of
+from rl_control.learning.export import Exporter
+from rl_control.learning.replay import Batch
 
 OBSERVATION, ACTION = 5, 3
 LOW, HIGH = (-2.0, 0.1, -0.7), (2.0, 0.4, 1.9)

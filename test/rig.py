@@ -16,16 +16,16 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from stalls import Stalls, Witness, preferred, watching
 
-from rl_control import poses
-from rl_control.controllers import TrajectoryController
-from rl_control.graphs import graph
-from rl_control.limits import Limits
-from rl_control.loop import Loop
-from rl_control.processes import NodeProcess
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.processes import NodeProcess
+from rl_control.bringup.supervisor import command_line
+from rl_control.common import poses
+from rl_control.common.types import Command
+from rl_control.control.emulated_controllers import TrajectoryController
+from rl_control.control.realtime_loop import RealtimeLoop
+from rl_control.robots.limits import Limits
 from rl_control.ros import codec, qos
-from rl_control.ros.intake import Intake
-from rl_control.supervisor import command_line
-from rl_control.types import Command
+from rl_control.ros.drained_subscription import DrainedSubscription
 
 ROOT = Path(__file__).parents[1]
 STATE_PERIOD = 0.01
@@ -123,7 +123,9 @@ class FakeArm:
         self.status: dict[str, str] = {}
         self._publisher = self.node.create_publisher(
             codec.JointState, 'joint_states', qos.SENSOR)
-        self._intake = Intake(self.node, codec.Trajectory, 'joint_trajectory', qos.COMMAND)
+        self._intake = DrainedSubscription(
+            self.node, codec.Trajectory, 'joint_trajectory', qos.COMMAND
+        )
         self._goals = self.node.create_publisher(codec.Goal, 'goal', qos.GOAL)
         self.node.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
@@ -135,7 +137,7 @@ class FakeArm:
         self._ended = threading.Event()
         self._spinning = threading.Thread(target=self._spin, daemon=True)
         self._spinning.start()
-        self._loop = Loop(STATE_PERIOD, self._tick, real_time=True, notice=lambda _: None)
+        self._loop = RealtimeLoop(STATE_PERIOD, self._tick, real_time=True, notice=lambda _: None)
         self._loop.start()
         self._preferred = preferred()
         self._preferred.__enter__()

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from rl_control.loop import Loop
+from rl_control.control.realtime_loop import RealtimeLoop
 
 PERIOD = 0.01  # s between a witness' ticks
 PRIORITY = 50  # of the test's own thread, below that of its clocks
@@ -53,7 +53,7 @@ class Witness:
 def watching() -> Iterator[Witness]:
     """Let a witness tick on a thread of its own."""
     witness = Witness()
-    loop = Loop(PERIOD, lambda due: witness.tick(), real_time=True, notice=lambda _: None)
+    loop = RealtimeLoop(PERIOD, lambda due: witness.tick(), real_time=True, notice=lambda _: None)
     loop.start()
     with preferred():
         yield witness

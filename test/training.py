@@ -15,13 +15,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 import torch
 
-from rl_control.algorithms import make_agent, settings_of
+from rl_control.bringup.processes import NodeProcess
+from rl_control.common.types import Contract
 from rl_control.environments.gymnasium import GymnasiumEnvironment
-from rl_control.export import Exporter
-from rl_control.processes import NodeProcess
+from rl_control.learning.algorithms import make_agent, settings_of
+from rl_control.learning.export import Exporter
+from rl_control.learning.trainer import GRAPH
 from rl_control.ros import codec, qos
-from rl_control.trainer import GRAPH
-from rl_control.types import Contract
 
 WORLD = 'Pendulum-v1'
 ALGORITHM = {

@@ -21,7 +21,7 @@ from benchmarks.learning.cells import CELLS, OURS, PEER, Run, with_settings
 from benchmarks.learning.report import draw, runs_of, table
 from benchmarks.learning.results import Result, load, save
 from benchmarks.learning.running import train_all
-from rl_control.bench.page import put_between
+from benchmarks.parts.page import put_between
 
 LIBRARIES = {'ours': OURS, 'peer': PEER}
 

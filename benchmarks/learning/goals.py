@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rl_control.environments.make import load_arm
-from rl_control.tasks.reach import NEAR
+from rl_control.environments.tasks.reach import BEARING_DISTANCE
 
 
 def as_goal_observation(observation: np.ndarray) -> dict[str, np.ndarray]:
@@ -50,7 +50,7 @@ class GoalEnv(gymnasium.Wrapper):
 
 
 class ReachFeatures(BaseFeaturesExtractor):
-    """Puts the way to the goal and its bearing back, as rl_control.tasks.reach has them."""
+    """Puts the way to the goal and its bearing back, as the task reach has them."""
 
     def __init__(self, space: spaces.Dict) -> None:
         super().__init__(space, space['observation'].shape[0] + 9)
@@ -58,5 +58,5 @@ class ReachFeatures(BaseFeaturesExtractor):
     def forward(self, given: dict[str, Tensor]) -> Tensor:
         position = given['achieved_goal']
         way = given['desired_goal'] - position
-        bearing = way / (torch.linalg.norm(way, dim=1, keepdim=True) + NEAR)
+        bearing = way / (torch.linalg.norm(way, dim=1, keepdim=True) + BEARING_DISTANCE)
         return torch.cat((given['observation'], position, way, bearing), dim=1)

@@ -8,19 +8,19 @@ import numpy as np
 import torch
 
 from benchmarks.learning.cells import Run
-from rl_control.algorithms import make_agent, settings_of
-from rl_control.algorithms.agent import Agent
-from rl_control.algorithms.compiled import Updates
-from rl_control.collecting import Collecting
+from rl_control.collection.collector import Collector
+from rl_control.common.transition_batch import density
+from rl_control.common.types import Transition
 from rl_control.config.nodes import CollectorSettings
-from rl_control.drawing import make_sampler
 from rl_control.environments.environment import Environment
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.environments.make import load_arm
-from rl_control.replay import Ring, Steps
-from rl_control.replay.steps import density
-from rl_control.tasks import Task
-from rl_control.types import Transition
+from rl_control.environments.tasks import Task
+from rl_control.learning.algorithms import make_agent, settings_of
+from rl_control.learning.algorithms.agent import Agent
+from rl_control.learning.batch_sampler import make_sampler
+from rl_control.learning.compilation.compiled_updates import CompiledUpdates
+from rl_control.learning.replay import ReplayBuffer, TransitionBatch
 
 
 class Actor:
@@ -56,7 +56,7 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
     world = GymnasiumEnvironment(cell.environment)
     settings = settings_of(entry.algorithm).from_mapping({**entry.settings, 'seed': run.seed})
     agent = make_agent(entry.algorithm, world.contract, settings)
-    updates = Updates(agent, entry.algorithm)
+    updates = CompiledUpdates(agent, entry.algorithm)
     updates.begin()
     while updates.look():  # else it would depend on the machine which updates are compiled
         time.sleep(0.1)
@@ -73,7 +73,7 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
 def learn(
     world: Environment, agent: Agent, steps: int, seed: int,
     tell: Callable[[int, Actor], None] = lambda step, actor: None, task: Task | None = None,
-    old: Steps | None = None, update: Callable | None = None,
+    old: TransitionBatch | None = None, update: Callable | None = None,
 ) -> Actor:
     """
     Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them.
@@ -83,11 +83,11 @@ def learn(
     """
     settings, contract = agent.settings, world.contract
     sizes = len(contract.observation), len(contract.action)
-    ring = Ring(*sizes, settings.replay_capacity, seed)
-    taught = Ring(*sizes, 1 if old is None else len(old), seed)
+    ring = ReplayBuffer(*sizes, settings.replay_capacity, seed)
+    demonstrations = ReplayBuffer(*sizes, 1 if old is None else len(old), seed)
     if old is not None:
-        taught.extend_mixed(old)
-    sampler = make_sampler(agent, ring, taught, task)
+        demonstrations.extend_mixed(old)
+    sampler = make_sampler(agent, ring, demonstrations, task)
     actor = Actor(agent)
     update = update or agent.update
     span = np.subtract(contract.action_high, contract.action_low)
@@ -109,7 +109,7 @@ def learn(
         if ring.total >= steps:
             collecting.stopped.set()
 
-    collecting = Collecting(world, CollectorSettings(seed=seed), take, lambda end: None)
+    collecting = Collector(world, CollectorSettings(seed=seed), take, lambda end: None)
     if old is not None:
         collecting.policy = actor
     collecting.run()

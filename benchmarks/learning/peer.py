@@ -18,11 +18,11 @@ from stable_baselines3.common.noise import (
 
 from benchmarks.learning.cells import Entry, Run
 from benchmarks.learning.goals import GoalEnv, ReachFeatures, as_goal_observation
-from rl_control.algorithms import settings_of
 from rl_control.config.algorithm import AlgorithmSettings
+from rl_control.learning.algorithms import settings_of
 
 # What Stable-Baselines3 has not: an entry that is run with both keeps their defaults.
-ONLY_OURS = ('layer_norm', 'observation_normalisation', 'speed', 'correction',
+ONLY_OURS = ('layer_norm', 'observation_normalisation', 'update_schedule', 'correction',
              'priority_exponent', 'n_step')
 KINDS = {'sac': SAC, 'td3': TD3, 'ddpg': DDPG}
 

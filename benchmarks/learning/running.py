@@ -18,7 +18,7 @@ from benchmarks.learning.cells import OURS, Run
 from benchmarks.learning.results import Result
 import rl_control
 from rl_control.environments.gymnasium import GymnasiumEnvironment
-from rl_control.evaluation import evaluate
+from rl_control.policies.evaluate import evaluate
 
 # Evaluations have starts and goals of their own, the same for both libraries.
 EVALUATION, FINAL = 1_000_000, 2_000_000

@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from rl_control.tasks.reach import Reach
-from rl_control.types import Column, State
+from rl_control.common.types import Column, State
+from rl_control.environments.tasks.reach import Reach
 
 
 class Point(Reach):

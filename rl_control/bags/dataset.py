@@ -6,6 +6,7 @@ It is written shard by shard, so that writing needs no more memory than for two 
 that fills and one on its way to the disk.
 """
 
+
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
@@ -17,16 +18,16 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from rl_control.errors import Refused
-from rl_control.files import (
+from rl_control.common.errors import InvalidInput
+from rl_control.common.files import (
     digest,
     read_json,
     require_small_header,
     write_aside,
     write_json,
 )
-from rl_control.ros.rows import TransitionRows
-from rl_control.types import Contract, finite
+from rl_control.common.types import Contract, finite
+from rl_control.transport.transition_rows import TransitionRows
 
 FORMAT = 1
 SHARD_ROWS = 65_536
@@ -62,12 +63,12 @@ class Dataset:
         """
         Read a whole dataset.
 
-        Raise Refused if it is none, damaged, not complete, or not finite in float32.
+        Raise InvalidInput if it is none, damaged, not complete, or not finite in float32.
         """
         described = describe(path)
         parts = list(read_parts(path, described))
         if not parts:
-            raise Refused(f'dataset {path} has no transitions; make one from another bag')
+            raise InvalidInput(f'dataset {path} has no transitions; make one from another bag')
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rows = TransitionRows(**{name: joined.pop(name) for name in ROW_FIELDS})
         require_finite(rows, f'dataset {path}')
@@ -95,18 +96,18 @@ class Dataset:
 
 
 def require_finite(rows: TransitionRows, where: str) -> None:
-    """Raise Refused where a number of the rows could not be learned from."""
+    """Raise InvalidInput where a number of the rows could not be learned from."""
     for name in FINITE:
         values = getattr(rows, name)
         bad = ~finite(values.reshape(len(values), -1)).all(axis=1)
         if bad.any():
-            raise Refused(
+            raise InvalidInput(
                 f'{where} has {bad.sum()} rows whose {name} is not finite in float32, the first '
                 f'one is row {bad.argmax()}; make the dataset again without them')
 
 
 def describe(path: Path | str) -> dict[str, Any]:
-    """Return what dataset.json says; raise Refused unless it is whole and of this format."""
+    """Return what dataset.json says; raise InvalidInput unless it is whole and of this format."""
     file = Path(path) / DESCRIPTION
     try:
         described = read_json(file)
@@ -116,8 +117,10 @@ def describe(path: Path | str) -> dict[str, Any]:
             described[name]
         return described
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f'{path} is no dataset ({type(error).__name__}: {error}); make one with '
-                      'rl-control bag transitions') from error
+        raise InvalidInput(
+            f'{path} is no dataset ({type(error).__name__}: {error}); make one with '
+            'rl-control bag transitions'
+        ) from error
 
 
 def read_parts(
@@ -129,12 +132,16 @@ def read_parts(
         try:
             data = file.read_bytes()
             if digest(data) != shard['sha256']:
-                raise Refused(f'{file} has another digest than dataset.json says; it is damaged, '
-                              'so make the dataset again')
+                raise InvalidInput(
+                    f'{file} has another digest than dataset.json says; it is damaged, '
+                    'so make the dataset again'
+                )
             require_small_header(data)
             yield load(data)
         except (OSError, ValueError, SafetensorError) as error:
-            raise Refused(f'{file} cannot be read ({error}); make the dataset again') from error
+            raise InvalidInput(
+                f'{file} cannot be read ({error}); make the dataset again'
+            ) from error
 
 
 class DatasetWriter:
@@ -143,7 +150,7 @@ class DatasetWriter:
     def __init__(
         self, path: Path | str, contract: Contract, shard_rows: int = SHARD_ROWS,
     ) -> None:
-        """Begin a dataset; raise Refused when `path` exists or cannot be made."""
+        """Begin a dataset; raise InvalidInput when `path` exists or cannot be made."""
         self.path = Path(path)
         self.rows = 0
         self._contract = contract
@@ -157,13 +164,14 @@ class DatasetWriter:
         self._stored: Future[None] | None = None
         self._aside = self.path.with_name(f'.{self.path.name}.partial')
         if self.path.exists():
-            raise Refused(f'{path} exists; name a new directory or remove it')
+            raise InvalidInput(f'{path} exists; name a new directory or remove it')
         try:
             shutil.rmtree(self._aside, ignore_errors=True)
             self._aside.mkdir(parents=True)
         except OSError as error:
-            raise Refused(f'dataset {path} cannot be made ({error.strerror}); choose a writable '
-                          'directory') from error
+            raise InvalidInput(
+                f'dataset {path} cannot be made ({error.strerror}); choose a writable directory'
+            ) from error
 
     def __enter__(self) -> 'DatasetWriter':
         return self
@@ -190,8 +198,9 @@ class DatasetWriter:
     def finish(self, source: Mapping[str, Any], report: Mapping[str, Any]) -> str:
         """Write what is left and the description; return the digest of all shards."""
         if not self.rows:
-            raise Refused('no transitions were made, so there is no dataset to write; the report '
-                          'says why')
+            raise InvalidInput(
+                'no transitions were made, so there is no dataset to write; the report says why'
+            )
         self._store()
         self._wait()
         whole = digest(''.join(shard['sha256'] for shard in self._shards).encode())
@@ -231,3 +240,18 @@ class DatasetWriter:
         write_aside(self._aside / name, data)
         self._shards.append(
             {'file': name, 'rows': len(arrays['stream']), 'sha256': digest(data)})
+
+
+def pieces(dataset: Dataset) -> list[np.ndarray]:
+    """
+    Return the indices (k,) of the rows of each unbroken piece of an episode, in its order.
+
+    A piece ends with its episode, or where the next row of its stream is not its next step.
+    Streams may lie among each other, as those of a bag do.
+    """
+    rows = dataset.rows
+    order = np.argsort(dataset.stream, kind='stable')
+    stream, episode, step, ends = (part[order] for part in (
+        dataset.stream, rows.episode, rows.step, rows.terminated | rows.truncated))
+    follows = (np.diff(stream) == 0) & (np.diff(episode) == 0) & (np.diff(step) == 1) & ~ends[:-1]
+    return np.split(order, np.flatnonzero(~follows) + 1)

@@ -9,7 +9,7 @@ from rosbags.interfaces import Nodetype
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
-from rl_control.bags.raw import Raw, Topic
+from rl_control.bags.bag_types import Raw, Topic
 
 PADDING = 8  # bytes of zeros that Fast CDR may leave at the end of a message
 HEADER = 'std_msgs/msg/Header'

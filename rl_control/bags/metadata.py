@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from rl_control.bags.raw import Losses
-from rl_control.errors import Refused
+from rl_control.bags.bag_types import Losses
+from rl_control.common.errors import InvalidInput
 
 ENDINGS = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
 SIZE_LIMIT = 2**20  # bytes of metadata.yaml: what is made of them is a hundred times as large
@@ -24,18 +24,24 @@ class Layout:
 
 
 def layout(path: Path, losses: Losses) -> Layout:
-    """Return the files of the bag at `path`, a directory or a file; raise Refused for neither."""
+    """
+    Return the files of the bag at `path`, a directory or a file.
+
+    Raise InvalidInput for neither.
+    """
     if path.name == 'metadata.yaml':
         path = path.parent
     if path.suffix == '.bag':
-        raise Refused(f'{path} is a bag of ROS 1; convert it with rosbags-convert first')
+        raise InvalidInput(f'{path} is a bag of ROS 1; convert it with rosbags-convert first')
     if path.is_file():
         if not path.name.endswith(ENDINGS):
-            raise Refused(f'{path} is no bag; name a directory or a file that ends in '
+            raise InvalidInput(f'{path} is no bag; name a directory or a file that ends in '
                           f'{", ".join(ENDINGS)}')
         return Layout([path])
     if not path.is_dir():
-        raise Refused(f'there is no bag {path}; name a directory or file that rosbag2 recorded')
+        raise InvalidInput(
+            f'there is no bag {path}; name a directory or file that rosbag2 recorded'
+        )
     present = {file.name: file for file in _present(path)}
     described = _described(path / 'metadata.yaml', losses)
     found = Layout([])
@@ -50,7 +56,7 @@ def layout(path: Path, losses: Losses) -> Layout:
         losses.note(f'{", ".join(present)}: not named by metadata.yaml; read as well')
     found.files += present.values()
     if not found.files:
-        raise Refused(f'{path} has no bag files; name a directory with {", ".join(ENDINGS)}')
+        raise InvalidInput(f'{path} has no bag files; name a directory with {", ".join(ENDINGS)}')
     _take_facts(described, found)
     return found
 

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rl_control.bags.dataset import ROW_FIELDS, Dataset, require_finite
-from rl_control.bags.pieces import pieces
-from rl_control.errors import Refused
-from rl_control.ros.rows import TransitionRows
-from rl_control.types import Column, Contract
+from rl_control.bags.dataset import ROW_FIELDS, Dataset, pieces, require_finite
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Column, Contract
+from rl_control.transport.transition_rows import TransitionRows
 
 CONTRACT = 'rl_control_contract'
 # Of each row, what an episode of Minari has no place for but its infos.
@@ -28,7 +27,7 @@ def _minari() -> Any:
         import h5py  # noqa: F401  Minari finds out too late that it is missing
         import minari
     except ImportError as error:
-        raise Refused(
+        raise InvalidInput(
             f"Minari is not installed ({error}); pip install 'minari[hdf5]'") from error
     return minari
 
@@ -49,7 +48,7 @@ def export_minari(dataset: Dataset, name: str) -> int:
             algorithm_name='recorded', data_format='hdf5', requirements=[],
             description=f'{contract.robot}, {contract.task}: {dataset.digest}')
     except (ValueError, OSError) as error:
-        raise Refused(f'Minari does not take {name!r} ({error}); give a new name such as '
+        raise InvalidInput(f'Minari does not take {name!r} ({error}); give a new name such as '
                       'arm/reach-v0') from error
     made.storage.update_metadata({CONTRACT: contract.to_json()})
     return len(buffers)
@@ -88,19 +87,21 @@ def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:
 
 
 def import_minari(name: str) -> Dataset:
-    """Read a dataset that Minari has on this machine; raise Refused for what is no vector."""
+    """Read a dataset that Minari has on this machine; raise InvalidInput for what is no vector."""
     minari = _minari()
     try:
         found = minari.load_dataset(name)
         metadata = found.storage.metadata
     except (ValueError, OSError, KeyError) as error:
-        raise Refused(f'Minari has no dataset {name!r} here ({error}); see minari list local, '
-                      'or minari download') from error
+        raise InvalidInput(
+            f'Minari has no dataset {name!r} here ({error}); see minari list local, '
+            'or minari download'
+        ) from error
     contract = (Contract.from_json(metadata[CONTRACT]) if CONTRACT in metadata
                 else _contract(name, found))
     parts = [_rows(episode, contract) for episode in found.iterate_episodes()]
     if not parts:
-        raise Refused(f'Minari dataset {name!r} has no episodes; choose another')
+        raise InvalidInput(f'Minari dataset {name!r} has no episodes; choose another')
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     stream = joined.pop('stream')
     rows = TransitionRows(**joined)
@@ -149,8 +150,10 @@ def _contract(name: str, found: Any) -> Contract:
         space = getattr(found.spec, f'{what}_space')
         if getattr(space, 'shape', None) is None or len(space.shape) != 1 or not hasattr(
                 space, 'low'):
-            raise Refused(f'Minari dataset {name!r} has the {what}s {space}; choose one whose '
-                          'observations and actions are vectors')
+            raise InvalidInput(
+                f'Minari dataset {name!r} has the {what}s {space}; choose one whose '
+                'observations and actions are vectors'
+            )
         sizes.append(space.shape[0])
     space, spec = found.spec.action_space, found.spec.env_spec
     environment = spec.id if spec is not None else name
@@ -160,7 +163,7 @@ def _contract(name: str, found: Any) -> Contract:
             world.close()
             if (len(world.contract.observation), len(world.contract.action)) == tuple(sizes):
                 return world.contract
-        except Refused:
+        except InvalidInput:
             environment = name  # not installed here: its rate is not known
     return Contract(
         robot=f'minari:{name}',

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 LEAST, DECADES, PER_DECADE = 1e-6, 11, 200  # bins of 1.2 % from 1 us to 28 h
-LATER = 1.5  # of the usual interval: a longer one has messages missing
+GAP_FACTOR = 1.5  # of the usual interval: a longer one has messages missing
 CLOCK_WINDOW = 1_000_000_000  # ns of receipt over which the stamps' pace is measured
 
 
@@ -106,7 +106,7 @@ class TopicTime:
             'jitter_p50': quantile(np.abs(values - usual), counts, 0.5),
             'jitter_p99': quantile(np.abs(values - usual), counts, 0.99),
             'largest_gap': self._intervals.largest,
-            'gaps': int(counts[values > LATER * usual].sum()) if usual else None,
+            'gaps': int(counts[values > GAP_FACTOR * usual].sum()) if usual else None,
             'missing_estimate': _missing(values, counts, usual) if usual else None,
         }
         if self._ends is None or self._offset is None:
@@ -127,7 +127,7 @@ class TopicTime:
 
 def _missing(values: np.ndarray, counts: np.ndarray, usual: float) -> int:
     """Return how many messages the long intervals have room for, if the rate is constant."""
-    long = values > LATER * usual
+    long = values > GAP_FACTOR * usual
     return int(((np.round(values[long] / usual) - 1) * counts[long]).sum())
 
 

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from rl_control import __version__
-from rl_control.errors import Refused
+from rl_control.common.errors import InvalidInput
 
 COMMANDS = {
     'demo': 'train an arm to reach over ROS 2 topics, then run the policy through ONNX',
@@ -24,7 +24,6 @@ COMMANDS = {
     'export': "export a checkpoint's policy to ONNX",
     'bag': 'look into rosbags, and turn them into transitions to train from',
     'parameters': 'print every parameter with its meaning and range',
-    'bench': 'measure parts of the package beside their peers and their limits',
     'doctor': 'say what is installed, what is missing and how to get it',
 }
 
@@ -45,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(given)
     try:
         return chosen.run(chosen)
-    except Refused as refused:
+    except InvalidInput as refused:
         print(f'rl-control: {refused}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:

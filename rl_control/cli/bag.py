@@ -10,10 +10,10 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from rl_control.bags.settings import SamplingSettings
+from rl_control.bringup.run_graph import NO_ROS
 from rl_control.cli._settings import add_settings, given_settings
-from rl_control.errors import Refused
-from rl_control.running import NO_ROS
+from rl_control.common.errors import InvalidInput
+from rl_control.config.sampling import SamplingSettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from rl_control.bags.reading import Bag
-    from rl_control.bags.survey import survey
+    from rl_control.bags.bag_info import survey
+    from rl_control.bags.bag_reader import Bag
 
     facts = survey(Bag(options.bag))
     if options.json:
@@ -75,8 +75,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _transitions(options: argparse.Namespace) -> int:
-    from rl_control.bags.building import open_bags
-    from rl_control.bags.making import make_dataset
+    from rl_control.bags.dataset_builder import make_dataset, open_bags
 
     def tell(report: dict[str, Any]) -> None:
         if not options.json or not report['transitions']:
@@ -95,12 +94,12 @@ def _transitions(options: argparse.Namespace) -> int:
 
 def _play(options: argparse.Namespace) -> int:
     if find_spec('rclpy') is None:
-        raise Refused(NO_ROS)
+        raise InvalidInput(NO_ROS)
     if not 0.0 <= options.rate < math.inf:
-        raise Refused(f'--rate is {options.rate}; give a number above 0')
+        raise InvalidInput(f'--rate is {options.rate}; give a number above 0')
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy want it
-    from rl_control.bags.reading import Bag
-    from rl_control.ros.playing import play_alone  # the rest needs no ROS
+    from rl_control.bags.bag_reader import Bag
+    from rl_control.ros.transition_player import play_alone  # the rest needs no ROS
 
     bag = Bag(options.bag)
     facts = play_alone(bag, options.rate, options.namespace,

@@ -9,11 +9,11 @@ import json
 import os
 import sys
 
-from rl_control.checking import REFUSED, Finding, check, check_controller
+from rl_control.bringup.run_graph import NO_ROS
+from rl_control.common.errors import InvalidInput
+from rl_control.control.preflight import REFUSED, Finding, check, check_controller
 from rl_control.environments.make import load_arm
-from rl_control.errors import Refused
-from rl_control.policy import load
-from rl_control.running import NO_ROS
+from rl_control.policies.onnx_policy import load
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +47,14 @@ def run(options: argparse.Namespace) -> int:
 def _asked(options: argparse.Namespace) -> Iterator[Finding]:
     """Yield what a running controller is found to be."""
     if find_spec('rclpy') is None:
-        raise Refused(NO_ROS)
+        raise InvalidInput(NO_ROS)
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy want it
-    from rl_control.ros.live import ask  # the rest needs no ROS
+    from rl_control.ros.controller_info import ask  # the rest needs no ROS
 
     try:
         contract = load(options.policy).contract
         arm = load_arm(options.robot or contract.robot, options.task or contract.task)
-    except Refused:
+    except InvalidInput:
         return  # it is among the findings
     facts = ask(options.controller, options.manager)
     yield from check_controller(facts, arm.settings.joint_names, arm.control_period)

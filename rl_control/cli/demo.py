@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole loop: train an arm to reach over ROS 2 topics, then run the policy through ONNX."""
 
+
 import argparse
 from datetime import datetime
 from pathlib import Path
 import shutil
 import sys
+from typing import Any
 
-from rl_control.demo import run_demo
-from rl_control.errors import Refused
+from rl_control.bringup.graphs import graph
+from rl_control.bringup.run_graph import graph_environment, run_graph
+from rl_control.bringup.run_record import leave_started
+from rl_control.common.errors import InvalidInput
+from rl_control.common.signals import INTERRUPTED
+from rl_control.environments.make import GYMNASIUM
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the demo; 0 when a version was confirmed, 1 when time was up before."""
     out = options.out or Path('runs') / datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise Refused(f'{out} is not an empty directory; give --out a new one')
+        raise InvalidInput(f'{out} is not an empty directory; give --out a new one')
     print(f'everything goes to {out}', flush=True)
     report = run_demo(
         out, robot=options.robot, task=options.task, algorithm=options.algorithm,
@@ -43,3 +49,39 @@ def run(options: argparse.Namespace) -> int:
     if not report['confirmed']:
         print('no version was confirmed in time', file=sys.stderr)
     return 0 if report['confirmed'] else 1
+
+
+def run_demo(
+    out: Path, *, robot: str, task: str, algorithm: str, collectors: int, seed: int,
+    time_limit: float, goals: int,
+) -> dict[str, Any] | None:
+    """Return the report, which also lies in `out`, or None when the user interrupted."""
+    environment = graph_environment()
+    given = {
+        'robot': robot, 'task': task, 'algorithm': algorithm, 'collectors': str(collectors),
+        'out': str(out), 'seed': str(seed), 'time_limit': str(time_limit),
+    }
+    processes = graph('train_sim').processes(given)
+    leave_started('train_sim', given, processes)
+    status = run_graph(processes, environment, out / 'logs')
+    if status == INTERRUPTED:
+        return None
+    if not (out / 'training.json').is_file():
+        raise InvalidInput(f'training ended with status {status}; see {out / "logs"}')
+    if not (out / 'best.onnx').is_file():
+        raise InvalidInput('no version was evaluated in time; give --time-limit more of it')
+    from rl_control.report.run import make, settle  # matplotlib: a second
+
+    settle(out)
+    if goals and not robot.startswith(GYMNASIUM):
+        print(f'deploying: {goals} goals over topics, in real time', flush=True)
+        status = run_graph(graph('deploy').processes({
+            'policy': str(out / 'policy.onnx'), 'robot': robot, 'task': task,
+            'goals': str(goals),
+            'seed': str(1000 + seed), 'out': str(out / 'deploy.json'),
+        }), environment, out / 'logs')
+        if status == INTERRUPTED:
+            return None
+        if not (out / 'deploy.json').is_file():
+            raise InvalidInput(f'deployment ended with status {status}; see {out / "logs"}')
+    return make(out)

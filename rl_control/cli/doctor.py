@@ -12,9 +12,10 @@ from pathlib import Path
 import platform
 import shutil
 
+from rl_control.bringup.run_graph import LAST_DOMAIN, NO_ROS
+from rl_control.common.stale_files import dead_compilations, dead_files, dead_segments, remove
 from rl_control.config.files import config_directory
-from rl_control.leftovers import dead_compilations, dead_files, dead_segments, remove, waiting_rows
-from rl_control.running import LAST_DOMAIN, NO_ROS
+from rl_control.transport.spill_file import waiting_rows
 
 # Import name: (distribution, what it is for, what brings it).
 MODULES = {

@@ -4,11 +4,11 @@
 import argparse
 
 from rl_control.cli import tell
+from rl_control.common.errors import InvalidInput
+from rl_control.common.statistics import wilson_interval
 from rl_control.environments.make import GYMNASIUM, make_environment
-from rl_control.errors import Refused
-from rl_control.evaluation import evaluate
-from rl_control.policy import load
-from rl_control.statistics import wilson_interval
+from rl_control.policies.evaluate import evaluate
+from rl_control.policies.onnx_policy import load
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,20 +19,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--robot', help="name or path; default: the policy's own")
     parser.add_argument('--task', help="name or path; default: the policy's own")
     parser.add_argument(
-        '--randomisation', default='', help='name or path of what the arm differs by; none')
+        '--randomization', default='', help='name or path of what the arm differs by; none')
     parser.add_argument('--json', action='store_true', help='print JSON')
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the episodes and print what came of them."""
     if options.episodes < 1:
-        raise Refused(f'--episodes is {options.episodes}; give 1 or more')
+        raise InvalidInput(f'--episodes is {options.episodes}; give 1 or more')
     if options.seed < 0:
-        raise Refused(f'--seed is {options.seed}; give 0 or more')
+        raise InvalidInput(f'--seed is {options.seed}; give 0 or more')
     policy = load(options.policy)
     robot = options.robot or policy.contract.robot
     task = options.task or ('' if robot.startswith(GYMNASIUM) else policy.contract.task)
-    environment = make_environment(robot, task, options.randomisation)
+    environment = make_environment(robot, task, options.randomization)
     try:
         environment.contract.require_equal(policy.contract, f'robot {robot}', options.policy)
         results = evaluate(policy, environment, options.episodes, options.seed)

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from rl_control.cli import tell
-from rl_control.errors import Refused
+from rl_control.common.errors import InvalidInput
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +17,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rebuild the agent, export, verify, save."""
-    from rl_control.export import export_checkpoint  # torch, which takes seconds to import
+    from rl_control.learning.export import export_checkpoint  # torch takes seconds to import
 
     if not Path(options.output).parent.is_dir():
-        raise Refused(f'there is no directory for --output {options.output}; make it first')
+        raise InvalidInput(f'there is no directory for --output {options.output}; make it first')
     policy, error = export_checkpoint(Path(options.checkpoint))
     policy.save(options.output)
     tell({

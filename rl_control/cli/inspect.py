@@ -5,7 +5,7 @@ import argparse
 from dataclasses import asdict
 import json
 
-from rl_control.policy import OnnxPolicy, load
+from rl_control.policies.onnx_policy import OnnxPolicy, load
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

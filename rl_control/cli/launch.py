@@ -4,11 +4,11 @@
 import argparse
 import sys
 
-from rl_control.errors import Refused
-from rl_control.graphs import GRAPHS, graph
-from rl_control.running import graph_environment, run_graph
-from rl_control.signals import INTERRUPTED
-from rl_control.started import leave_started
+from rl_control.bringup.graphs import GRAPHS, graph
+from rl_control.bringup.run_graph import graph_environment, run_graph
+from rl_control.bringup.run_record import leave_started
+from rl_control.common.errors import InvalidInput
+from rl_control.common.signals import INTERRUPTED
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +40,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def parse(arguments: list[str]) -> dict[str, str]:
-    """Return NAME:=VALUE pairs; raise Refused for anything else."""
+    """Return NAME:=VALUE pairs; raise InvalidInput for anything else."""
     pairs = {}
     for argument in arguments:
         name, separator, value = argument.partition(':=')
         if not separator:
-            raise Refused(f'argument {argument!r} is not understood; write NAME:=VALUE')
+            raise InvalidInput(f'argument {argument!r} is not understood; write NAME:=VALUE')
         pairs[name] = value
     return pairs

@@ -8,13 +8,13 @@ The same command again goes on where the last one was stopped or killed.
 import argparse
 from collections.abc import Mapping
 
-from rl_control.algorithms import settings_of
-from rl_control.bags.settings import SamplingSettings
 from rl_control.cli._settings import add_settings, given_settings
+from rl_control.common.signals import INTERRUPTED, interrupts
 from rl_control.config.files import named, read_parameter_file
 from rl_control.config.offline import OfflineSettings
-from rl_control.signals import INTERRUPTED, interrupts
-from rl_control.status import Status
+from rl_control.config.sampling import SamplingSettings
+from rl_control.learning.algorithms import settings_of
+from rl_control.report.console_status import Status
 
 PLAIN_PERIOD = 5.0  # s between two lines where there is no terminal
 

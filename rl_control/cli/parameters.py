@@ -4,9 +4,9 @@
 import argparse
 from collections.abc import Mapping
 
-from rl_control.algorithms import ALGORITHMS, settings_of
+from rl_control.bringup.graphs import GRAPHS
 from rl_control.config.reference import reference
-from rl_control.graphs import GRAPHS
+from rl_control.learning.algorithms import ALGORITHMS, settings_of
 
 BEGINNING = '''# Commands and graphs
 

@@ -5,9 +5,9 @@ import argparse
 import os
 from pathlib import Path
 
-from rl_control.environments.make import load_arm, load_randomisation, simulate
-from rl_control.errors import Refused
-from rl_control.policy import load
+from rl_control.common.errors import InvalidInput
+from rl_control.environments.make import load_arm, load_randomization, simulate
+from rl_control.policies.onnx_policy import load
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,22 +19,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--robot', help="name or path; default: the policy's own")
     parser.add_argument('--task', help="name or path; default: the policy's own")
     parser.add_argument(
-        '--randomisation', default='', help='name or path of what the arm differs by; none')
+        '--randomization', default='', help='name or path of what the arm differs by; none')
 
 
 def run(options: argparse.Namespace) -> int:
     """Show the episodes."""
-    from rl_control.report.pictures import animation, perform  # matplotlib and Pillow: a second
+    from rl_control.report.animation import animation, perform  # matplotlib and Pillow: a second
 
     if options.goals < 1:
-        raise Refused(f'--goals is {options.goals}; give 1 or more')
+        raise InvalidInput(f'--goals is {options.goals}; give 1 or more')
     window = options.gif is None
     if window and not os.environ.get('DISPLAY'):
-        raise Refused('there is no display (DISPLAY is not set); give --gif FILE')
+        raise InvalidInput('there is no display (DISPLAY is not set); give --gif FILE')
     policy = load(options.policy)
     robot = options.robot or policy.contract.robot
     arm = load_arm(robot, options.task or policy.contract.task)
-    world = simulate(arm, load_randomisation(options.randomisation), options.seed, window)
+    world = simulate(arm, load_randomization(options.randomization), options.seed, window)
     try:
         world.contract.require_equal(policy.contract, f'robot {robot}', options.policy)
         if window:

@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from rl_control.errors import Refused
+from rl_control.common.errors import InvalidInput
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,9 @@ def run(options: argparse.Namespace) -> int:
     runs = [Path(name) for name in options.runs]
     for path in runs:
         if not path.is_dir():
-            raise Refused(f'run {path} is no directory; give one that a training wrote, out:=DIR')
+            raise InvalidInput(
+                f'run {path} is no directory; give one that a training wrote, out:=DIR'
+            )
     if options.metric:
         read = [curves.metric_of(path, options.metric, options.over) for path in runs]
         curves.draw_metric(read, options.metric, options.over, Path(options.out))

@@ -4,9 +4,9 @@
 import argparse
 import os
 
-from rl_control.errors import Refused
-from rl_control.processes import NodeProcess
-from rl_control.running import run_graph
+from rl_control.bringup.processes import NodeProcess
+from rl_control.bringup.run_graph import run_graph
+from rl_control.common.errors import InvalidInput
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Watch until the time is up, or Ctrl-C."""
     if options.seconds < 0.0:
-        raise Refused(f'--seconds is {options.seconds}; give 0 or more')
+        raise InvalidInput(f'--seconds is {options.seconds}; give 0 or more')
     os.environ.setdefault('ROS_DOMAIN_ID', '0')  # as for ros2: one looks in where others are
     return run_graph([NodeProcess(
         'watcher', 'watcher', (), {'watcher.time_limit': options.seconds}, ends_graph=True,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import math
 from typing import ClassVar
 
+from rl_control.common.errors import InvalidInput
 from rl_control.config.base import Settings, defaults, required, setting
-from rl_control.errors import Refused
 
 # What online Q-learning is: each transition once, alone, as it comes.
 ONLINE = {
@@ -18,20 +18,22 @@ ONLINE = {
 class AlgorithmSettings(Settings):
     """What every off-policy algorithm here has: networks, replay, pace and targets."""
 
+    RENAMED = {'speed': ('update_schedule', {'replay': 'hard'})}  # noqa: RUF012
     DENSITY: ClassVar[bool] = False  # whether the policy tells how likely its actions are
 
     gamma: float = setting(
         0.99, 'discount of one step', low=0.0, high=1.0)
     tau: float = setting(
         0.005, 'part of the way that a target network goes at each update', low=0.0, high=1.0)
-    speed: str = setting(
+    update_schedule: str = setting(
         'polyak',
-        'how targets, updates and collecting go together: polyak, targets follow by tau; replay, '
-        'they are copied each target_period; fitted, and so much is collected in between, before '
-        'it is learned from; online, each transition is learned from once, as it comes',
-        choices=('online', 'replay', 'polyak', 'fitted'))
+        'how targets, updates and collection are scheduled: polyak, targets follow by tau; hard, '
+        'they are copied each target_period; fitted, as hard, and so much is collected in '
+        'between, before it is learned from; online, each transition is learned from once, on '
+        'arrival',
+        choices=('online', 'hard', 'polyak', 'fitted'))
     target_period: int = setting(
-        1000, 'updates between two copies to the targets, where speed is replay or fitted',
+        1000, 'updates between two copies to the targets, where update_schedule is hard or fitted',
         low=1, high=10_000_000)
     batch_size: int = setting(256, 'transitions of one update', low=1, high=65536)
     hidden_sizes: tuple[int, ...] = setting(
@@ -82,21 +84,21 @@ class AlgorithmSettings(Settings):
         low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
-        if self.speed == 'online':
+        if self.update_schedule == 'online':
             for name, value in ONLINE.items():
                 object.__setattr__(self, name, value)
         super().__post_init__()
         required(self.hidden_sizes, 'algorithm.hidden_sizes')
-        if self.speed == 'online' and (self.n_step > 1 or self.priority_exponent > 0.0):
-            raise Refused(
-                'speed is online, which keeps one transition; set n_step to 1 and '
-                'priority_exponent to 0, or another speed')
+        if self.update_schedule == 'online' and (self.n_step > 1 or self.priority_exponent > 0.0):
+            raise InvalidInput(
+                'update_schedule is online, which keeps one transition; set n_step to 1 and '
+                'priority_exponent to 0, or another update_schedule')
         if self.correction == 'retrace' and not self.DENSITY:
-            raise Refused(
+            raise InvalidInput(
                 'setting correction is retrace, which needs to know how likely each action was, '
                 'and of the policies here that of sac alone tells; set it to ignore or cut')
         if self.replay_capacity < self.learning_starts:
-            raise Refused(
+            raise InvalidInput(
                 f'setting replay_capacity is {self.replay_capacity}, less than learning_starts '
                 f'{self.learning_starts}; make it at least as large'
             )
@@ -104,7 +106,7 @@ class AlgorithmSettings(Settings):
     @property
     def sweep(self) -> int:
         """Return how many transitions are collected before those are learned from."""
-        if self.speed != 'fitted':
+        if self.update_schedule != 'fitted':
             return 1
         return math.ceil(self.target_period / max(self.updates_per_transition, 1e-9))
 
@@ -135,7 +137,7 @@ class EnsembleSettings(AlgorithmSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.target_critics > self.critics:
-            raise Refused(
+            raise InvalidInput(
                 f'setting target_critics is {self.target_critics}, more than critics '
                 f'{self.critics}; make it at most as large'
             )
@@ -173,8 +175,8 @@ class Td3Settings(EnsembleSettings, ExploringSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.speed in ('replay', 'fitted') and self.target_period % self.policy_delay:
-            raise Refused(
+        if self.update_schedule in ('hard', 'fitted') and self.target_period % self.policy_delay:
+            raise InvalidInput(
                 f'setting target_period is {self.target_period}, no multiple of policy_delay '
                 f'{self.policy_delay}, at which targets change; make it one')
 
@@ -209,7 +211,7 @@ class QtOptSettings(EnsembleSettings, ExploringSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.cem_elites > self.cem_samples:
-            raise Refused(
+            raise InvalidInput(
                 f'setting cem_elites is {self.cem_elites}, more than cem_samples '
                 f'{self.cem_samples}; make it at most as large'
             )

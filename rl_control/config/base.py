@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 import inspect
 import math
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
-from rl_control.errors import Refused
+from rl_control.common.errors import InvalidInput
 
 
 def setting(
@@ -46,7 +46,13 @@ def defaults(**values: Any) -> Callable[[type], type]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of all settings: checks every field when made, and reads nested mappings."""
+    """
+    Base of all settings: checks every field when made, and reads nested mappings.
+
+    `RENAMED` holds former names: the present name of each, and present names of its values.
+    """
+
+    RENAMED: ClassVar[Mapping[str, tuple[str, Mapping[str, str]]]] = {}
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -56,14 +62,28 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Make the settings from plain values; raise Refused for a name that is not known."""
+        """Make the settings from plain values; raise InvalidInput for a name that is not known."""
         known = {item.name for item in fields(cls)}
-        for name in values:
+        for name, value in values.items():
+            if name in cls.RENAMED:
+                (new, now), = cls.from_former({name: value}).items()
+                raise InvalidInput(
+                    f'setting {name} is now called {new}; write {new}: {now} for {name}: {value}')
             if name not in known:
-                raise Refused(
+                raise InvalidInput(
                     f'{cls.__name__} has no setting {name!r}; known are {", ".join(sorted(known))}'
                 )
         return cls(**values)
+
+    @classmethod
+    def from_former(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `values` with present names for former ones, as files of before have them."""
+        present = dict(values)
+        for old, (new, words) in cls.RENAMED.items():
+            if old in present:
+                value = present.pop(old)
+                present[new] = words.get(value, value)
+        return present
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain values that `from_mapping` takes back."""
@@ -75,10 +95,10 @@ class Settings:
 
 
 def _checked(item: Any, kind: Any, value: Any) -> Any:
-    """Return `value` as `kind`, or raise Refused naming the setting, the value and the mend."""
+    """Return `value` as `kind`, or raise InvalidInput with the setting and the remedy."""
     if get_origin(kind) is tuple:
         if isinstance(value, str) or not hasattr(value, '__iter__'):
-            raise Refused(f'setting {item.name} is {value!r}; give a list')
+            raise InvalidInput(f'setting {item.name} is {value!r}; give a list')
         element = get_args(kind)[0]
         return tuple(_checked_scalar(item, element, part) for part in value)
     return _checked_scalar(item, kind, value)
@@ -89,15 +109,15 @@ def _checked_scalar(item: Any, kind: type, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise Refused(f'setting {name} is {value!r}; it must be of type {kind.__name__}')
+        raise InvalidInput(f'setting {name} is {value!r}; it must be of type {kind.__name__}')
     if about['choices'] and value not in about['choices']:
-        raise Refused(f'setting {name} is {value!r}; known are {", ".join(about["choices"])}')
+        raise InvalidInput(f'setting {name} is {value!r}; known are {", ".join(about["choices"])}')
     if isinstance(value, float) and math.isnan(value):
-        raise Refused(f'setting {name} is NaN; give {_range(about)}')
+        raise InvalidInput(f'setting {name} is NaN; give {_range(about)}')
     if about['low'] is not None and value < about['low']:
-        raise Refused(f'setting {name} is {value}; give {_range(about)}')
+        raise InvalidInput(f'setting {name} is {value}; give {_range(about)}')
     if about['high'] is not None and value > about['high']:
-        raise Refused(f'setting {name} is {value}; give {_range(about)}')
+        raise InvalidInput(f'setting {name} is {value}; give {_range(about)}')
     return value
 
 
@@ -108,9 +128,9 @@ def _range(about: Mapping[str, Any]) -> str:
 
 
 def required(value: str | tuple[Any, ...], name: str) -> None:
-    """Raise Refused when a setting without a usable default was left empty."""
+    """Raise InvalidInput when a setting without a usable default was left empty."""
     if not value:
-        raise Refused(f'setting {name} is empty; set it in the parameter file')
+        raise InvalidInput(f'setting {name} is empty; set it in the parameter file')
 
 
 def kind_of(settings: type[Settings], name: str) -> Any:

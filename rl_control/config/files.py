@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from rl_control.errors import Refused
+from rl_control.common.errors import InvalidInput
 
 SIZE_LIMIT = 256 * 1024
 DEPTH_LIMIT = 20
@@ -29,24 +29,24 @@ def config_directory() -> Path:
         directory = prefix / 'share' / 'rl_control' / 'config'
         if directory.is_dir():
             return directory
-    raise Refused(f'no parameter files found for {package}; install rl_control again')
+    raise InvalidInput(f'no parameter files found for {package}; install rl_control again')
 
 
 def named(kind: str, name: str) -> Path:
     """
     Return the parameter file `name` of a kind, such as named('robots', 'iiwa').
 
-    `name` may also be the path of any YAML file. Raise Refused listing the known names.
+    `name` may also be the path of any YAML file. Raise InvalidInput listing the known names.
     """
     if name.endswith(('.yaml', '.yml')):
         path = Path(name).expanduser()
         if path.is_file():
             return path
-        raise Refused(f'there is no file {path}; give the path of a parameter file')
+        raise InvalidInput(f'there is no file {path}; give the path of a parameter file')
     directory = config_directory() / kind
     known = sorted(path.stem for path in directory.glob('*.yaml'))
     if name not in known:
-        raise Refused(
+        raise InvalidInput(
             f'there is no {name!r} in {kind}; known are {", ".join(known)}, '
             'or give the path of a YAML file'
         )
@@ -67,25 +67,29 @@ def read_parameters(path: Path | str) -> dict[str, Any]:
     """
     Return the parameters in a ROS 2 parameter file by their whole names.
 
-    Every section of the file counts, later ones over earlier ones. Raise Refused for a file that
-    is none.
+    Every section of the file counts, later ones over earlier ones. Raise InvalidInput for a file
+    that is none.
     """
     path = Path(path)
     try:
         size = os.stat(path).st_size
         text = path.read_text() if size <= SIZE_LIMIT else ''
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f'parameter file {path} cannot be read ({error}); give another') from error
+        raise InvalidInput(
+            f'parameter file {path} cannot be read ({error}); give another'
+        ) from error
     if size > SIZE_LIMIT:
-        raise Refused(f'parameter file {path} has {size} bytes; at most {SIZE_LIMIT} are read')
+        raise InvalidInput(
+            f'parameter file {path} has {size} bytes; at most {SIZE_LIMIT} are read'
+        )
     try:
         strange = _strange(text)
         sections = None if strange else _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError) as error:
         reason = str(error).replace('\n', ' ')[:200]
-        raise Refused(f'parameter file {path} is no YAML ({reason}); mend it') from error
+        raise InvalidInput(f'parameter file {path} is no YAML ({reason}); mend it') from error
     if strange:
-        raise Refused(f'parameter file {path} {strange}')
+        raise InvalidInput(f'parameter file {path} {strange}')
     found: dict[str, Any] = {}
     for name, section in _mapping(path, 'the file', sections).items():
         parameters = _mapping(path, f'section {name}', section).get('ros__parameters')
@@ -111,7 +115,7 @@ def _strange(text: str) -> str:
 
 def _mapping(path: Path, what: str, value: object) -> Mapping:
     if not isinstance(value, Mapping):
-        raise Refused(
+        raise InvalidInput(
             f'parameter file {path}: {what} is no mapping; '
             'write it as /**: ros__parameters: NAME: VALUE'
         )

@@ -172,8 +172,8 @@ class WatcherSettings(Settings):
 
 
 @dataclass(frozen=True)
-class ExaminerSettings(Settings):
-    """The examiner: gives the arm goals over topics and scores what it does."""
+class EvaluatorSettings(Settings):
+    """The evaluator: gives the arm goals over topics and scores what it does."""
 
     goals: int = setting(40, 'how many goals', low=1, high=100_000)
     seed: int = setting(1000, 'seed of the goals', low=0, high=2**31 - 1)

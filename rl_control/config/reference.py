@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any, get_args, get_origin
 
-from rl_control.bags.settings import SamplingSettings
 from rl_control.config.base import Settings, kind_of
 from rl_control.config.hardware import HardwareSettings
 from rl_control.config.nodes import (
     BroadcasterSettings,
     CollectorSettings,
-    ExaminerSettings,
+    EvaluatorSettings,
     GateSettings,
     LearnerSettings,
     MonitorSettings,
@@ -22,8 +21,9 @@ from rl_control.config.nodes import (
     WatcherSettings,
 )
 from rl_control.config.offline import OfflineSettings
-from rl_control.config.randomisation import RandomisationSettings
+from rl_control.config.randomization import RandomizationSettings
 from rl_control.config.robot import RobotSettings
+from rl_control.config.sampling import SamplingSettings
 from rl_control.config.task import TaskSettings
 
 # Prefix: the settings, and the nodes that declare them.
@@ -33,13 +33,13 @@ SECTIONS: dict[str, tuple[type[Settings], str]] = {
     'learner': (LearnerSettings, 'learner'),
     'broadcaster': (BroadcasterSettings, 'broadcaster'),
     'collector': (CollectorSettings, 'collector'),
-    'randomisation': (RandomisationSettings, 'collector, with a simulated arm'),
+    'randomization': (RandomizationSettings, 'collector, with a simulated arm'),
     'hardware': (HardwareSettings, 'collector, with `collector.robot: ros`'),
     'monitor': (MonitorSettings, 'monitor'),
     'policy': (PolicyNodeSettings, 'policy'),
     'gate': (GateSettings, 'command_gate'),
     'simulator': (SimulatorSettings, 'simulator'),
-    'examiner': (ExaminerSettings, 'examiner'),
+    'evaluator': (EvaluatorSettings, 'evaluator'),
     'scene': (SceneSettings, 'scene'),
     'watcher': (WatcherSettings, 'watcher'),
     'recorder': (RecorderSettings, 'recorder'),

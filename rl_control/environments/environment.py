@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rl_control.types import Contract, Outcome
+from rl_control.common.types import Contract, Outcome
 
 
 class Interrupted(Exception):

@@ -4,8 +4,8 @@
 import gymnasium
 import numpy as np
 
-from rl_control.errors import Refused
-from rl_control.types import Column, Contract, Outcome
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Column, Contract, Outcome
 
 
 class GymnasiumEnvironment:
@@ -15,7 +15,7 @@ class GymnasiumEnvironment:
         try:
             self._world = gymnasium.make(environment_id)
         except (gymnasium.error.Error, ImportError) as error:
-            raise Refused(
+            raise InvalidInput(
                 f'Gymnasium cannot make {environment_id!r} ({error}); '
                 'name an environment that is installed, such as gymnasium:Pendulum-v1'
             ) from error
@@ -55,7 +55,7 @@ def _contract(environment_id: str, world: gymnasium.Env) -> Contract:
     spaces = {'observations': world.observation_space, 'actions': world.action_space}
     for what, space in spaces.items():
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise Refused(
+            raise InvalidInput(
                 f'environment {environment_id!r} has {what} {space}; '
                 'choose one whose observations and actions are vectors (Box of one dimension)'
             )

@@ -4,16 +4,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rl_control.arm import Arm
 from rl_control.config.files import named, read_parameter_file
-from rl_control.config.randomisation import RandomisationSettings
+from rl_control.config.randomization import RandomizationSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
-from rl_control.environments.arm import ArmEnvironment
+from rl_control.environments.arm_environment import ArmEnvironment
+from rl_control.environments.arm_model import Arm
 from rl_control.environments.environment import Environment
 
 GYMNASIUM = 'gymnasium:'
-SAME = RandomisationSettings()
+SAME = RandomizationSettings()
 
 
 def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = None) -> Arm:
@@ -27,35 +27,37 @@ def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = No
 
 
 def simulate(
-    arm: Arm, randomisation: RandomisationSettings = SAME, seed: int = 0, window: bool = False,
+    arm: Arm, randomization: RandomizationSettings = SAME, seed: int = 0, window: bool = False,
 ) -> ArmEnvironment:
     """
-    Return the environment of `arm` in a PyBullet world of its own, randomised by `seed`.
+    Return the environment of `arm` in a PyBullet world of its own, randomized by `seed`.
 
     With `window` it is shown on the display.
     """
     # The arm's computer has no PyBullet.
-    from rl_control.robots.randomised import Randomised
+    from rl_control.robots.randomized_simulator import RandomizedSimulator
     from rl_control.robots.simulator import Simulator
 
     simulator = Simulator(
         arm.kinematics.urdf, arm.settings.joint_names, arm.control_period, window)
-    robot = simulator if randomisation == SAME else Randomised(simulator, randomisation, seed)
+    robot = (
+        simulator if randomization == SAME else RandomizedSimulator(simulator, randomization, seed)
+    )
     return ArmEnvironment(arm, robot)
 
 
-def load_randomisation(name: str) -> RandomisationSettings:
+def load_randomization(name: str) -> RandomizationSettings:
     """Return what the parameter file `name` (name or path) describes, nothing for no name."""
     if not name:
         return SAME
-    return RandomisationSettings.from_mapping(
-        read_parameter_file(named('randomisation', name), 'randomisation'))
+    return RandomizationSettings.from_mapping(
+        read_parameter_file(named('randomization', name), 'randomization'))
 
 
-def make_environment(robot: str, task: str, randomisation: str = '') -> Environment:
+def make_environment(robot: str, task: str, randomization: str = '') -> Environment:
     """Return a simulated arm, or for `gymnasium:ID` that Gymnasium environment."""
     if robot.startswith(GYMNASIUM):
         from rl_control.environments.gymnasium import GymnasiumEnvironment
 
         return GymnasiumEnvironment(robot.removeprefix(GYMNASIUM))
-    return simulate(load_arm(robot, task), load_randomisation(randomisation))
+    return simulate(load_arm(robot, task), load_randomization(randomization))

@@ -8,17 +8,16 @@ import time
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control.common.errors import InvalidInput, Unavailable
+from rl_control.common.rejections import Rejections
 from rl_control.config.nodes import BroadcasterSettings
-from rl_control.errors import Refused, Unavailable
-from rl_control.policy import OnnxPolicy
-from rl_control.refusals import Refusals
+from rl_control.policies.onnx_policy import OnnxPolicy
+from rl_control.policies.score import Score
+from rl_control.policies.version_store import VersionStore
 from rl_control.ros import codec, qos
+from rl_control.ros.liveliness import publisher_events
+from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
-from rl_control.ros.peers import publisher_events
-from rl_control.ros.process import run
-from rl_control.ros.timers import every
-from rl_control.score import Score
-from rl_control.versions import Versions
 
 
 class Broadcaster(Node):
@@ -28,7 +27,7 @@ class Broadcaster(Node):
         super().__init__('broadcaster')
         self._settings = declare(self, 'broadcaster', BroadcasterSettings)
         try:
-            self._versions = Versions(
+            self._versions = VersionStore(
                 Path(self._settings.out), self._settings.keep, self.get_logger().warning)
         except OSError as error:
             raise Unavailable(
@@ -37,7 +36,7 @@ class Broadcaster(Node):
         self._newest = self._versions.newest
         self._scores: dict[int, Score] = {}
         self._evaluating: dict[str, int] = {}  # collector run: the version it has pinned
-        self._refused = Refusals(self.get_logger().error)
+        self._refused = Rejections(self.get_logger().error)
         self._stale = 0
         self._disk = ''  # why versions are not kept
         self._began = time.monotonic()
@@ -75,7 +74,7 @@ class Broadcaster(Node):
         try:
             data, learner, version = codec.decode_policy(message)
             if newest is not None and learner != newest.run:
-                raise Refused(
+                raise InvalidInput(
                     f'candidate is of run {learner} but run {newest.run} is broadcast; stop one '
                     'learner, or give it a namespace, or the broadcaster another out')
             if newest is not None and version <= newest.version:
@@ -84,12 +83,14 @@ class Broadcaster(Node):
                 return
             policy = OnnxPolicy(data, f'candidate {version}')
             if (policy.run, policy.version) != (learner, version):
-                raise Refused(f'candidate says {version} of {learner} but its file is version '
-                              f'{policy.version} of {policy.run}; send it again')
+                raise InvalidInput(
+                    f'candidate says {version} of {learner} but its file is version '
+                    f'{policy.version} of {policy.run}; send it again'
+                )
             if newest is not None:
                 newest.contract.require_equal(
                     policy.contract, 'what is broadcast', f'candidate {version}')
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refused.add(refused)
             return
         self._newest = policy
@@ -109,7 +110,7 @@ class Broadcaster(Node):
             origin = codec.Origin.from_header(
                 table.header, self._newest.metadata['contract_hash'] if self._newest else None)
             rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refused.add(refused)
             return
         for row in rows:
@@ -137,7 +138,7 @@ class Broadcaster(Node):
             return
         try:
             promoted = self._versions.promote(score)
-        except (Refused, OSError) as error:
+        except (InvalidInput, OSError) as error:
             self._refused.add(f'version {version} is not promoted: {error}')
             return
         if promoted:
@@ -151,7 +152,7 @@ class Broadcaster(Node):
         """Publish the former best; arms that run the present one take it."""
         try:
             policy = self._versions.rollback()
-        except (Refused, OSError) as error:
+        except (InvalidInput, OSError) as error:
             response.message = str(error)
             return response
         self._best.publish(_message(policy, self._versions.withdrawn))

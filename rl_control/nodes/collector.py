@@ -12,39 +12,40 @@ import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 
-from rl_control.collecting import Collecting, EpisodeEnd
-from rl_control.collecting_live import LiveCollecting
+from rl_control.collection.collector import Collector, EpisodeEnd
+from rl_control.collection.live_collector import LiveCollector
+from rl_control.common.errors import InvalidInput
+from rl_control.common.rejections import Rejections
+from rl_control.common.stall_detector import StallDetector
+from rl_control.common.types import Transition
 from rl_control.config.nodes import CollectorSettings
-from rl_control.delivery import BATCH
-from rl_control.errors import Refused
-from rl_control.following import Following
-from rl_control.nodes.attending import Attending
-from rl_control.nodes.world import declare_environment
-from rl_control.outboxes import Outboxes
-from rl_control.policy import OnnxPolicy
-from rl_control.progress import Progress
-from rl_control.refusals import Refusals
+from rl_control.nodes.arm_parameters import declare_environment
+from rl_control.nodes.live_arm_interface import LiveArmInterface
+from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.ros import codec, qos
+from rl_control.ros.liveliness import LivelinessMonitor, publisher_events
+from rl_control.ros.node_main import Worker, every, run
 from rl_control.ros.parameters import declare, watch
-from rl_control.ros.peers import Peers, publisher_events
-from rl_control.ros.process import Worker, run
-from rl_control.ros.timers import every
-from rl_control.spill import Identity
-from rl_control.types import Transition
+from rl_control.transport.learner_selection import LearnerSelection
+from rl_control.transport.outbox import BATCH
+from rl_control.transport.outboxes import Outboxes
+from rl_control.transport.spill_file import Identity
 
-FAREWELL = 1.3  # s to wait for the last acknowledgements
+DRAIN_TIMEOUT = 1.3  # s to wait for the last acknowledgements
 CREDIT_PERIOD = 0.05  # s between looks for credit
-SILENCE = 5.0  # s without a word of a learner that is alive, or without a step, until it is told
+LEARNER_TIMEOUT = (
+    5.0  # s without a word of a learner that is alive, or without a step, until it is told
+)
 
 
-class Collector(Node):
+class CollectorNode(Node):
     """Runs Collecting on a thread of its own; the executor brings policies and credit."""
 
     def __init__(self) -> None:
         super().__init__('collector')
         self.settings = declare(self, 'collector', CollectorSettings)
         self._attending = (
-            Attending(self, self._hindrance) if self.settings.robot == 'ros' else None)
+            LiveArmInterface(self, self._hindrance) if self.settings.robot == 'ros' else None)
         self._environment = (
             self._attending.environment if self._attending is not None
             else declare_environment(self, self.settings.environment, self.settings.seed))
@@ -56,12 +57,12 @@ class Collector(Node):
             Identity(self.get_name(), self._run, self._contract_hash), len(self._columns),
             Path(self.settings.out) if self.settings.out else None, self.get_logger().error)
         self._outbox = self._outboxes.own
-        collecting = LiveCollecting if self._attending is not None else Collecting
+        collecting = LiveCollector if self._attending is not None else Collector
         self._collecting = collecting(
             self._environment, self.settings, self._tell, self._tell_end, self._outboxes.start)
-        watch(self, 'collector', self.settings, self._collecting.adopt)
-        self._following = Following(SILENCE)
-        self._learner = Peers(self, 'transitions/ack', 'the learner', self._report)
+        watch(self, 'collector', self.settings, self._collecting.apply_settings)
+        self._following = LearnerSelection(LEARNER_TIMEOUT)
+        self._learner = LivelinessMonitor(self, 'transitions/ack', 'the learner', self._report)
         # The newest acknowledgement, from the executor's thread to that which exchanges.
         self._acknowledged: deque[dict[str, tuple[int, int]]] = deque(maxlen=1)
         self._credit = threading.Event()
@@ -69,8 +70,8 @@ class Collector(Node):
         self._fresh = 0
         self._disk = ''  # why the spill file takes nothing
         self._waiting = False  # for credit
-        self._progress = Progress()
-        self._refused = Refusals(self.get_logger().error)
+        self._progress = StallDetector()
+        self._refused = Rejections(self.get_logger().error)
         self._transitions = self.create_publisher(
             codec.Transitions, 'transitions', qos.TRANSITIONS,
             event_callbacks=publisher_events(self, 'transitions'))
@@ -99,7 +100,7 @@ class Collector(Node):
             self._attending.end()
         self._worker.join()
         self._outboxes.hurry()
-        deadline = time.monotonic() + FAREWELL
+        deadline = time.monotonic() + DRAIN_TIMEOUT
         while self._outboxes.backlog and time.monotonic() < deadline:
             self._exchange(at_once=True)
             executor.spin_once(timeout_sec=0.02)
@@ -174,7 +175,7 @@ class Collector(Node):
         if self._acknowledged:
             try:
                 self._outboxes.acknowledge(self._acknowledged.pop(), now)
-            except Refused as refused:
+            except InvalidInput as refused:
                 self._refused.add(f'acknowledgement not taken: {refused}')
         if (not at_once and self._fresh < BATCH
                 and now - self._flushed < self.settings.flush_period):
@@ -191,10 +192,10 @@ class Collector(Node):
             policy = self._collecting.policy
             if not self._following.follows(
                     learner, time.monotonic(), policy.run if policy else ''):
-                raise Refused(
+                raise InvalidInput(
                     f'learner {learner} acknowledges but {self._following.run} is followed; '
                     'stop one learner, or give it a namespace of its own')
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refused.add(f'acknowledgement not taken: {refused}')
             return
         self._acknowledged.append(acknowledged)
@@ -206,17 +207,19 @@ class Collector(Node):
         try:
             data, learner, version = codec.decode_policy(message)
             if not self._following.may_act(learner):
-                raise Refused(f'it is of run {learner} but {self._following.run} is followed; '
-                              'stop one learner, or give it a namespace of its own')
+                raise InvalidInput(
+                    f'it is of run {learner} but {self._following.run} is followed; '
+                    'stop one learner, or give it a namespace of its own'
+                )
             current = self._collecting.policy
             if current is not None and learner == current.run and version <= current.version:
                 return  # doubled, overtaken, or latched once more
             policy = OnnxPolicy(data)
             if (policy.run, policy.version) != (learner, version):
-                raise Refused(f'its file is version {policy.version} of {policy.run} but its '
+                raise InvalidInput(f'its file is version {policy.version} of {policy.run} but its '
                               f'message says {version} of {learner}; send it again')
             self._contract.require_equal(policy.contract, 'this collector', 'the policy')
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refused.add(f'policy not taken: {refused}')
             return
         self._collecting.policy = policy
@@ -230,13 +233,13 @@ class Collector(Node):
             yield codec.ERROR, self._disk
         steps = self._attending.ticks if self._attending else self._collecting.steps
         still = self._progress.still(steps, now)
-        if still > SILENCE and not self._waiting:
+        if still > LEARNER_TIMEOUT and not self._waiting:
             yield codec.ERROR, f'no step for {still:.0f} s'
         if self._attending is not None:
             yield from self._attending.problems()
         if not self._learner.alive:
             yield codec.WARN, f'no learner for {now - self._learner.changed:.0f} s; {acting}'
-        elif self._following.run and (silent := now - self._following.heard) > SILENCE:
+        elif self._following.run and (silent := now - self._following.heard) > LEARNER_TIMEOUT:
             yield codec.WARN, f'the learner says nothing for {silent:.0f} s; {acting}'
         if policy is None:
             yield codec.WARN, f'waiting for a policy for {age:.0f} s'
@@ -258,7 +261,7 @@ class Collector(Node):
 
 def main() -> int:
     """Run one collector."""
-    return run(Collector)
+    return run(CollectorNode)
 
 
 if __name__ == '__main__':

@@ -7,16 +7,15 @@ import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control.common.errors import InvalidInput
 from rl_control.config.nodes import GateSettings
-from rl_control.errors import Refused
-from rl_control.gate import Gate
-from rl_control.loop import Loop
-from rl_control.nodes.world import declare_arm
+from rl_control.control.command_gate import Gate
+from rl_control.control.realtime_loop import RealtimeLoop
+from rl_control.nodes.arm_parameters import declare_arm
 from rl_control.ros import codec, qos
-from rl_control.ros.intake import Intake
+from rl_control.ros.drained_subscription import DrainedSubscription
+from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import run
-from rl_control.ros.timers import every
 
 
 class CommandGate(Node):
@@ -33,15 +32,17 @@ class CommandGate(Node):
         self._closing = False
         self._reader = codec.JointReader(self._names, velocity_required=False)
         self._taken = self._refused = 0
-        self._joint_states = Intake(self, codec.JointState, 'joint_states', qos.SENSOR, raw=True)
-        self._trajectories = Intake(
+        self._joint_states = DrainedSubscription(
+            self, codec.JointState, 'joint_states', qos.SENSOR, raw=True
+        )
+        self._trajectories = DrainedSubscription(
             self, codec.Trajectory, 'joint_trajectory', qos.COMMAND, raw=True)
         self._commands = self.create_publisher(
             codec.ForwardCommand, 'forward_command', qos.COMMAND)
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
         every(self, 1.0, self._report)
-        self._loop = Loop(1.0 / settings.rate, self._tick, 'gate', settings.real_time,
+        self._loop = RealtimeLoop(1.0 / settings.rate, self._tick, 'gate', settings.real_time,
                           self.get_logger().warning)
         self._loop.start()
 
@@ -64,7 +65,7 @@ class CommandGate(Node):
         for raw, receipt in self._joint_states.take():
             try:
                 joints = self._reader.read_raw(raw)
-            except Refused as refused:
+            except InvalidInput as refused:
                 self._refuse(str(refused))
                 continue
             if joints is not None:
@@ -78,7 +79,7 @@ class CommandGate(Node):
                 self._taken += taken
                 if not taken:
                     self._refuse('trajectory not begun: no fresh joint_states')
-            except Refused as refused:
+            except InvalidInput as refused:
                 self._refuse(str(refused))
         command = self._gate.sample(due)
         if command is not None:

@@ -10,39 +10,40 @@ import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 
-from rl_control import checkpoint
-from rl_control.algorithms import settings_of
-from rl_control.arrival import Inbox
-from rl_control.bags.offline import offline_steps
+from rl_control.common.errors import InvalidInput
+from rl_control.common.files import write_json
+from rl_control.common.rejections import Rejections
+from rl_control.common.stall_detector import StallDetector
 from rl_control.config.nodes import LearnerSettings
-from rl_control.delivery import WINDOW
-from rl_control.errors import Refused
-from rl_control.files import write_json
-from rl_control.logbook import Logbook
-from rl_control.nodes.world import declare_arm, declare_contract
-from rl_control.offline.starting import start_from
-from rl_control.progress import Progress
-from rl_control.recovery import LIMIT
-from rl_control.refusals import Refusals
-from rl_control.resume import run_of
+from rl_control.learning import checkpoint
+from rl_control.learning.algorithms import settings_of
+from rl_control.learning.divergence import LIMIT
+from rl_control.learning.run_identity import run_of
+from rl_control.learning.trainer import Trainer
+from rl_control.nodes.arm_parameters import declare_arm, declare_contract
+from rl_control.offline.dataset_steps import offline_steps
+from rl_control.offline.warm_start import start_from
+from rl_control.report.metrics_log import MetricsLog
 from rl_control.ros import codec, qos
-from rl_control.ros.history import read_history, received_steps
-from rl_control.ros.intake import subscribe_drained
+from rl_control.ros.drained_subscription import subscribe_drained
 from rl_control.ros.journal import Journal
+from rl_control.ros.journal_reader import read_history, received_steps
+from rl_control.ros.liveliness import LivelinessMonitor, publisher_events
 from rl_control.ros.metrics import Metrics
+from rl_control.ros.node_main import Worker, every, leave, run
 from rl_control.ros.parameters import declare, watch
-from rl_control.ros.peers import Peers, publisher_events
-from rl_control.ros.process import Worker, leave, run
-from rl_control.ros.timers import every
-from rl_control.trainer import Trainer
+from rl_control.transport.inbox import Inbox
+from rl_control.transport.outbox import WINDOW
 
 ACTIVE_PERIOD = 5.0  # s since a collector run was heard, in which it gets a share of the credit
-FAREWELL = 1.5  # s in which collectors hand over their last transitions: longer than they try
-QUIET = 0.9  # s without a message after which none is expected where no collector is alive
+DRAIN_TIMEOUT = 1.5  # s in which collectors hand over their last transitions: longer than they try
+IDLE_TIMEOUT = 0.9  # s without a message after which none is expected where no collector is alive
 HEARTBEAT = 1.0  # s at most between two acknowledgements, so that collectors hear of a hang
-SOON = WINDOW // 4  # transitions that are acknowledged at once: who sends fast must not wait
-STUCK = 5.0  # s without a turn of the training thread
-LAST_SAVE = 1.0  # s for the last checkpoint; the one before it, and the journal, are whole
+EARLY_ACK_ROWS = (
+    WINDOW // 4
+)  # transitions that are acknowledged at once: who sends fast must not wait
+STALL_TIMEOUT = 5.0  # s without a turn of the training thread
+LAST_SAVE_TIMEOUT = 1.0  # s for the last checkpoint; the one before it, and the journal, are whole
 
 
 class Learner(Node):
@@ -62,16 +63,16 @@ class Learner(Node):
         for topic, profile in (('transitions', qos.TRANSITIONS), ('episodes', qos.EPISODES)):
             self._journal.offer(self.resolve_topic_name(topic), [qos.described(profile)])
         self._run = run_of(self._out, self.get_name(), settings.algorithm, self._contract)
-        self._logbook = Logbook(self._out, settings.tensorboard)
+        self._logbook = MetricsLog(self._out, settings.tensorboard)
         self._inbox = Inbox()
         self._heard: dict[str, float] = {}
-        self._refused = Refusals(
+        self._refused = Rejections(
             lambda reason: self.get_logger().error(f'transitions not taken: {reason}'))
         self._said: tuple[list[str], np.ndarray] = [], np.zeros((0, 2))  # as last acknowledged
         self._unsaid = 0  # transitions since the last acknowledgement
         self._began = time.monotonic()
         self._spoken = 0.0
-        self._progress = Progress()
+        self._progress = StallDetector()
         self._disk = ''  # why the journal is not written
         self._candidate = self.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
         self._acknowledge = self.create_publisher(
@@ -79,7 +80,7 @@ class Learner(Node):
             event_callbacks=publisher_events(self, 'transitions/ack'))
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
-        self._collectors = Peers(self, 'transitions', 'a collector', self._report)
+        self._collectors = LivelinessMonitor(self, 'transitions', 'a collector', self._report)
         self._metrics = Metrics(self)
         start, offline = None, settings.offline
         if settings.start:
@@ -90,7 +91,7 @@ class Learner(Node):
             arm.task if arm else None,
             offline_steps(offline, self._contract) if offline else None, start)
         self._resume()
-        watch(self, 'learner', settings, self._trainer.adopt)
+        watch(self, 'learner', settings, self._trainer.apply_settings)
         subscribe_drained(
             self, codec.Transitions, 'transitions', self._on_transitions, qos.TRANSITIONS_HEARD,
             event_callbacks=self._collectors.events())
@@ -111,12 +112,12 @@ class Learner(Node):
     def close(self, executor: Executor) -> None:
         """Take the last rows that collectors hand over, save a checkpoint, close the journal."""
         told = now = time.monotonic()
-        while now < told + FAREWELL and (
-                self._collectors.alive or now < max([told, *self._heard.values()]) + QUIET):
+        while now < told + DRAIN_TIMEOUT and (
+                self._collectors.alive or now < max([told, *self._heard.values()]) + IDLE_TIMEOUT):
             executor.spin_once(timeout_sec=0.02)
             now = time.monotonic()
         self._trainer.stopped.set()
-        self._worker.join(LAST_SAVE)
+        self._worker.join(LAST_SAVE_TIMEOUT)
         self._flush()
         try:
             self._journal.close()
@@ -150,12 +151,12 @@ class Learner(Node):
                 table = codec.decode_table_cdr(raw, self._columns)
                 origin = codec.Origin.from_header(table.header, self._contract_hash)
                 if origin.run not in self._heard and len(self._heard) >= codec.RUN_LIMIT:
-                    raise Refused(f'collector run {origin.run} is one more than the '
+                    raise InvalidInput(f'collector run {origin.run} is one more than the '
                                   f'{codec.RUN_LIMIT} heard; start the learner anew')
                 fresh = self._inbox.accept(
                     origin.collector, origin.run, origin.first_sequence, table.rows,
                     origin.oldest)
-            except Refused as refused:
+            except InvalidInput as refused:
                 self._refused.add(refused)
                 continue
             self._heard[origin.run] = time.monotonic()
@@ -170,7 +171,7 @@ class Learner(Node):
             self._refused.add(reason, count)
         self._trainer.put(steps)
         self._unsaid += len(steps)
-        if self._unsaid >= SOON:
+        if self._unsaid >= EARLY_ACK_ROWS:
             self._flush()
 
     def _on_episodes(self, raw: bytes) -> None:
@@ -220,7 +221,7 @@ class Learner(Node):
             yield (codec.ERROR if recovery.in_row >= LIMIT else codec.WARN,
                    f'{recovery.count} updates were not finite and taken back')
         now, turns = time.monotonic(), self._trainer.turns
-        if (stuck := self._progress.still(turns, now)) > STUCK and turns:
+        if (stuck := self._progress.still(turns, now)) > STALL_TIMEOUT and turns:
             yield codec.ERROR, f'training makes no progress for {stuck:.0f} s'
         if self._collectors.gone:
             yield codec.WARN, f'collectors that died: {self._collectors.gone}'

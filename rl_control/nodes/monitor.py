@@ -8,18 +8,17 @@ import time
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control.common.errors import InvalidInput
+from rl_control.common.files import write_json
+from rl_control.common.rejections import Rejections
 from rl_control.config.nodes import MonitorSettings
-from rl_control.errors import Refused
-from rl_control.files import write_json
-from rl_control.refusals import Refusals
+from rl_control.policies.evaluation_log import EvaluationLog
+from rl_control.report.console_status import Status
 from rl_control.ros import codec, qos
 from rl_control.ros.metrics import Metrics, MetricsHeard
+from rl_control.ros.node_main import every, run
+from rl_control.ros.node_status import NAMES
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import run
-from rl_control.ros.timers import every
-from rl_control.status import Status
-from rl_control.training import Training
-from rl_control.watching import NAMES
 
 SHOWN_LOSSES = ('critic_loss', 'actor_loss', 'alpha')
 DISCOVERY_PERIOD = 2.0  # s between looks for new metrics
@@ -32,7 +31,7 @@ class Monitor(Node):
         super().__init__('monitor')
         self._settings = declare(self, 'monitor', MonitorSettings)
         self._file = Path(self._settings.out) / 'training.json'
-        self._training, self._before = Training.read(
+        self._training, self._before = EvaluationLog.read(
             self._file, self._settings.evaluation_episodes, self._settings.confirmation_episodes,
             self.get_logger().warning)
         self._began = time.monotonic()
@@ -40,7 +39,7 @@ class Monitor(Node):
         self.metrics = MetricsHeard(self)
         self._own = Metrics(self)
         self._collectors: dict[str, tuple[float, float]] = {}  # version, and its age in s
-        self._refused = Refusals(self.get_logger().error)
+        self._refused = Rejections(self.get_logger().error)
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
@@ -88,7 +87,7 @@ class Monitor(Node):
         try:
             table = codec.decode_table(message, codec.EPISODE_COLUMNS)
             rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refused.add(f'episodes not taken: {refused}')
             return
         for row in rows:

@@ -8,14 +8,13 @@ from typing import NoReturn
 from rclpy.executors import Executor
 from rclpy.node import Node
 
-from rl_control.algorithms import settings_of
-from rl_control.bags.settings import SamplingSettings
 from rl_control.config.offline import OfflineSettings
+from rl_control.config.sampling import SamplingSettings
+from rl_control.learning.algorithms import settings_of
 from rl_control.offline.run import sentences, train
 from rl_control.ros.metrics import Metrics
+from rl_control.ros.node_main import Worker, every, leave, run
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import Worker, leave, run
-from rl_control.ros.timers import every
 
 
 class Offline(Node):

@@ -8,24 +8,23 @@ import time
 from rclpy.executors import Executor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from rl_control.common.errors import InvalidInput
 from rl_control.config.nodes import PolicyNodeSettings
-from rl_control.driving import Driving, Margins
-from rl_control.errors import Refused
-from rl_control.guards import Flag, Taker
-from rl_control.loop import ClockLoop, Loop
-from rl_control.nodes.driving_report import DrivingReport
-from rl_control.nodes.world import declare_arm
-from rl_control.policy import OnnxPolicy, load
+from rl_control.control.interlocks import BoolInterlock, SubscriberInterlock
+from rl_control.control.policy_controller import Margins, PolicyController
+from rl_control.control.policy_switch import PolicySwitch
+from rl_control.control.realtime_loop import RealtimeLoop, SimTimeLoop
+from rl_control.control.shadow_controller import ShadowController
+from rl_control.nodes.arm_parameters import declare_arm
+from rl_control.nodes.control_diagnostics import ControlDiagnostics
+from rl_control.policies.onnx_policy import OnnxPolicy, load
 from rl_control.ros import codec, qos
-from rl_control.ros.arm import ArmTopics
+from rl_control.ros.arm_topics import ArmTopics
+from rl_control.ros.interlock_topics import BoolInterlockTopic
+from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare, watch
-from rl_control.ros.process import run
-from rl_control.ros.safety import FlagTopic
-from rl_control.ros.timers import every
-from rl_control.shadow import Shadow
-from rl_control.succession import Succession
 
-LOOK = 0.05  # s between looks at the estop and at what the loop says
+POLL_PERIOD = 0.05  # s between looks at the estop and at what the loop says
 BRAKING = 1.5  # s that an arm has to come to rest: limits.stop takes a third of it
 
 Result = TransitionCallbackReturn
@@ -44,15 +43,17 @@ class Policy(LifecycleNode):
         self._settings = declare(self, 'policy', PolicyNodeSettings)
         self._arm = declare_arm(self)
         self._simulated_time = self.get_parameter('use_sim_time').value
-        self._succession = Succession(self._arm.contract())
+        self._succession = PolicySwitch(self._arm.contract())
         self._flags = (
-            Flag('estop', True, 'the estop is pressed', self._settings.estop_heartbeat),
-            Flag('robot_ready', False, 'the robot is not ready (protective stop)'))
-        self._taker = Taker('joint_trajectory')
+            BoolInterlock('estop', True, 'the estop is pressed', self._settings.estop_heartbeat),
+            BoolInterlock('robot_ready', False, 'the robot is not ready (protective stop)'))
+        self._taker = SubscriberInterlock('joint_trajectory')
         self._driving = self._fresh_driving()
-        self._estop, self._ready = topics = [FlagTopic(self, flag) for flag in self._flags]
-        self._loop: Loop | None = None
-        self._refusal: Refused | None = None
+        self._estop, self._ready = topics = [
+            BoolInterlockTopic(self, flag) for flag in self._flags
+        ]
+        self._loop: RealtimeLoop | None = None
+        self._refusal: InvalidInput | None = None
         self._topics = ArmTopics(
             self, self._arm.settings.joint_names, self._arm.control_period, topics,
             '~/joint_trajectory' if self._settings.shadow else 'joint_trajectory')
@@ -60,12 +61,12 @@ class Policy(LifecycleNode):
         if self._settings.shadow:
             self._difference = self.create_publisher(
                 codec.Number, 'metrics/shadow_difference', qos.METRICS)
-        self._report = DrivingReport(self)
+        self._report = ControlDiagnostics(self)
         self.create_subscription(codec.Goal, 'goal', self._on_goal, qos.GOAL)
         self._subscription = None
         self.create_service(codec.Trigger, '~/resume', self._on_resume)
         self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
-        every(self, LOOK, self._look)
+        every(self, POLL_PERIOD, self._look)
         watch(self, 'policy', self._settings, self._adopt)
         self._autostart = self._settings.autostart
         if self._autostart:
@@ -75,7 +76,7 @@ class Policy(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> Result:
         """Load the policy and check it; a refused one leaves the node as it was."""
-        self._succession = Succession(self._arm.contract())
+        self._succession = PolicySwitch(self._arm.contract())
         self._refusal = None
         if not self._settings.policy:
             self._subscription = self.create_subscription(
@@ -84,7 +85,7 @@ class Policy(LifecycleNode):
         try:
             # Loading runs the test vectors, which is the warm-up as well.
             self._take(load(self._settings.policy), f'policy {self._settings.policy}')
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refusal = refused
             self.get_logger().error(str(refused))
             return Result.FAILURE
@@ -138,10 +139,10 @@ class Policy(LifecycleNode):
         self._rest('told to end')
         self._report.publish(self._driving, self._loop, self._topics.latency)
 
-    def _fresh_driving(self) -> Driving:
+    def _fresh_driving(self) -> PolicyController:
         settings = self._settings
         margins = Margins.of(settings, settings.blend_period)
-        driving = Shadow(self._arm, margins) if settings.shadow else Driving(
+        driving = ShadowController(self._arm, margins) if settings.shadow else PolicyController(
             self._arm, margins, (*self._flags, self._taker))
         if self._simulated_time:
             driving.watchdog.delay_limit = math.inf  # a simulated clock goes at any pace
@@ -151,12 +152,12 @@ class Policy(LifecycleNode):
     def _adopt(self, settings: PolicyNodeSettings) -> None:
         self._settings, self._driving.speed = settings, settings.speed
 
-    def _fresh_loop(self) -> Loop:
+    def _fresh_loop(self) -> RealtimeLoop:
         """Return what ticks on the steady clock, or on /clock with use_sim_time."""
         period, notice = self._arm.control_period, self.get_logger().warning
         if self._simulated_time:
-            return ClockLoop(period, self._tick, self._watch, self._now, 'control')
-        return Loop(period, self._tick, 'control', self._settings.real_time, notice)
+            return SimTimeLoop(period, self._tick, self._watch, self._now, 'control')
+        return RealtimeLoop(period, self._tick, 'control', self._settings.real_time, notice)
 
     def _now(self) -> float:
         """Return the time that ticks are of in s."""
@@ -200,13 +201,13 @@ class Policy(LifecycleNode):
             data, _, version = codec.decode_policy(message)
             self._take(OnnxPolicy(data), f'policy/best version {version}',
                        codec.read_withdrawn(message))
-        except Refused as refused:
+        except InvalidInput as refused:
             self.get_logger().error(f'policy not taken: {refused}')
 
     def _on_goal(self, message: codec.Goal) -> None:
         try:
             self._driving.goal = codec.read_goal(message)
-        except Refused as refused:
+        except InvalidInput as refused:
             self.get_logger().error(f'goal not taken: {refused}')
 
     def _on_resume(
@@ -223,7 +224,7 @@ class Policy(LifecycleNode):
             policy = self._succession.rollback()
             self._driving.policy = policy
             response.success, response.message = True, f'runs version {policy.version}'
-        except Refused as refused:
+        except InvalidInput as refused:
             response.message = str(refused)
         return response
 

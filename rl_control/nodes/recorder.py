@@ -15,21 +15,20 @@ from rclpy.exceptions import NameValidationException
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control.common.errors import InvalidInput
 from rl_control.config.nodes import RecorderSettings
-from rl_control.errors import Refused
 from rl_control.ros import codec, qos
-from rl_control.ros.intake import Intake
+from rl_control.ros.drained_subscription import DrainedSubscription
 from rl_control.ros.journal import Journal
+from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import run
-from rl_control.ros.timers import every
 
-LOOK = 0.2  # s between looks for new topics
+POLL_PERIOD = 0.2  # s between looks for new topics
 DEPTH = 1000  # messages that may wait until they are taken
 LARGE_DEPTH = 10  # of policies
 NAMED = 10  # topics that are not recorded
-FAREWELL = 1.5  # s in which others say their last
-QUIET = 0.4  # s without a message after which none is expected
+DRAIN_TIMEOUT = 1.5  # s in which others say their last
+IDLE_TIMEOUT = 0.4  # s without a message after which none is expected
 
 
 class Recorder(Node):
@@ -39,7 +38,7 @@ class Recorder(Node):
         super().__init__('recorder')
         self._settings = declare(self, 'recorder', RecorderSettings)
         self._journal = Journal(Path(self._settings.out), 'recording')
-        self._intakes: dict[str, tuple[str, Intake]] = {}
+        self._intakes: dict[str, tuple[str, DrainedSubscription]] = {}
         self._unknown: set[str] = set()
         self._disk = ''  # why nothing is recorded
         self._missed = 0  # messages that the disk did not take
@@ -50,7 +49,7 @@ class Recorder(Node):
                 ('transitions', codec.Transitions, qos.TRANSITIONS),
                 ('episodes', codec.Episodes, qos.EPISODES)):
             self._listen(self.resolve_topic_name(topic), codec.type_name(kind), [profile])
-        every(self, LOOK, self._look)
+        every(self, POLL_PERIOD, self._look)
         every(self, self._settings.period, self._take)
         every(self, 1.0, self._report)
 
@@ -61,7 +60,7 @@ class Recorder(Node):
     def close(self, executor: Executor) -> None:
         """Take what others say at their end, and finish the bag."""
         heard = told = time.monotonic()
-        while time.monotonic() < min(told + FAREWELL, heard + QUIET):
+        while time.monotonic() < min(told + DRAIN_TIMEOUT, heard + IDLE_TIMEOUT):
             time.sleep(self._settings.period)
             if self._take():
                 heard = time.monotonic()
@@ -86,9 +85,9 @@ class Recorder(Node):
             message = codec.message_class(kind)
             self._journal.offer(topic, [qos.described(profile) for profile in offered])
             depth = LARGE_DEPTH if message is codec.Policy else DEPTH
-            self._intakes[topic] = kind, Intake(
+            self._intakes[topic] = kind, DrainedSubscription(
                 self, message, topic, qos.to_hear(offered, depth), raw=True)
-        except (Refused, NameValidationException) as error:
+        except (InvalidInput, NameValidationException) as error:
             self._unknown.add(topic)
             self.get_logger().error(f'{topic} is not recorded: {error}')
 

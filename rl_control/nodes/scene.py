@@ -7,15 +7,14 @@ import numpy as np
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Command
 from rl_control.config.nodes import SceneSettings
-from rl_control.errors import Refused
-from rl_control.nodes.world import declare_arm
+from rl_control.nodes.arm_parameters import declare_arm
+from rl_control.robots.urdf import described
 from rl_control.ros import codec, markers, qos
+from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import run
-from rl_control.ros.timers import every
-from rl_control.types import Command
-from rl_control.urdf import described
 
 
 class Scene(Node):
@@ -53,13 +52,13 @@ class Scene(Node):
     def _on_joint_state(self, message: codec.JointState) -> None:
         try:
             self._joints = self._reader.read(message)
-        except Refused as refused:
+        except InvalidInput as refused:
             self.get_logger().error(str(refused), throttle_duration_sec=5.0)
 
     def _on_goal(self, message: codec.Goal) -> None:
         try:
             self._goal = codec.read_goal(message)
-        except Refused as refused:
+        except InvalidInput as refused:
             self.get_logger().error(f'goal not drawn: {refused}')
 
     def _draw(self) -> None:

@@ -4,16 +4,19 @@
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control.common.errors import InvalidInput
 from rl_control.config.nodes import SimulatorSettings
-from rl_control.controllers import ForwardPosition, ForwardVelocity, TrajectoryController
-from rl_control.errors import Refused
-from rl_control.loop import Loop
-from rl_control.nodes.world import declare_arm
+from rl_control.control.emulated_controllers import (
+    ForwardPosition,
+    ForwardVelocity,
+    TrajectoryController,
+)
+from rl_control.control.realtime_loop import RealtimeLoop
+from rl_control.nodes.arm_parameters import declare_arm
 from rl_control.robots.simulator import Simulator as Bullet
 from rl_control.ros import codec, qos
+from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import run
-from rl_control.ros.timers import every
 
 BACKLOG = 0.1  # s of simulated time that are made up for after a stall; more is left out
 
@@ -49,7 +52,7 @@ class Simulator(Node):
         self._step = self._bullet.substep_period
         self._state_period = max(self._step, 1.0 / settings.state_rate)
         self._time = self._state_due = 0.0
-        self._loop = Loop(self._step, self._tick, 'simulating', settings.real_time,
+        self._loop = RealtimeLoop(self._step, self._tick, 'simulating', settings.real_time,
                           self.get_logger().warning)
         self._loop.start()
 
@@ -79,17 +82,17 @@ class Simulator(Node):
         try:
             self._controller.follow(*self._reader.read(raw))
             self._commands += 1
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refuse(refused)
 
     def _on_forward(self, message: codec.ForwardCommand) -> None:
         try:
             self._controller.forward(codec.read_forward_command(message, len(self._names)))
             self._commands += 1
-        except Refused as refused:
+        except InvalidInput as refused:
             self._refuse(refused)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: InvalidInput) -> None:
         self._refused += 1
         self.get_logger().error(str(refused))
 

@@ -6,15 +6,14 @@ import time
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from rl_control.common.errors import InvalidInput
 from rl_control.config.nodes import WatcherSettings
-from rl_control.errors import Refused
+from rl_control.report.console_status import Status
 from rl_control.ros import codec, qos
 from rl_control.ros.metrics import MetricsHeard
+from rl_control.ros.node_main import every, run
+from rl_control.ros.node_status import Watching
 from rl_control.ros.parameters import declare
-from rl_control.ros.process import run
-from rl_control.ros.timers import every
-from rl_control.status import Status
-from rl_control.watching import Watching
 
 LEVELS = {codec.OK: 'ok', codec.WARN: 'WARN', codec.ERROR: 'ERROR', codec.STALE: 'STALE'}
 
@@ -55,7 +54,7 @@ class Watcher(Node):
         try:
             table = codec.decode_table(message, codec.EPISODE_COLUMNS)
             rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
-        except Refused as refused:
+        except InvalidInput as refused:
             self.get_logger().error(f'episodes not read: {refused}', throttle_duration_sec=5.0)
             return
         for row in rows:

@@ -12,22 +12,21 @@ import numpy as np
 import torch
 import yaml
 
-from rl_control.algorithms import settings_of
-from rl_control.bags.dataset import Dataset
-from rl_control.bags.pieces import pieces
-from rl_control.bags.settings import SamplingSettings
+from rl_control.bags.dataset import Dataset, pieces
+from rl_control.common.errors import InvalidInput
+from rl_control.common.files import write_aside, write_json
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.base import Settings
 from rl_control.config.offline import OfflineSettings
-from rl_control.errors import Refused
-from rl_control.export import Exporter
-from rl_control.files import write_aside, write_json
-from rl_control.offline.data import load_data, task_of
-from rl_control.offline.fitted import FittedSettings
-from rl_control.offline.judging import judge
+from rl_control.config.sampling import SamplingSettings
+from rl_control.learning.algorithms import settings_of
+from rl_control.learning.export import Exporter
+from rl_control.learning.run_identity import run_of
+from rl_control.offline.fitted_q_evaluation import FittedSettings
+from rl_control.offline.load_dataset import load_data, task_of
+from rl_control.offline.off_policy_evaluation import judge
 from rl_control.offline.training import OfflineTraining, Show
-from rl_control.policy import OnnxPolicy
-from rl_control.resume import run_of
+from rl_control.policies.onnx_policy import OnnxPolicy
 
 POLICY, REPORT, PARAMETERS = 'policy.onnx', 'report.json', 'parameters.yaml'
 SECTIONS = ('offline', 'algorithm', 'sampling')
@@ -39,7 +38,7 @@ def prepare(
     """
     Return the training, with its data read; the same settings go on where one ended before.
 
-    Raise Refused for what cannot be used, and where nothing can be written.
+    Raise InvalidInput for what cannot be used, and where nothing can be written.
     """
     settings_of(settings.algorithm)  # before anything is read
     torch.set_num_threads(settings.threads)
@@ -69,7 +68,7 @@ def finish(
     Train, export and judge; return the report, which lies beside the policy.
 
     None says that it was stopped before its end. `show(what, figures)` is called by the way.
-    Raise Refused where nothing can be written.
+    Raise InvalidInput where nothing can be written.
     """
     with _writing(Path(training.settings.out)):
         return _finish(training, show, stopped)
@@ -89,7 +88,7 @@ def _writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refused(
+        raise InvalidInput(
             f'{error.filename or out} cannot be written ({error.strerror}); make space, and the '
             'same command goes on') from error
 

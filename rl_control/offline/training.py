@@ -12,17 +12,17 @@ import time
 import torch
 from torch import Tensor
 
-from rl_control import checkpoint
-from rl_control.algorithms import make_agent
 from rl_control.bags.dataset import Dataset
+from rl_control.common.errors import InvalidInput
+from rl_control.common.files import write_aside
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.offline import OfflineSettings
-from rl_control.drawing import sampler_of
-from rl_control.errors import Refused
-from rl_control.files import write_aside
-from rl_control.replay import Ring
-from rl_control.saving import Saver
-from rl_control.tasks import Task
+from rl_control.environments.tasks import Task
+from rl_control.learning import checkpoint
+from rl_control.learning.algorithms import make_agent
+from rl_control.learning.batch_sampler import sampler_of
+from rl_control.learning.checkpoint_writer import CheckpointWriter
+from rl_control.learning.replay import ReplayBuffer
 
 POINTS = 200  # of a curve
 SHOW_PERIOD = 0.5  # s between two calls of `show`
@@ -47,9 +47,11 @@ class OfflineTraining:
         self, settings: OfflineSettings, algorithm: AlgorithmSettings, dataset: Dataset,
         run: str, task: Task | None = None,
     ) -> None:
-        if algorithm.speed == 'online':
-            raise Refused('speed is online, which learns from each transition as it comes; for '
-                          'fixed data set another speed')
+        if algorithm.update_schedule == 'online':
+            raise InvalidInput(
+                'update_schedule is online, which learns from each transition as it comes; for '
+                'fixed data set another update_schedule'
+            )
         self.agent = make_agent(settings.algorithm, dataset.contract, algorithm)
         self.curve: list[dict[str, float]] = []
         self.seconds = 0.0
@@ -58,12 +60,12 @@ class OfflineTraining:
         self.algorithm = algorithm
         self.dataset = dataset
         steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
-        self._ring = Ring(
+        self._ring = ReplayBuffer(
             len(dataset.contract.observation), len(dataset.contract.action), len(steps),
             algorithm.seed)
         self._ring.extend_mixed(steps)
         self._sampler = sampler_of(self.agent, self._ring, task)
-        self._saver = Saver(Path(settings.out) / 'checkpoints')
+        self._saver = CheckpointWriter(Path(settings.out) / 'checkpoints')
         saved = checkpoint.latest(Path(settings.out) / 'checkpoints')
         if saved is None:
             self.agent.observe(steps.observation)
@@ -74,7 +76,7 @@ class OfflineTraining:
         """
         Train until all updates are made or `stopped` says so; save; say whether all are made.
 
-        Raise Refused where the training is no longer finite, and OSError where the last
+        Raise InvalidInput where the training is no longer finite, and OSError where the last
         checkpoint cannot be written: the one before is whole.
         """
         goal, agent, sampler = self.settings.updates, self.agent, self._sampler
@@ -114,7 +116,9 @@ class OfflineTraining:
         row = {name: float(value) for name, value in metrics.items()}
         for name, value in row.items():
             if not math.isfinite(value):
-                raise Refused(f'after {self.agent.updates} updates {name} is {value}; {SLOWER}')
+                raise InvalidInput(
+                    f'after {self.agent.updates} updates {name} is {value}; {SLOWER}'
+                )
         self.curve.append({'time': round(time.time(), 3), 'updates': self.agent.updates, **row})
 
     def _write_curve(self) -> None:
@@ -126,7 +130,7 @@ class OfflineTraining:
         tensors = self.agent.tensors()
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                raise Refused(
+                raise InvalidInput(
                     f'after {self.agent.updates} updates {name} is not finite; {SLOWER}')
         self._saver.save(self.agent.updates, tensors, {
             'algorithm': self.settings.algorithm,
@@ -145,12 +149,12 @@ class OfflineTraining:
             self._write_curve()
 
     def _load(self, saved: checkpoint.Checkpoint) -> None:
-        """Take a checkpoint over; raise Refused for one of other data or settings."""
+        """Take a checkpoint over; raise InvalidInput for one of other data or settings."""
         state = saved.state
         here = self.algorithm.to_mapping()
         saved.require(here, sorted(here.keys() | state['settings'].keys()))
         if state.get('data') != self.dataset.digest:
-            raise Refused(
+            raise InvalidInput(
                 f'checkpoint {saved.path} was trained from other data than '
                 f'{self.settings.data}; give that, or name another directory with out')
         self.agent.load(saved.tensors)

@@ -13,8 +13,8 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
 
-from rl_control.errors import Refused
-from rl_control.logbook import read_metrics
+from rl_control.common.errors import InvalidInput
+from rl_control.report.metrics_log import read_metrics
 
 AXES = {'transitions': 'transitions', 'updates': 'version', 'seconds': 'began'}
 
@@ -23,8 +23,10 @@ def evaluations_of(run: Path, over: str) -> list[dict[str, Any]]:
     """Return the finished evaluations of a run, `at` each its place on the axis `over`."""
     path = run / 'training.json'
     if not path.is_file():
-        raise Refused(f'run {run} has no training.json yet, which the monitor writes after the '
-                      'first evaluation; wait for it, or give --metric NAME')
+        raise InvalidInput(
+            f'run {run} has no training.json yet, which the monitor writes after the '
+            'first evaluation; wait for it, or give --metric NAME'
+        )
     evaluations = json.loads(path.read_text(encoding='utf-8'))['evaluations']
     return [{**evaluation, 'at': evaluation[AXES[over]]} for evaluation in evaluations]
 
@@ -34,7 +36,9 @@ def metric_of(run: Path, metric: str, over: str) -> tuple[str, np.ndarray, np.nd
     lines = read_metrics(run)
     known = sorted({name for line in lines for name in line} - {'time'})
     if metric not in known:
-        raise Refused(f'run {run} has no metric {metric!r}; it has {", ".join(known) or "none"}')
+        raise InvalidInput(
+            f'run {run} has no metric {metric!r}; it has {", ".join(known) or "none"}'
+        )
     kept = [line for line in lines if line.get(metric) is not None]
     at = [line['time'] - lines[0]['time'] if over == 'seconds' else line[over] for line in kept]
     return run.name, np.array(at), np.array([line[metric] for line in kept])
@@ -81,7 +85,9 @@ def _save(figure: Any, every: Sequence[Any], out: Path) -> None:
     try:
         figure.savefig(out, dpi=110)
     except (OSError, ValueError) as error:
-        raise Refused(f'picture {out} cannot be written ({error}); give -o FILE.png') from error
+        raise InvalidInput(
+            f'picture {out} cannot be written ({error}); give -o FILE.png'
+        ) from error
     finally:
         plt.close(figure)
 

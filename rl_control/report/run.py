@@ -5,18 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_control.arm import Arm
+from rl_control.bringup.run_record import ARGUMENTS, PARAMETERS
+from rl_control.common.errors import InvalidInput
+from rl_control.common.files import read_json, write_json
 from rl_control.config.files import read_parameter_file
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
-from rl_control.environments.arm import ArmEnvironment
+from rl_control.environments.arm_environment import ArmEnvironment
+from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import GYMNASIUM, load_arm, simulate
-from rl_control.errors import Refused
-from rl_control.files import read_json, write_json
-from rl_control.policy import OnnxPolicy, load
-from rl_control.report.account import account
+from rl_control.policies.onnx_policy import OnnxPolicy, load
+from rl_control.report.delivery_accounting import account
 from rl_control.report.training import draw, write
-from rl_control.started import ARGUMENTS, PARAMETERS
 
 
 def make(out: Path) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def make(out: Path) -> dict[str, Any]:
     Write report.json, report.html and its pictures into `out`; return the figures.
 
     Robot, task and seed are those that the training was started with, where it left them, else
-    those of the policy. Raise Refused for a directory that has no training which has ended.
+    those of the policy. Raise InvalidInput for a directory that has no training which has ended.
     """
     report = figures(out)
     policy = settle(out)
@@ -56,7 +56,7 @@ def settle(out: Path) -> OnnxPolicy:
         if path.is_file():
             load(path).save(out / 'policy.onnx')
             return load(out / 'policy.onnx')
-    raise Refused(f'run {out} has no policy; train longer, with the same out')
+    raise InvalidInput(f'run {out} has no policy; train longer, with the same out')
 
 
 def figures(out: Path) -> dict[str, Any]:
@@ -108,11 +108,15 @@ def _read(out: Path, name: str, who: str) -> dict[str, Any]:
     try:
         return read_json(out / name)
     except FileNotFoundError as error:
-        raise Refused(f'run {out} has no {name}, which the {who} writes; give the directory of a '
-                      'training that has ended') from error
+        raise InvalidInput(
+            f'run {out} has no {name}, which the {who} writes; give the directory of a '
+            'training that has ended'
+        ) from error
     except (OSError, ValueError) as error:
-        raise Refused(f'{out / name} cannot be read ({error}); start the training again with '
-                      f'out:={out}, and end it') from error
+        raise InvalidInput(
+            f'{out / name} cannot be read ({error}); start the training again with '
+            f'out:={out}, and end it'
+        ) from error
 
 
 def _number(path: Path) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from rl_control.loop import BINS
+from rl_control.control.realtime_loop import BINS
 
 matplotlib.use('Agg')
 

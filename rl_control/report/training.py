@@ -11,16 +11,16 @@ from typing import Any
 
 import yaml
 
-from rl_control.environments.arm import ArmEnvironment
+from rl_control.bringup.run_record import PARAMETERS
+from rl_control.common.types import Contract
+from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.make import GYMNASIUM
-from rl_control.policy import OnnxPolicy
-from rl_control.report.collected import draw_actions, draw_goals, read_collected
+from rl_control.policies.onnx_policy import OnnxPolicy
+from rl_control.report.animation import animation
+from rl_control.report.collection_plots import draw_actions, draw_goals, read_collected
 from rl_control.report.curves import draw_evaluations, evaluations_of
 from rl_control.report.page import write_page
-from rl_control.report.pictures import animation
 from rl_control.report.timing import draw_timing
-from rl_control.started import PARAMETERS
-from rl_control.types import Contract
 
 PICTURES = ('reach.gif', 'learning_curve.png', 'goals.png', 'actions.png', 'timing.png')
 SHOWN = ('numpy', 'torch', 'onnx', 'onnxruntime', 'pybullet', 'ros-rclpy', 'mcap')

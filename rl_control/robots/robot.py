@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rl_control.types import Command
+from rl_control.common.types import Command
 
 
 class Robot(Protocol):

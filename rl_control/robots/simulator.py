@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_control.errors import Refused
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Command
 from rl_control.robots.bullet import pybullet
 from rl_control.robots.camera import Camera
-from rl_control.types import Command
 
 LEAST_SUBSTEP_RATE = 240.0  # Hz; PyBullet's own default, which its contact solver is made for
 GRAVITY = -9.81
@@ -24,7 +24,7 @@ class Simulator:
     `track` lets the position controllers aim at one (q, dq) a substep; `send` does so for a whole
     control period on the cubic between two commands, as a joint-trajectory controller follows it.
     With `window` the world is shown on the display.
-    Raises Refused for a URDF that PyBullet cannot load.
+    Raises InvalidInput for a URDF that PyBullet cannot load.
     """
 
     def __init__(
@@ -41,8 +41,10 @@ class Simulator:
             self.body = pybullet.loadURDF(str(urdf), useFixedBase=True, **self._world)
         except pybullet.error as error:
             self.close()
-            raise Refused(f'PyBullet cannot load {urdf} (what it printed says why; mostly it does '
-                          'not find a mesh); give mesh paths relative to the URDF') from error
+            raise InvalidInput(
+                f'PyBullet cannot load {urdf} (what it printed says why; mostly it does '
+                'not find a mesh); give mesh paths relative to the URDF'
+            ) from error
         infos = [
             pybullet.getJointInfo(self.body, index, **self._world)
             for index in range(pybullet.getNumJoints(self.body, **self._world))

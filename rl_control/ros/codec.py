@@ -26,26 +26,35 @@ from std_msgs.msg import (
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from rl_control import poses
-from rl_control.errors import Refused
-from rl_control.ros.arrays import doubles
-from rl_control.ros.definitions import message_definition
+from rl_control.common import poses
+from rl_control.common.errors import InvalidInput
 from rl_control.ros.joint_messages import (
     JointReader,
     TrajectoryReader,
     TrajectoryWriter,
+    doubles,
     forward_command,
     joint_state,
     read_forward_command,
     read_joint_trajectory,
 )
+from rl_control.ros.message_definitions import message_definition
 from rl_control.ros.policy_messages import (
     WITHDRAWN_LIMIT,
     decode_policy,
     encode_policy,
     read_withdrawn,
 )
-from rl_control.ros.rows import (
+from rl_control.ros.stamps import clock, read_stamp, stamp_message
+from rl_control.transport.table import (
+    Table,
+    decode_table_cdr,
+    read_labels,
+    require_columns,
+    require_shape,
+    write_labels,
+)
+from rl_control.transport.transition_rows import (
     ACKNOWLEDGE_COLUMNS,
     CONFIRMATION,
     EPISODE_COLUMNS,
@@ -61,15 +70,6 @@ from rl_control.ros.rows import (
     transition_row,
     validate_rows,
 )
-from rl_control.ros.stamps import clock, read_stamp, stamp_message
-from rl_control.ros.table import (
-    Table,
-    decode_table_cdr,
-    read_labels,
-    require_columns,
-    require_shape,
-    write_labels,
-)
 
 __all__ = [
     'ACKNOWLEDGE_COLUMNS',
@@ -84,11 +84,11 @@ __all__ = [
     'WARN',
     'WITHDRAWN_LIMIT',
     'Acknowledge',
+    'Bool',
     'Clock',
     'Diagnostics',
     'EpisodeRow',
     'Episodes',
-    'Flag',
     'ForwardCommand',
     'GetState',
     'Goal',
@@ -139,7 +139,7 @@ __all__ = [
 
 Transitions = Acknowledge = Episodes = ForwardCommand = Float64MultiArray
 Policy = UInt8MultiArray
-Number, Flag, Text = Float64, Bool, String
+Number, Bool, Text = Float64, Bool, String
 Goal, Trajectory, Diagnostics, SetFlag = PoseStamped, JointTrajectory, DiagnosticArray, SetBool
 OK, WARN, ERROR, STALE = (
     DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE)
@@ -152,7 +152,7 @@ def type_name(message: type) -> str:
 
 def message_class(name: str) -> type:
     """
-    Return the class of the ROS name of a message; raise Refused when it is not installed.
+    Return the class of the ROS name of a message; raise InvalidInput when it is not installed.
 
     The name may come from anybody: nothing is imported but a package which defines that message.
     """
@@ -161,13 +161,17 @@ def message_class(name: str) -> type:
     try:
         return getattr(importlib.import_module(f'{package}.msg'), kind)
     except (ImportError, AttributeError) as error:
-        raise Refused(
+        raise InvalidInput(
             f'message type {name} is not installed; install it or source its workspace'
         ) from error
 
 
 def encode_table(table: Table) -> Float64MultiArray:
-    """Return the table as a message; raise Refused for names or a header that cannot be sent."""
+    """
+    Return the table as a message.
+
+    Raise InvalidInput for names or a header that cannot be sent.
+    """
     header, names = write_labels(table)
     n, m = table.rows.shape
     message = Float64MultiArray()
@@ -180,10 +184,10 @@ def encode_table(table: Table) -> Float64MultiArray:
 
 
 def decode_table(message: Float64MultiArray, columns: tuple[str, ...] | None = None) -> Table:
-    """Return the table in a message; raise Refused if it is none, or has other columns."""
+    """Return the table in a message; raise InvalidInput if it is none, or has other columns."""
     dim = message.layout.dim
     if len(dim) != 2:
-        raise Refused(f'table has {len(dim)} dimensions; it must have 2')
+        raise InvalidInput(f'table has {len(dim)} dimensions; it must have 2')
     header, found = read_labels(dim[0].label, dim[1].label)
     require_columns(found, columns)
     sizes, strides = (dim[0].size, dim[1].size), (dim[0].stride, dim[1].stride)
@@ -204,9 +208,9 @@ def goal_message(goal: np.ndarray, frame_id: str, stamp: float = 0.0) -> PoseSta
 
 
 def read_goal(message: PoseStamped, frame_id: str | None = None) -> np.ndarray:
-    """Return the goal (7,), see `poses`; raise Refused if it is none or in another frame."""
+    """Return the goal (7,), see `poses`; raise InvalidInput if it is none or in another frame."""
     if frame_id is not None and message.header.frame_id not in ('', frame_id):
-        raise Refused(
+        raise InvalidInput(
             f'goal is in frame {message.header.frame_id!r}; give it in frame {frame_id!r}')
     return poses.of_message(message.pose)
 
@@ -217,9 +221,9 @@ def number(value: float) -> Float64:
 
 
 def read_number(message: Float64, what: str) -> float:
-    """Return the number of a message; raise Refused naming `what` if it is not finite."""
+    """Return the number of a message; raise InvalidInput naming `what` if it is not finite."""
     if not np.isfinite(message.data):
-        raise Refused(f'{what} is {message.data}; give a finite number')
+        raise InvalidInput(f'{what} is {message.data}; give a finite number')
     return message.data
 
 

@@ -7,6 +7,7 @@ to the next: to have rclpy make objects of a message takes several times as long
 when the caches are cold. What is of another layout is read by way of rclpy.
 """
 
+
 import array
 from collections.abc import Sequence
 from functools import cache
@@ -19,11 +20,10 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from rl_control.errors import Refused
-from rl_control.ros.arrays import doubles
-from rl_control.ros.layout import AHEAD, Layout, seen_as
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Command
+from rl_control.ros.cdr_layout import AHEAD, Layout, seen_as
 from rl_control.ros.stamps import read_stamp, stamp_message
-from rl_control.types import Command
 
 LARGEST = 1e6  # rad, rad/s or rad/s² of a command: the splines between such stay finite
 
@@ -53,7 +53,7 @@ class JointReader:
 
     def read(self, message: JointState) -> tuple[float, np.ndarray, np.ndarray | None]:
         """
-        Return (stamp s, q (n,) rad, dq (n,) rad/s); raise Refused naming what is wrong.
+        Return (stamp s, q (n,) rad, dq (n,) rad/s); raise InvalidInput naming what is wrong.
 
         `dq` is None where the message has no velocity and none is required.
         """
@@ -99,14 +99,14 @@ class JointReader:
 
     def _gather(self, what: str, values: array.array) -> np.ndarray:
         if len(values) != len(self._names):
-            raise Refused(
+            raise InvalidInput(
                 f'joint state has {len(self._names)} names but {len(values)} {what} values; '
                 f'let the driver publish the {what} of every joint'
             )
         gathered = np.asarray(values, dtype=np.float64)[self._index]
         if not np.isfinite(gathered).all():
             joint = int(np.flatnonzero(~np.isfinite(gathered))[0])
-            raise Refused(
+            raise InvalidInput(
                 f'joint {self.joint_names[joint]} has {what} {gathered[joint]}; '
                 'it must be a finite number, so look at the driver'
             )
@@ -114,14 +114,18 @@ class JointReader:
 
 
 def name_index(found: Sequence[str], wanted: Sequence[str], what: str) -> np.ndarray:
-    """Return where each wanted joint stands among those found; Refused for missing or double."""
+    """
+    Return where each wanted joint stands among those found.
+
+    InvalidInput for missing or double.
+    """
     places: dict[str, int] = {}
     for place, name in enumerate(found):
         if name in places:
-            raise Refused(f'{what} names joint {name!r} twice; let each joint be there once')
+            raise InvalidInput(f'{what} names joint {name!r} twice; let each joint be there once')
         places[name] = place
     if missing := [name for name in wanted if name not in places]:
-        raise Refused(
+        raise InvalidInput(
             f'{what} lacks joint {", ".join(missing)} and has [{", ".join(found)}]; '
             'use the joint names of the robot'
         )
@@ -182,7 +186,11 @@ class TrajectoryReader:
         return self._layout is not None and self._layout.fits(raw)
 
     def read(self, raw: bytes) -> tuple[np.ndarray, list[Command]]:
-        """Return what `read_joint_trajectory` does of the message; raise Refused for others."""
+        """
+        Return what `read_joint_trajectory` does of the message.
+
+        Raise InvalidInput for others.
+        """
         if self.knows(raw):
             seconds, nanoseconds = seen_as('<i4', raw)[self._layout.times]
             times = seconds + nanoseconds.astype(np.uint32) * 1e-9
@@ -207,13 +215,13 @@ def read_joint_trajectory(
     message: JointTrajectory, joint_names: Sequence[str]
 ) -> tuple[np.ndarray, list[Command]]:
     """
-    Return (times (k,) s, commands in the order of `joint_names`); raise Refused for others.
+    Return (times (k,) s, commands in the order of `joint_names`); raise InvalidInput for others.
 
     A command whose point has no velocities, or no accelerations, has none of them: (0,).
     """
     index = name_index(message.joint_names, joint_names, 'trajectory')
     if not message.points:
-        raise Refused('trajectory has no points; send at least one')
+        raise InvalidInput('trajectory has no points; send at least one')
     commands = [
         Command(*(
             _vector(number, name, values, len(message.joint_names), index)
@@ -226,7 +234,7 @@ def read_joint_trajectory(
         for point in message.points
     ])
     if times[0] < 0.0 or (np.diff(times) <= 0.0).any():
-        raise Refused(f'trajectory has times {times.tolist()} s; they must increase from 0')
+        raise InvalidInput(f'trajectory has times {times.tolist()} s; they must increase from 0')
     return times, commands
 
 
@@ -238,7 +246,7 @@ def _vector(
     if not len(vector) and name != 'positions':
         return vector
     if len(vector) != count or not (np.abs(vector) <= LARGEST).all():
-        raise Refused(
+        raise InvalidInput(
             f'trajectory point {number} has {name} {vector.tolist()}; '
             f'give one number up to {LARGEST:g} per joint')
     return vector[index]
@@ -250,17 +258,24 @@ def forward_command(values: np.ndarray) -> Float64MultiArray:
 
 
 def read_forward_command(message: Float64MultiArray, count: int) -> np.ndarray:
-    """Return the `count` finite values (n,) of a message; raise Refused for others."""
+    """Return the `count` finite values (n,) of a message; raise InvalidInput for others."""
     values = np.array(message.data, dtype=np.float64)
     if len(values) != count or not (np.abs(values) <= LARGEST).all():
-        raise Refused(f'command is {values.tolist()}; give {count} numbers up to {LARGEST:g}')
+        raise InvalidInput(f'command is {values.tolist()}; give {count} numbers up to {LARGEST:g}')
     return values
 
 
 def _deserialized(raw: bytes, kind: type, what: str) -> Any:
-    """Return a message; raise Refused, calling it `what`, for bytes that are none."""
+    """Return a message; raise InvalidInput, calling it `what`, for bytes that are none."""
     try:
         return deserialize_message(raw, kind)
     except Exception as error:  # what rclpy raises is not public
-        raise Refused(f'{what} of {len(raw)} bytes cannot be read; '
+        raise InvalidInput(f'{what} of {len(raw)} bytes cannot be read; '
                       'the message is cut or damaged') from error
+
+
+def doubles(values: np.ndarray) -> array.array:
+    """Return `values`, of any shape, as float64 in an array.array."""
+    numbers = array.array('d')
+    numbers.frombytes(np.ascontiguousarray(values, dtype=np.float64).data.cast('B'))
+    return numbers

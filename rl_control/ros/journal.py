@@ -20,10 +20,10 @@ from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
 import yaml
 
-from rl_control.errors import Refused, Unavailable
-from rl_control.ros.bag_metadata import BagFile, write_metadata
-from rl_control.ros.definitions import message_definition, type_hash
-from rl_control.ros.mending import END_MARK, RECORD_LIMIT, Buffer, begin, mend, write_all
+from rl_control.common.errors import InvalidInput, Unavailable
+from rl_control.ros.journal_repair import END_MARK, RECORD_LIMIT, Buffer, begin, mend, write_all
+from rl_control.ros.message_definitions import message_definition, type_hash
+from rl_control.ros.rosbag2_metadata import BagFile, write_metadata
 
 BUFFER_LIMIT = 64 * 2**20
 METADATA_PERIOD = 1_000_000_000  # ns of recorded time between two counts in metadata.yaml
@@ -44,7 +44,7 @@ class Journal:
 
         Files of former runs stay as they are; one of this name that was torn by a power loss is
         cut after its last whole record. Raise Unavailable when the directory cannot be written,
-        Refused when it is in use.
+        InvalidInput when it is in use.
         """
         self.directory = Path(directory)
         self._descriptor = -1
@@ -107,12 +107,12 @@ class Journal:
         Remember one serialized message that was received at `log_time` ns.
 
         Times are kept from going backwards, since readers of unchunked files demand it. Raise
-        Refused when `full`, closed, or for an unknown type.
+        InvalidInput when `full`, closed, or for an unknown type.
         """
         if self._descriptor < 0:
-            raise Refused(f'journal {self._path} is closed; open a new one')
+            raise InvalidInput(f'journal {self._path} is closed; open a new one')
         if self.full:
-            raise Refused(
+            raise InvalidInput(
                 f'journal {self._path} has {len(self._buffer.data)} bytes that the disk does not '
                 'take; make space'
             )
@@ -195,10 +195,10 @@ def read_journal(
     Return an iterator over (topic, type name, log time ns, serialized message) of all files.
 
     A file that was cut is read up to the cut, which `on_cut` is told with the reason. Raise
-    Refused when there is no such directory.
+    InvalidInput when there is no such directory.
     """
     if not directory.is_dir():
-        raise Refused(f'journal {directory} is no directory; name that of a recorded bag')
+        raise InvalidInput(f'journal {directory} is no directory; name that of a recorded bag')
     return _read_files(journal_files(directory), on_cut)
 
 

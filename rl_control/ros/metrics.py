@@ -9,9 +9,9 @@ from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
-from rl_control.errors import Refused
+from rl_control.common.errors import InvalidInput
 from rl_control.ros import codec, qos
-from rl_control.watching import NAMES
+from rl_control.ros.node_status import NAMES
 
 
 class Metrics:
@@ -52,5 +52,5 @@ class MetricsHeard:
                     qos.METRICS)
 
     def _hear(self, name: str, message: codec.Number) -> None:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(InvalidInput):
             self.values[name] = codec.read_number(message, name)

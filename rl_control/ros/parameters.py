@@ -16,8 +16,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from rl_control.common.errors import InvalidInput
 from rl_control.config.base import Settings, kind_of
-from rl_control.errors import Refused
 
 Kind = TypeVar('Kind', bound=Settings)
 
@@ -40,7 +40,7 @@ def declare(node: Node, prefix: str, settings: type[Kind], **defaults: Any) -> K
     Declare every field of `settings` as `prefix.field` and return the settings in force.
 
     `defaults` go before those of the class, what the user gave before both. An integer is taken
-    where a double is declared. Raise Refused for a name that is not known and for values that
+    where a double is declared. Raise InvalidInput for a name that is not known and for values that
     the settings refuse.
     """
     known = {item.name for item in fields(settings)}
@@ -49,11 +49,11 @@ def declare(node: Node, prefix: str, settings: type[Kind], **defaults: Any) -> K
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             mend = f'did you mean {prefix}.{near[0]}?' if near else f'known are {_listed(known)}'
-            raise Refused(f'node {node.get_name()} has no parameter {prefix}.{name}; {mend}')
+            raise InvalidInput(f'node {node.get_name()} has no parameter {prefix}.{name}; {mend}')
     try:
         made = settings.from_mapping({**defaults, **given})
-    except Refused as refused:
-        raise Refused(f'parameters {prefix}.*: {refused}') from refused
+    except InvalidInput as refused:
+        raise InvalidInput(f'parameters {prefix}.*: {refused}') from refused
     for item in fields(settings):
         _declare_field(node, f'{prefix}.{item.name}', settings, item, getattr(made, item.name))
     return made
@@ -64,7 +64,7 @@ def watch(node: Node, prefix: str, current: Kind, on_change: Callable[[Kind], No
     Let the live fields of `current`, as `declare` returned it, be set while the node runs.
 
     `on_change` is called on the executor's thread with the new settings before they show as
-    parameters; when it raises Refused, or the settings do, the setter gets the reason.
+    parameters; when it raises InvalidInput, or the settings do, the setter gets the reason.
     """
     start = f'{prefix}.'
     held = [current]
@@ -86,7 +86,7 @@ def watch(node: Node, prefix: str, current: Kind, on_change: Callable[[Kind], No
         try:
             new = type(current).from_mapping({**held[0].to_mapping(), **changed})
             on_change(new)
-        except Refused as refused:
+        except InvalidInput as refused:
             return SetParametersResult(successful=False, reason=str(refused))
         held[0] = new
         return SetParametersResult(successful=True)

@@ -8,8 +8,8 @@ import json
 
 from std_msgs.msg import MultiArrayDimension, UInt8MultiArray
 
-from rl_control.errors import Refused
-from rl_control.ros.table import MESSAGE_LIMIT, read_header
+from rl_control.common.errors import InvalidInput
+from rl_control.transport.table import MESSAGE_LIMIT, read_header
 
 WITHDRAWN_LIMIT = 1000  # versions named in a message
 
@@ -23,7 +23,7 @@ def encode_policy(
     `withdrawn` are versions that nobody is to run any more; the newest WITHDRAWN_LIMIT are told.
     """
     if len(data) > MESSAGE_LIMIT:
-        raise Refused(f'policy has {len(data)} bytes; at most {MESSAGE_LIMIT} are sent')
+        raise InvalidInput(f'policy has {len(data)} bytes; at most {MESSAGE_LIMIT} are sent')
     header = {'digest': hashlib.sha256(data).hexdigest(), 'run': run, 'version': version}
     if withdrawn:
         header['withdrawn'] = [str(one) for one in sorted(withdrawn)[-WITHDRAWN_LIMIT:]]
@@ -38,23 +38,28 @@ def decode_policy(message: UInt8MultiArray) -> tuple[bytes, str, int]:
     """
     Return (bytes, run, version) of a policy whose bytes are those that were sent.
 
-    Nothing of the bytes is parsed before size and digest were found right; raise Refused else.
+    Nothing of the bytes is parsed before size and digest were found right; raise InvalidInput
+    else.
     """
     if len(message.data) > MESSAGE_LIMIT:
-        raise Refused(f'policy has {len(message.data)} bytes; at most {MESSAGE_LIMIT} are read')
+        raise InvalidInput(
+            f'policy has {len(message.data)} bytes; at most {MESSAGE_LIMIT} are read'
+        )
     if len(message.layout.dim) != 1:
-        raise Refused('policy message has no digest; use a sender of this package')
+        raise InvalidInput('policy message has no digest; use a sender of this package')
     header = read_header(message.layout.dim[0].label)
     data = bytes(message.data)
     digest = hashlib.sha256(data).hexdigest()
     if header.get('digest') != digest:
-        raise Refused(
+        raise InvalidInput(
             f'policy has digest {digest} but its message says {str(header.get("digest"))[:64]}; '
             'it was damaged on the way, so send it again'
         )
     run, version = header.get('run'), header.get('version')
     if not isinstance(run, str) or not isinstance(version, int) or version < 0:
-        raise Refused(f"policy has run {run!r} and version {version!r}; use a learner's policy")
+        raise InvalidInput(
+            f"policy has run {run!r} and version {version!r}; use a learner's policy"
+        )
     return data, run, version
 
 
@@ -63,6 +68,7 @@ def read_withdrawn(message: UInt8MultiArray) -> frozenset[int]:
     withdrawn = read_header(message.layout.dim[0].label).get('withdrawn', [])
     if not isinstance(withdrawn, list) or not all(
             one.isdecimal() and len(one) < 20 for one in withdrawn):
-        raise Refused(f'policy message withdraws {str(withdrawn)[:64]}; use a broadcaster of this '
-                      'package')
+        raise InvalidInput(
+            f'policy message withdraws {str(withdrawn)[:64]}; use a broadcaster of this package'
+        )
     return frozenset(map(int, withdrawn))

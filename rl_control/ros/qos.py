@@ -39,7 +39,7 @@ def _profile(
     return profile
 
 
-# Depth is no promise: what overflows is sent again by rl_control.delivery.
+# Depth is no promise: what overflows is sent again by rl_control.transport.outbox.
 TRANSITIONS = _profile(64, lease=LEASE_OFFERED)
 TRANSITIONS_HEARD = _profile(64, lease=LEASE_REQUESTED)
 # The newest value for whoever comes late: policies, goals, acknowledgements.

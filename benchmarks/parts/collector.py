@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The collector node, policy and publishing included, beside bare loops of the same simulator.
+
+The node is fed as a graph would: what stands in for learner and broadcaster hands it a policy
+and takes everything it publishes. A control period is 12 substeps of PyBullet at 240 Hz.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+import importlib
+from itertools import count
+import json
+import os
+from pathlib import Path
+import sys
+import tempfile
+import time
+
+from benchmarks.parts.apart import apart, processor_time
+from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
+from benchmarks.parts.things import policy_file
+from rl_control.environments.make import load_arm, simulate
+
+HIDDEN = (128, 128)  # as config/algorithms/sac.yaml has them
+AHEAD = 4096  # transitions that the collector may be ahead
+PATIENCE = 60.0  # s until the first transition
+BARE = 'limit: bare PyBullet'
+
+
+def measure(scale: Scale) -> Iterator[Comparison]:
+    """Yield steps/s of both arms."""
+    seconds, rounds = scale.size(4, 1), min(scale.rounds, 5)
+    for robot in ('iiwa', 'panda'):
+        contenders = [
+            Contender(name, lambda robot=robot, role=role: _with_policy(role, robot, seconds))
+            for name, role in ((OURS, 'node'), (f'{BARE}, 12 substeps', 'bare'))]
+        if robot == 'panda':
+            contenders.append(Contender(
+                'panda-gym PandaReach, 20 substeps', lambda: _panda_gym(seconds)))
+        yield compare(f'collector: {robot}', 'steps/s', contenders, rounds, [
+            Goal(figure, at_least=0.8, of=f'{BARE}, 12 substeps')
+            for figure in ('rate', 'rate of a whole core')], more=True)
+
+
+def _with_policy(role: str, robot: str, seconds: float) -> Callable[[], Figures]:
+    """Prepare a policy for the arm; return what runs `role` with it."""
+    data = policy_file(HIDDEN, made=load_arm(robot, 'reach').contract())
+
+    def run() -> Figures:
+        with tempfile.TemporaryDirectory(prefix='rl_control_bench_') as folder:
+            path = Path(folder) / 'policy.onnx'
+            path.write_bytes(data)
+            return apart(__name__, role, robot, seconds, str(path))
+
+    return run
+
+
+def node(robot: str, seconds: float, path: str) -> Figures:
+    """Stand in for learner and broadcaster, and count what a collector node makes."""
+    import numpy as np
+    import rclpy
+
+    from rl_control.bringup.processes import NodeProcess
+    from rl_control.bringup.supervisor import Supervisor
+    from rl_control.config.files import named
+    from rl_control.ros import codec, qos
+    from rl_control.ros.drained_subscription import DrainedSubscription
+
+    rclpy.init(args=[])
+    watcher = rclpy.create_node('watcher')
+    intake = DrainedSubscription(watcher, codec.Transitions, 'transitions', qos.TRANSITIONS)
+    acknowledge = watcher.create_publisher(codec.Acknowledge, 'transitions/ack', qos.ACKNOWLEDGE)
+    latest = watcher.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
+    latest.publish(codec.encode_policy(Path(path).read_bytes(), 'bench', 1))
+    files = (named('robots', robot), named('tasks', 'reach'))
+    supervisor = Supervisor([NodeProcess('collector', 'collector', files)], dict(os.environ))
+    (pid,) = supervisor.pids.values()
+    marks: list[tuple[float, int, float]] = []  # time s, transitions, processor time s
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while len(marks) < 2 or marks[-1][0] - marks[0][0] < seconds:
+            if time.monotonic() > deadline + seconds:
+                raise RuntimeError(f'no transition within {PATIENCE} s')
+            time.sleep(0.02)
+            for message, _ in intake.take():
+                table = codec.decode_table(message)
+                origin = codec.Origin.from_header(table.header)
+                end = origin.first_sequence + len(table.rows)
+                acknowledge.publish(codec.encode_table(codec.acknowledge_table(
+                    [origin.run], np.array([[end, end + AHEAD]]), 'bench')))
+                if len(table.rows) and table.rows[-1, 3] == 1:  # by the policy
+                    marks.append((time.monotonic(), end, processor_time(pid)))
+    finally:
+        supervisor.stop()
+        rclpy.shutdown()
+    wall, steps, spent = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
+    return {'rate': steps / wall, 'rate of a whole core': steps / spent}
+
+
+def bare(robot: str, seconds: float, path: str) -> Figures:
+    """Do again what the policy did in 500 control periods: PyBullet's own calls, and no more."""
+    import numpy as np
+    import pybullet
+
+    from rl_control.policies.onnx_policy import OnnxPolicy
+
+    world, policy = simulate(load_arm(robot, 'reach')), OnnxPolicy(Path(path).read_bytes())
+    arm, rng, periods = world._robot, np.random.default_rng(0), []
+    track = arm.track
+
+    def note(setpoints: Sequence[list[list[float]]]) -> None:
+        periods.append(setpoints)
+        track(setpoints)
+
+    arm.track = note
+    observation = world.reset(rng)
+    for _ in range(500):
+        action, _ = policy.act(observation, rng.standard_normal(policy.noise_size))
+        outcome = world.step(action)
+        observation = world.reset(rng) if outcome.truncated else outcome.observation
+    turn, body, joints, forces, client = (
+        count(), arm.body, arm._joints, arm._forces, arm._client)
+    control, step_, read = (
+        pybullet.setJointMotorControlArray, pybullet.stepSimulation, pybullet.getJointStates)
+    mode = pybullet.POSITION_CONTROL
+
+    def step() -> None:
+        number = next(turn) % len(periods)
+        if number == 0:
+            arm.reset(np.array(periods[0][0][0]))
+        for q, dq in periods[number]:
+            control(body, joints, mode, q, dq, forces, physicsClientId=client)
+            step_(client)
+        read(body, joints, client)
+
+    found = _rates(step, seconds)
+    world.close()
+    return found
+
+
+def _panda_gym(seconds: float):
+    """Return what steps panda-gym's reach with actions that are there already."""
+    import gymnasium
+    import panda_gym  # noqa: F401
+
+    gymnasium.logger.min_level = gymnasium.logger.ERROR
+    return partial(apart, __name__, 'panda_gym', seconds)
+
+
+def panda_gym(seconds: float) -> Figures:
+    """Step PandaReach with random actions; its resets are part of it, as ours are."""
+    import gymnasium
+    importlib.import_module('panda_gym')  # registers it
+
+    world = gymnasium.make('PandaReach-v3')
+    world.reset(seed=0)
+    action = world.action_space.sample()
+
+    def step() -> None:
+        *_, terminated, truncated, _ = world.step(action)
+        if terminated or truncated:
+            world.reset()
+
+    return _rates(step, seconds)
+
+
+def _rates(step, seconds: float) -> Figures:
+    for _ in range(20):
+        step()
+    began, spent, steps = time.monotonic(), time.process_time(), 0
+    while time.monotonic() < began + seconds:
+        step()
+        steps += 1
+    return {'rate': steps / (time.monotonic() - began),
+            'rate of a whole core': steps / (time.process_time() - spent)}
+
+
+ROLES = {'node': node, 'bare': bare, 'panda_gym': panda_gym}
+
+if __name__ == '__main__':
+    role, *arguments = json.loads(sys.argv[1])
+    print(json.dumps(ROLES[role](*arguments)))

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From bags to a dataset: our own tables as they are, a robot's topics by sampling."""
+
+
+from collections.abc import Callable, Iterator, Sequence
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_control.bags.bag_info import compare_counts
+from rl_control.bags.bag_reader import Bag
+from rl_control.bags.dataset import DatasetWriter
+from rl_control.bags.recorded_transitions import Rows, own_topics, read_episodes
+from rl_control.bags.resampling import Sampled, Sampler
+from rl_control.bags.robot_topics import RobotTopics
+from rl_control.bags.time_quality import Histogram
+from rl_control.bags.time_source import RECEIVE
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Contract
+from rl_control.config.files import config_directory
+from rl_control.config.sampling import SamplingSettings
+from rl_control.environments.arm_model import Arm
+from rl_control.environments.make import GYMNASIUM, load_arm, make_environment
+from rl_control.transport.table import decode_table_cdr
+from rl_control.transport.transition_rows import EVALUATION, TRAINING, Origin, TransitionRows
+
+BATCH = 1024
+PACE_TOLERANCE = 0.02  # of the pace of a clock
+PHASES = {TRAINING: 'training', EVALUATION: 'evaluation'}
+
+
+def open_bags(paths: Sequence[Path | str]) -> list[Bag]:
+    """Open the bags; raise InvalidInput where one is none, or is given twice."""
+    seen: set[Path] = set()
+    for path in paths:
+        if (resolved := Path(path).expanduser().resolve()) in seen:
+            raise InvalidInput(f'bag {path} is given twice; name each bag once')
+        seen.add(resolved)
+    return [Bag(path) for path in paths]
+
+
+def from_tables(bags: Sequence[Bag], contract: Contract, writer: DatasetWriter) -> dict[str, Any]:
+    """Write what the learner took from the `transitions` of the bags; return the report."""
+    rows = Rows(contract)
+    for bag in bags:
+        topics = own_topics(bag, 'transitions')
+        if not topics:
+            raise InvalidInput(
+                f'bag {bag.path} has no topic transitions; make transitions from the '
+                "robot's topics with --raw"
+            )
+        read = 0
+        for raw in bag.messages(topics, ordered=False):
+            read += 1
+            for run, fresh in rows.take(raw, bag.losses):
+                writer.add(run, fresh)
+        if len(topics) == 1:
+            compare_counts(bag, {topics[0]: read})
+    for run, fresh in rows.finish():
+        writer.add(run, fresh)
+    return {
+        'kind': 'transitions as recorded',
+        'transitions': writer.rows,
+        **rows.figures(),
+        'episodes': _episodes(bags),
+        'bags': [{'bag': str(bag.path), 'losses': bag.losses.figures()} for bag in bags],
+    }
+
+
+def from_robot(
+    bags: Sequence[Bag], arm: Arm, settings: SamplingSettings, writer: DatasetWriter,
+) -> dict[str, Any]:
+    """Write the transitions sampled from a robot's topics; return the report."""
+    found = [RobotTopics.find(bag, arm, settings) for bag in bags]
+    reports, episodes = [], 0
+    joint_names = arm.settings.joint_names
+    names = [bag.path.name for bag in bags]
+    for number, (bag, topics) in enumerate(zip(bags, found, strict=True)):
+        name = names[number] if names.count(names[number]) == 1 else f'{number}:{names[number]}'
+        sampler = Sampler(
+            arm, settings, commanded=topics.command is not None, first_episode=episodes)
+        before = writer.rows
+        for batch in _batches(sampler.sample(topics.events()), BATCH):
+            writer.add(name, *_arrays(batch))
+        reports.append(_report(bag, topics, sampler, writer.rows - before, episodes))
+        if sampler.largest_refused.any():
+            reports[-1]['largest_refused_action'] = dict(zip(
+                joint_names, sampler.largest_refused.tolist(), strict=True))
+        episodes = sampler.episodes
+    ticks = sum(report['ticks'] for report in reports)
+    return {
+        'kind': "sampled from a robot's topics",
+        'transitions': writer.rows,
+        'share': writer.rows / max(1, ticks),
+        'episodes': episodes,
+        'bags': reports,
+    }
+
+
+def _report(
+    bag: Bag, topics: RobotTopics, sampler: Sampler, transitions: int, episodes_before: int,
+) -> dict[str, Any]:
+    compare_counts(bag, {name: time.count for name, time in topics.times.items()})
+    derivation = sampler.derivation
+    if derivation is not None:
+        for reason, count in derivation.unread.items():
+            bag.losses.count(topics.command.name, reason, count)
+    assumed = [f'{topics.states.name} {said}' for said in topics.state_joints.assumed]
+    if topics.command is not None:
+        assumed += [f'{topics.command.name} {said}' for said in topics.command_joints.assumed]
+        if 'MultiArray' in topics.command.type:
+            assumed.append(f'{topics.command.name} commands {topics.command_joints.interface}')
+    if sampler.derived_dq:
+        assumed.append(f'{topics.states.name} has no velocities; they are the difference of the '
+                       'positions from tick to tick')
+    pace = topics.times[topics.states.name].figures().get('stamp_pace')
+    if topics.clock.kind == RECEIVE and pace is not None and abs(pace - 1.0) > PACE_TOLERANCE:
+        assumed.append(
+            f'a tick is one of the receiving clock, in which {topics.states.name} says that '
+            f'{pace:.3f} s pass in a second: velocities and ticks are of different clocks')
+    if topics.frames:
+        frames = ', '.join(frame or "''" for frame in sorted(topics.frames))
+        assumed.append(f"goals are in the robot's base frame; they say {frames}")
+    return {
+        'bag': str(bag.path),
+        'states': topics.states.name,
+        'command': topics.command.name if topics.command else None,
+        'goal': topics.goal.name if topics.goal else 'given',
+        'clock': topics.clock.kind,
+        'clock_why': topics.clock.why,
+        'action': derivation.kind if derivation is not None else 'measured velocity',
+        'ticks': sampler.ticks,
+        'transitions': transitions,
+        'share': transitions / max(1, sampler.ticks),
+        'reasons': dict(sorted(sampler.reasons.items(), key=lambda item: -item[1])),
+        'episodes': sampler.episodes - episodes_before,
+        'state_age': _ages(sampler.state_ages),
+        'command_age': _ages(sampler.command_ages),
+        'assumed': sorted(assumed),
+        'time_quality': {name: time.figures() for name, time in topics.times.items()},
+        'losses': bag.losses.figures(),
+    }
+
+
+def _ages(ages: Histogram) -> dict[str, float | None]:
+    return {'p50': ages.quantile(0.5), 'p99': ages.quantile(0.99), 'largest': ages.largest}
+
+
+def _episodes(bags: Sequence[Bag]) -> dict[str, dict[str, float]]:
+    """Return number, success rate and mean return of the recorded episodes by phase."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    seen: set[tuple[str, int, int]] = set()
+    for bag in bags:
+        for run, row in read_episodes(bag):
+            if (key := (run, row.episode, row.phase)) not in seen:
+                seen.add(key)
+                phase = PHASES.get(row.phase, 'confirmation')
+                found.setdefault(phase, []).append((row.success, row.episode_return))
+    return {
+        phase: {'number': len(rows), 'success_rate': float(np.mean([row[0] for row in rows])),
+                'mean_return': float(np.mean([row[1] for row in rows]))}
+        for phase, rows in found.items()
+    }
+
+
+def _batches(items: Iterator[Sampled], size: int) -> Iterator[list[Sampled]]:
+    batch: list[Sampled] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _arrays(batch: list[Sampled]) -> tuple[TransitionRows, dict[str, np.ndarray]]:
+    """Return sampled transitions as arrays, and what is known of their times."""
+    rows = [item.transition for item in batch]
+
+    def column(name: str, kind: type = float) -> np.ndarray:
+        return np.array([getattr(row, name) for row in rows], dtype=kind)
+
+    taken = TransitionRows(
+        **{name: column(name, np.int64) for name in ('episode', 'step', 'version')},
+        **{name: column(name, bool) for name in ('terminated', 'truncated', 'intervention')},
+        **{name: column(name) for name in (
+            'stamp', 'log_prob', 'reward', 'observation', 'action', 'applied',
+            'next_observation')})
+    extra = {name: np.array([getattr(item, name) for item in batch])
+             for name in ('tick', 'state_age', 'next_state_age', 'command_age')}
+    return taken, extra
+
+
+TASK = 'reach'  # where none is named
+RUN = 'run.json'  # what a learner leaves beside its journal
+
+
+def make_dataset(
+    bags: Sequence[Bag],
+    output: Path | str,
+    robot: str,
+    task: str,
+    settings: SamplingSettings,
+    raw: bool,
+    tell: Callable[[dict[str, Any]], None],
+) -> tuple[dict[str, Any], str]:
+    """
+    Write the transitions of the bags to a new dataset; return the report and the digest.
+
+    Without `robot` the contract is that of the recording. `tell` gets the report before the
+    dataset is refused for having no transitions. Raise InvalidInput for what cannot be used.
+    """
+    own = is_own(bags, raw)
+    arm: Arm | None = None
+    if own and not robot:
+        contract = recorded_contract(bags[0])
+    else:
+        contract, arm = _named(robot, task, own)
+    with DatasetWriter(output, contract) as writer:
+        if arm is None or own:
+            report = from_tables(bags, contract, writer)
+        else:
+            report = from_robot(bags, arm, settings, writer)
+        tell(report)
+        digest = writer.finish(source_of(bags, robot, task, settings, raw), report)
+    return report, digest
+
+
+def source_of(
+    bags: Sequence[Bag], robot: str, task: str, settings: SamplingSettings, raw: bool,
+) -> dict[str, Any]:
+    """Return what a dataset of these bags says of where it is from, as JSON gives it back."""
+    return json.loads(json.dumps({
+        'bags': [{'path': str(bag.path), 'bytes': bag.size} for bag in bags],
+        'robot': robot,
+        'task': task,
+        'settings': None if is_own(bags, raw) else settings.to_mapping(),
+    }))
+
+
+def is_own(bags: Sequence[Bag], raw: bool) -> bool:
+    """Say whether the bags are read as our own topics, not as a robot's."""
+    return not raw and all(own_topics(bag, 'transitions') for bag in bags)
+
+
+def recorded_contract(bag: Bag) -> Contract:
+    """
+    Return the contract of a bag of our own topics, which itself holds only the hash.
+
+    It is that of the run beside the bag, or of a packaged robot. Raise InvalidInput for another.
+    """
+    wanted = _recorded_hash(bag)
+    for path in (bag.path / RUN, bag.path.parent / RUN):
+        if path.is_file():
+            try:
+                contract = Contract.from_json(json.loads(path.read_bytes())['contract'])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # what lies beside a bag need not be a run
+            if contract.hash == wanted:
+                return contract
+    for robot in sorted((config_directory() / 'robots').glob('*.yaml')):
+        for task in sorted((config_directory() / 'tasks').glob('*.yaml')):
+            contract = load_arm(robot.stem, task.stem).contract()
+            if contract.hash == wanted:
+                return contract
+    raise InvalidInput(f'bag {bag.path} was recorded with contract {wanted[:12]}, which is of no '
+                  'packaged robot; name the robot and the task of the recording')
+
+
+def _recorded_hash(bag: Bag) -> str:
+    peeked = Bag(bag.path)  # what is amiss is counted when the rows are read
+    for raw in peeked.messages(own_topics(bag, 'transitions'), ordered=False):
+        try:
+            return Origin.from_header(decode_table_cdr(raw.data, None).header).contract_hash
+        except InvalidInput:
+            continue
+    raise InvalidInput(f'bag {bag.path} has no transitions that can be read; give another bag')
+
+
+def _named(robot: str, task: str, own: bool) -> tuple[Contract, Arm | None]:
+    """Return the contract, and the arm where it has joints."""
+    if not robot:
+        raise InvalidInput(
+            "a robot's topics do not say whose they are; name the robot and the task"
+        )
+    if robot.startswith(GYMNASIUM):
+        if not own:
+            raise InvalidInput(f'{robot} has no joints to sample; give bags of transitions')
+        environment = make_environment(robot, '')
+        environment.close()
+        return environment.contract, None
+    arm = load_arm(robot, task or TASK)
+    return arm.contract(), arm

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Joint states and commands from messages, joint by name: the registry of what can be read.
+
+A type that is not here is added by `@command('package/msg/Name')` above a function that takes the
+decoded message and the `Joints` and returns a Setpoint or a Path.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rl_control.bags.decoding import Unusable
+from rl_control.common import poses
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import finite
+
+JOINT_STATE = 'sensor_msgs/msg/JointState'
+GOAL = 'geometry_msgs/msg/PoseStamped'
+FLAG = 'std_msgs/msg/Bool'
+TABLE = 'std_msgs/msg/Float64MultiArray'
+
+
+class Setpoint(NamedTuple):
+    """A command for now: what is given of position rad, velocity rad/s and effort N m, (n,)."""
+
+    position: np.ndarray | None = None
+    velocity: np.ndarray | None = None
+    effort: np.ndarray | None = None
+
+
+class Path(NamedTuple):
+    """A command for some time: `times` (k,) s from now, `q` (k, n), `dq` (k, n) or None."""
+
+    times: np.ndarray
+    q: np.ndarray
+    dq: np.ndarray | None
+
+
+@dataclass
+class Joints:
+    """
+    Which number of a message belongs to which joint of the contract.
+
+    `rename` brings a message's names to the contract's. `order` names the numbers of messages that
+    name nothing; left empty, the contract's order is assumed, and `assumed` says so.
+    """
+
+    names: tuple[str, ...]
+    rename: Mapping[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    interface: str = ''
+    assumed: set[str] = field(default_factory=set)
+    _known: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def pick(self, given: Sequence[str], values: Sequence[float], what: str) -> np.ndarray | None:
+        """Return `values` (n,) in the contract's order, None if empty; or raise Unusable."""
+        if len(values) == 0:
+            return None
+        if not given:
+            given = self.unnamed(len(values))
+        if len(values) != len(given):
+            raise Unusable(f'has {len(values)} values of {what} for {len(given)} joints')
+        picked = np.asarray(values, dtype=float)[self._index(tuple(given))]
+        if not finite(picked).all():
+            raise Unusable(f'has a {what} that is not finite')
+        return picked
+
+    def unnamed(self, count: int) -> tuple[str, ...]:
+        """Return the names of the numbers of a message without any."""
+        order = self.order or self.names
+        if not self.order:
+            self.assumed.add(f'names no joints; assumed are {", ".join(order)}')
+        if len(order) != count:
+            raise Unusable(f'has {count} values without names; {len(order)} are expected')
+        return order
+
+    def _index(self, given: tuple[str, ...]) -> np.ndarray:
+        index = self._known.get(given)
+        if index is None:
+            ours = [self.rename.get(name, name) for name in given]
+            for name in self.names:
+                if ours.count(name) != 1:
+                    said = 'lacks' if name not in ours else 'names twice'
+                    raise Unusable(f'{said} joint {name} (it names {", ".join(given)})')
+            index = self._known[given] = np.array([ours.index(name) for name in self.names])
+        return index
+
+
+Reader = Callable[[Any, Joints], Setpoint | Path]
+COMMANDS: dict[str, Reader] = {}
+
+
+def command(*types: str) -> Callable[[Reader], Reader]:
+    """Register the function below as what reads commands of `types`."""
+    def register(reader: Reader) -> Reader:
+        COMMANDS.update(dict.fromkeys(types, reader))
+        return reader
+    return register
+
+
+@command(JOINT_STATE)
+def joint_state(message: Any, joints: Joints) -> Setpoint:
+    """Return what a JointState says of the joints, as a state or as a command."""
+    names = message.name
+    return Setpoint(
+        joints.pick(names, message.position, 'position'),
+        joints.pick(names, message.velocity, 'velocity'),
+        joints.pick(names, message.effort, 'effort') if joints.interface == 'effort' else None,
+    )
+
+
+@command(TABLE, 'std_msgs/msg/Float32MultiArray')
+def array(message: Any, joints: Joints) -> Setpoint:
+    """Return numbers whose meaning is not in the message: `joints.interface` says it."""
+    values = joints.pick((), message.data, joints.interface)
+    if values is None:
+        raise Unusable('is empty')
+    return Setpoint(**{joints.interface: values})
+
+
+@command('trajectory_msgs/msg/JointTrajectory')
+def trajectory(message: Any, joints: Joints) -> Path:
+    """Return the points of a trajectory."""
+    if not message.points:
+        raise Unusable('has no points')
+    names = message.joint_names
+    times = np.array([point.time_from_start.sec + point.time_from_start.nanosec * 1e-9
+                      for point in message.points])
+    if (np.diff(times) <= 0.0).any():
+        raise Unusable('has points whose times do not rise')
+    q = [joints.pick(names, point.positions, 'position') for point in message.points]
+    dq = [joints.pick(names, point.velocities, 'velocity') for point in message.points]
+    if any(row is None for row in q):
+        raise Unusable('has a point without positions')
+    return Path(times, np.array(q), None if any(row is None for row in dq) else np.array(dq))
+
+
+def goal_pose(message: Any) -> tuple[np.ndarray, str]:
+    """Return the goal (7,) of a PoseStamped, see `poses`, and the frame that it is given in."""
+    try:
+        return poses.of_message(message.pose), message.header.frame_id
+    except InvalidInput as refused:
+        raise Unusable(f'is no goal: {refused}') from refused

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Transitions from the topics of a robot, at the ticks of the contract.
+
+At tick t the newest message with time <= t is used and none from after it. A transition goes from
+tick k to k + 1; its action is the velocity commanded in between. What was applied is learned: what
+somebody else's controller requested before its limits is not in a bag.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rl_control.bags.command_velocity import Derivation
+from rl_control.bags.decoding import Unusable
+from rl_control.bags.joint_mapping import Path, Setpoint
+from rl_control.bags.robot_topics import COMMAND, EPISODE_END, GOAL_SET, STATE, Event
+from rl_control.bags.time_quality import Histogram
+from rl_control.common import poses
+from rl_control.common.episode import Episode
+from rl_control.common.types import Command, Outcome, State, Transition
+from rl_control.config.sampling import SamplingSettings
+from rl_control.environments.arm_model import Arm
+
+OLD_STATE = 'the newest joint state is too old'
+SAME_STATE = 'no new joint state since the tick before'
+GAP = 'a gap in the joint states'
+NO_GOAL = 'no goal yet'
+BEYOND = "the action is beyond the contract's bounds"
+UNUSABLE_BEFORE = 'the tick before was not usable'
+TOLERANCE = 1e-9  # of the action's range: rounding is no excess
+NO_POLICY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A transition, the tick it begins at and how old what was used is, in s; ages are >= 0."""
+
+    transition: Transition
+    tick: float
+    state_age: float
+    next_state_age: float
+    command_age: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """What is known at one tick; times in ns."""
+
+    time: int
+    state: State
+    state_time: int
+    command_time: int
+
+
+class Sampler:
+    """
+    Turns the events of one bag into transitions; `ticks` and `reasons` are its account.
+
+    `commanded` says whether there is a topic of commands, `first_episode` where to count on from.
+    """
+
+    def __init__(
+        self, arm: Arm, settings: SamplingSettings, *, commanded: bool, first_episode: int = 0,
+    ) -> None:
+        self.ticks = 0
+        self.reasons: dict[str, int] = {}
+        self.state_ages, self.command_ages = Histogram(), Histogram()
+        self.largest_refused = np.zeros(len(arm.settings.joint_names))  # rad/s
+        self.derived_dq = False
+        self.episodes = first_episode
+        self._arm = arm
+        self._settings = settings
+        self._period = arm.control_period * 1e9
+        self._max_age = round((settings.max_age or arm.control_period) * 1e9)
+        self._max_gap = round(settings.max_gap * 1e9)
+        seconds = settings.episode_period
+        if seconds < 0.0:
+            borders = bool(settings.episode_topic) or not settings.goal
+            seconds = 0.0 if borders else arm.task.settings.episode_period
+        self._length = round(seconds / arm.control_period)
+        self._scale = arm.limits.velocity
+        self.derivation: Derivation | None = None
+        if commanded:
+            self.derivation = Derivation(
+                settings.command_age, settings.command_interface,
+                measured=settings.action == 'measured')
+        self._follows = commanded and settings.action == 'command'
+        self._origin: int | None = None  # ns that the derivation's seconds count from
+        self._command_time = 0
+        self._state: tuple[int, Setpoint] | None = None
+        self._goal = poses.at(settings.goal) if settings.goal else None
+        self._border = self._gap = False
+        self._before: _Tick | None = None
+        self._last_state: tuple[int, np.ndarray] | None = None  # at the tick before
+        self._episode: Episode | None = None
+        self._pending: Sampled | None = None
+
+    def sample(self, events: Iterable[Event]) -> Iterator[Sampled]:
+        """Return the transitions of `events`, which come in the order of time."""
+        start, number, tick = None, 0, 0
+        met = not self._follows
+        for event in events:
+            if self._origin is None:
+                self._origin = event.time
+            if start is None and event.kind == STATE:
+                start = tick = event.time
+            while start is not None and tick < event.time:
+                yield from self._tick(tick)
+                if tick - self._state[0] > self._max_age:
+                    # Until the next event nothing changes: count the ticks without looking.
+                    number += self._pass_over(int((event.time - 1 - tick) // self._period))
+                number += 1
+                tick = start + round(number * self._period)
+            self._take(event)
+            if start is not None and event.kind == COMMAND and not met:
+                # What commanded had ticks of its own: these fall on them, or each action would
+                # be a mixture of two. A trajectory says when the next one is.
+                aim = event.value.times[0] * 1e9 if isinstance(event.value, Path) else 0.0
+                start = tick = event.time + round(aim % self._period)
+                number, met = 0, True
+        if start is not None and self._state[0] >= tick:
+            yield from self._tick(tick)
+        yield from self._end()
+
+    def _pass_over(self, ticks: int) -> int:
+        if ticks and self.derivation is not None:
+            self.derivation.restart()
+        self._refuse(OLD_STATE, ticks)
+        self.ticks += ticks
+        return ticks
+
+    def _take(self, event: Event) -> None:
+        if event.kind == STATE:
+            if self._state is not None and event.time - self._state[0] > self._max_gap:
+                self._gap = True
+            self._state = event.time, event.value
+        elif event.kind == COMMAND:
+            if self.derivation.take((event.time - self._origin) * 1e-9, event.value):
+                self._command_time = event.time
+        elif event.kind == GOAL_SET:
+            changed = self._goal is None or (event.value != self._goal).any()
+            self._border = self._border or changed
+            self._goal = event.value
+        elif event.kind == EPISODE_END:
+            self._border = self._border or bool(event.value)
+
+    def _tick(self, time: int) -> Iterator[Sampled]:
+        self.ticks += 1
+        before, self._before = self._before, None
+        try:
+            now = self._look(time)
+        except Unusable as why:
+            self._refuse(str(why))
+            yield from self._end()
+            return
+        self._before = now
+        why = ''
+        if before is None:
+            why = UNUSABLE_BEFORE
+        elif self._gap:
+            why = GAP
+        else:
+            why = self._beyond(now.state.command.dq)
+        self._gap = False
+        border, self._border = self._border, False
+        if why:
+            self._refuse(why)
+            yield from self._end()
+            return
+        yield from self._flush()
+        self._pending = self._step(before, now, border)
+        if self._pending.transition.terminated or self._pending.transition.truncated:
+            yield from self._end()
+
+    def _look(self, time: int) -> _Tick:
+        """Return what is known at `time`; raise Unusable saying what is not."""
+        state_time, state = self._state
+        last, self._last_state = self._last_state, (state_time, state.position)
+        moved = None, None
+        if self.derivation is not None:
+            moved = self.derivation.tick((time - self._origin) * 1e-9)
+        if time - state_time > self._max_age:
+            raise Unusable(OLD_STATE)
+        self.state_ages.add((time - state_time) * 1e-9)
+        if last is not None and last[0] >= state_time:
+            raise Unusable(SAME_STATE)
+        dq = state.velocity
+        if dq is None:
+            if last is None:
+                raise Unusable('no earlier joint state to derive the velocity from')
+            self.derived_dq = True
+            dq = (state.position - last[1]) / ((state_time - last[0]) * 1e-9)
+        if isinstance(moved, str):
+            raise Unusable(moved)
+        if self._command_time:
+            self.command_ages.add((time - self._command_time) * 1e-9)
+        if self._goal is None:
+            raise Unusable(NO_GOAL)
+        velocity = dq if moved[0] is None else moved[0]
+        position = state.position if moved[1] is None else moved[1]
+        command = Command(position, velocity, np.zeros_like(velocity))
+        state = self._arm.state(state_time * 1e-9, state.position, dq, command, self._goal)
+        return _Tick(time, state, state_time, self._command_time or time)
+
+    def _beyond(self, velocity: np.ndarray) -> str:
+        if (np.abs(velocity) <= self._scale * (1.0 + TOLERANCE)).all():
+            return ''
+        np.maximum(self.largest_refused, np.abs(velocity), out=self.largest_refused)
+        return BEYOND
+
+    def _step(self, before: _Tick, now: _Tick, border: bool) -> Sampled:
+        """Return the transition from `before` to `now`, with the goal of `before`."""
+        task = self._arm.task
+        if self._episode is None:
+            self._episode = Episode(self.episodes, task.observe(before.state))
+        action = now.state.command.dq
+        state = replace(now.state, goal=before.state.goal)
+        terminated = task.terminated(state)
+        last = border or (self._length > 0 and self._episode.steps + 1 >= self._length)
+        transition = self._episode.add(action, float('nan'), NO_POLICY, Outcome(
+            observation=task.observe(state),
+            reward=task.reward(action / self._scale, state),
+            terminated=terminated,
+            truncated=last and not terminated,
+            applied=action,
+            stamp=state.stamp,
+        ))
+        return Sampled(
+            transition, before.time * 1e-9, (before.time - before.state_time) * 1e-9,
+            (now.time - now.state_time) * 1e-9, (now.time - now.command_time) * 1e-9)
+
+    def _flush(self) -> Iterator[Sampled]:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            yield pending
+
+    def _end(self) -> Iterator[Sampled]:
+        """End the episode: its last transition is truncated unless the task ended it."""
+        if self._pending is not None and not self._pending.transition.terminated:
+            self._pending = replace(
+                self._pending, transition=replace(self._pending.transition, truncated=True))
+        yield from self._flush()
+        if self._episode is not None:
+            self.episodes += 1
+            self._episode = None
+
+    def _refuse(self, reason: str, number: int = 1) -> None:
+        if number:
+            self.reasons[reason] = self.reasons.get(reason, 0) + number

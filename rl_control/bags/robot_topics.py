@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the messages of a robot's topics to events in the order of the chosen time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from rl_control.bags.bag_reader import Bag
+from rl_control.bags.bag_types import Raw, Topic
+from rl_control.bags.decoding import Decoder, Unusable
+from rl_control.bags.joint_mapping import (
+    COMMANDS,
+    FLAG,
+    GOAL,
+    JOINT_STATE,
+    TABLE,
+    Joints,
+    Path,
+    Setpoint,
+    goal_pose,
+    joint_state,
+)
+from rl_control.bags.stream_merge import in_order
+from rl_control.bags.time_quality import TopicTime
+from rl_control.bags.time_source import HEADER, Clock, choose_clock
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import COMMAND_INTERFACES
+from rl_control.config.sampling import SamplingSettings, renaming
+from rl_control.environments.arm_model import Arm
+
+STATE, COMMAND, GOAL_SET, EPISODE_END = 'state', 'command', 'goal', 'episode end'
+
+
+class Event(NamedTuple):
+    """Something that was so from `time` ns on: `kind` is one of the four above."""
+
+    time: int
+    kind: str
+    value: Setpoint | Path | np.ndarray | bool
+
+
+@dataclass
+class RobotTopics:
+    """The topics of one arm in one bag, found and checked before anything is sampled."""
+
+    bag: Bag
+    decoder: Decoder
+    states: Topic
+    command: Topic | None
+    goal: Topic | None
+    episode_end: Topic | None
+    state_joints: Joints
+    command_joints: Joints
+    clock: Clock
+    times: dict[str, TopicTime] = field(default_factory=dict)
+    frames: set[str] = field(default_factory=set)
+
+    @classmethod
+    def find(cls, bag: Bag, arm: Arm, settings: SamplingSettings) -> 'RobotTopics':
+        """Find the topics that the settings mean; raise InvalidInput where that is not clear."""
+        decoder = Decoder(bag.topics)
+        states = bag.find(settings.joint_states or None, {JOINT_STATE}, '/joint_states',
+                          '--joint-states')
+        command = _find_command(bag, settings, states)
+        goal = None
+        if not settings.goal:
+            goal = bag.find(settings.goal_topic or None, {GOAL}, '/goal',
+                            '--goal x y z or --goal-topic')
+        end = None
+        if settings.episode_topic:
+            end = bag.find(settings.episode_topic, {FLAG}, '', '--episode-topic')
+        for topic, types in ((states, {JOINT_STATE}), (command, COMMANDS), (goal, {GOAL}),
+                             (end, {FLAG})):
+            _require_readable(topic, types)
+        interface = _interface(arm, settings, command)
+        names = arm.settings.joint_names
+        rename = renaming(settings.rename)
+        timed = [states] if command is None else [states, command]
+        return cls(
+            bag, decoder, states, command, goal, end,
+            Joints(names, rename, settings.state_joints),
+            Joints(names, renaming(settings.rename_command) or rename, settings.command_joints,
+                   interface),
+            choose_clock(bag, decoder, timed, settings.time))
+
+    def events(self) -> Iterator[Event]:
+        """Return the events in the order of the chosen time."""
+        if self.clock.kind != HEADER:
+            return self._events()
+
+        def late(event: Event) -> None:
+            topic = self.states if event.kind == STATE else self.command
+            self.bag.losses.count(topic.name, 'has a stamp more than 1 s behind those before it')
+
+        return in_order(self._events(), late)
+
+    def _events(self) -> Iterator[Event]:
+        used = {topic.name: topic for topic in (
+            self.states, self.command, self.goal, self.episode_end) if topic is not None}
+        self.times = {name: TopicTime() for name in used}
+        header = self.clock.kind == HEADER
+        waiting: list[Event] = []  # of topics without that clock: they count from the next state
+        for raw in self.bag.messages(used):
+            stamp = self.decoder.stamp(raw)
+            self.times[raw.topic.name].add(raw.receipt, stamp)
+            state = raw.topic.name == self.states.name
+            timed = state or (self.command is not None and raw.topic.name == self.command.name)
+            time = stamp if header else raw.receipt
+            try:
+                if timed and not time:
+                    raise Unusable('has no stamp' if header else 'has receive time 0')
+                event = Event(time or 0, *self._read(raw))
+            except Unusable as error:
+                self.bag.losses.count(raw.topic.name, str(error))
+                continue
+            if header and not timed:
+                waiting.append(event)
+                continue
+            if state and waiting:
+                yield from (early._replace(time=event.time) for early in waiting)
+                waiting.clear()
+            yield event
+
+    def _read(self, raw: Raw) -> tuple[str, Setpoint | Path | np.ndarray | bool]:
+        message = self.decoder.decode(raw)
+        if raw.topic.name == self.states.name:
+            state = joint_state(message, self.state_joints)
+            if state.position is None:
+                raise Unusable('has no positions')
+            return STATE, state
+        if self.command is not None and raw.topic.name == self.command.name:
+            return COMMAND, COMMANDS[raw.topic.type](message, self.command_joints)
+        if self.goal is not None and raw.topic.name == self.goal.name:
+            goal, frame = goal_pose(message)
+            self.frames.add(frame)
+            return GOAL_SET, goal
+        return EPISODE_END, bool(message.data)
+
+
+def _find_command(bag: Bag, settings: SamplingSettings, states: Topic) -> Topic | None:
+    if settings.command:
+        return bag.find(settings.command, set(COMMANDS), '', '--command')
+    others = [topic for topic in bag.topics.values()
+              if topic.type in COMMANDS and topic.type != JOINT_STATE and not _ours(topic)]
+    if len(others) == 1:
+        return others[0]
+    if settings.action == 'measured':
+        return None
+    known = [topic.name for topic in bag.topics.values()
+             if topic.type in COMMANDS and topic.name != states.name and not _ours(topic)]
+    raise InvalidInput(
+        f'bag {bag.path} has {len(others) or "no"} topics of commands that can be read; '
+        + (f'choose with --command from: {", ".join(known)}' if known else
+           'with --action measured the measured velocity is learned instead'))
+
+
+def _ours(topic: Topic) -> bool:
+    """Say whether an array is a table of this package rather than numbers for joints."""
+    return topic.type == TABLE and topic.name.strip('/').endswith(
+        ('transitions', 'transitions/ack', 'episodes'))
+
+
+def _require_readable(topic: Topic | None, types: object) -> None:
+    if topic is None:
+        return
+    if topic.encoding != 'cdr':
+        raise InvalidInput(
+            f'topic {topic.name} is encoded as {topic.encoding}; only cdr is read, so '
+            'convert the bag first'
+        )
+    if topic.type not in types:
+        raise InvalidInput(f'topic {topic.name} is of type {topic.type}; known here are '
+                      f'{", ".join(sorted(types))}')
+
+
+def _interface(arm: Arm, settings: SamplingSettings, command: Topic | None) -> str:
+    """
+    Return what unnamed numbers command.
+
+    Raise InvalidInput where that is in doubt, or effort.
+    """
+    if command is None:
+        return ''
+    interface = settings.command_interface or arm.settings.command_interface
+    if not settings.command_interface and 'MultiArray' in command.type:
+        said = [word for word in COMMAND_INTERFACES if word in command.name]
+        if said and interface not in said:
+            raise InvalidInput(
+                f'topic {command.name} speaks of {said[0]} but robot {arm.settings.name} is '
+                f'commanded by {interface}; say what it is with --command-interface')
+    if interface == 'effort' and settings.action != 'measured':
+        raise InvalidInput(
+            f'topic {command.name} commands effort, which says nothing of velocities; '
+            'with --action measured the measured velocity is learned instead')
+    return interface

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose time counts: that of the headers or that of the receipt."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rl_control.bags.bag_reader import Bag
+from rl_control.bags.bag_types import Topic
+from rl_control.bags.decoding import Decoder
+from rl_control.common.errors import InvalidInput
+
+SAMPLED_MESSAGES = 20_000  # messages to look at
+MAX_CLOCK_DIFFERENCE = 0.05  # s: clocks that differ by more are not one
+BACKWARD = 0.01  # share of stamps that may go back
+HEADER, RECEIVE = 'header', 'receive'
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The choice, `header` or `receive`, and the reason for it."""
+
+    kind: str
+    why: str
+
+
+@dataclass
+class _Times:
+    """What a look at one topic gave, in ns."""
+
+    receipts: list[int] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)
+    stamped_receipts: list[int] = field(default_factory=list)
+
+
+def choose_clock(bag: Bag, decoder: Decoder, topics: list[Topic], asked: str) -> Clock:
+    """Return the clock asked for, or for `auto` the better one; raise InvalidInput if unusable."""
+    times = _look(bag, decoder, topics)
+    no_header = next(filter(None, (_no_stamps(topic, times[topic.name]) for topic in topics)), '')
+    no_header = no_header or _apart(topics, times)
+    receipts = times[topics[0].name].receipts
+    stands = len(receipts) > 1 and receipts[0] == receipts[-1]
+    if asked == RECEIVE or (asked == 'auto' and no_header):
+        if stands:
+            raise InvalidInput(f'bag {bag.path} has one receive time for all of {topics[0].name}'
+                          + (f', and {no_header}' if no_header else '; use --time header'))
+        return Clock(RECEIVE, no_header if asked == 'auto' else 'asked for')
+    if asked == HEADER and no_header:
+        raise InvalidInput(f'header time is asked for, but {no_header}; use --time receive')
+    if asked == HEADER:
+        return Clock(HEADER, 'asked for')
+    why = 'the receive times stand still' if stands else (
+        'the stamps of all topics advance and are of one clock')
+    return Clock(HEADER, why)
+
+
+def _look(bag: Bag, decoder: Decoder, topics: list[Topic]) -> dict[str, _Times]:
+    times = {topic.name: _Times() for topic in topics}
+    for number, raw in enumerate(bag.messages(times, ordered=False)):
+        found = times[raw.topic.name]
+        found.receipts.append(raw.receipt)
+        stamp = decoder.stamp(raw)
+        if stamp is not None:
+            found.stamps.append(stamp)
+            found.stamped_receipts.append(raw.receipt)
+        if number >= SAMPLED_MESSAGES:
+            break
+    return times
+
+
+def _no_stamps(topic: Topic, times: _Times) -> str:
+    """Return why the stamps of a topic cannot order it, or ''."""
+    stamps = np.array(times.stamps)
+    if not len(stamps):
+        return f'{topic.name} carries no stamps'
+    if len(stamps) < len(times.receipts):
+        return f'{len(times.receipts) - len(stamps)} messages of {topic.name} carry no stamp'
+    steps = np.diff(stamps)
+    if len(steps) and not steps.any():
+        return f'the stamps of {topic.name} never change'
+    if len(steps) and (steps < 0).mean() > BACKWARD:
+        return f'{(steps < 0).mean():.0%} of the stamps of {topic.name} go back'
+    return ''
+
+
+def _apart(topics: list[Topic], times: dict[str, _Times]) -> str:
+    """
+    Return how two topics' stamps belong to different clocks, or ''.
+
+    The offset (receipt - stamp) may drift, as in a slow simulation, but in both alike: it is
+    compared where both were received.
+    """
+    offsets = []
+    for topic in topics:
+        found = times[topic.name]
+        receipts = np.array(found.stamped_receipts)
+        offsets.append((receipts, (receipts - np.array(found.stamps)) * 1e-9))
+    for topic, (receipts, offset) in zip(topics[1:], offsets[1:], strict=True):
+        order = np.argsort(offsets[0][0], kind='stable')
+        there = np.interp(receipts, offsets[0][0][order], offsets[0][1][order])
+        if (
+            len(offset)
+            and (apart := float(np.median(np.abs(offset - there)))) > MAX_CLOCK_DIFFERENCE
+        ):
+            return (f'the stamps of {topics[0].name} and {topic.name} are {apart:.3g} s apart '
+                    'where both were received')
+    return ''

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of a graph, NAME:=VALUE, and what they may be."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+import math
+import re
+
+from rl_control.common.errors import InvalidInput
+from rl_control.learning.algorithms import ALGORITHMS
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a graph, as `NAME:=VALUE` on the command line."""
+
+    name: str
+    default: str
+    doc: str
+
+
+CONTROLLERS = ('trajectory', 'forward_position', 'forward_velocity')
+SOURCES = ('computed', 'topic')  # of rewards and successes
+ROBOT = Argument(
+    'robot', 'iiwa', 'name in config/robots, path of such a file, or gymnasium:ID')
+TASK = Argument('task', 'reach', 'name in config/tasks, or path of such a file')
+RANDOMIZATION = Argument(
+    'randomization', '', 'name in config/randomization, or path of such a file: what simulated '
+    'arms differ by; empty for nothing')
+OUT = Argument('out', 'runs/latest', 'directory of everything that the run leaves')
+SEED = Argument('seed', '0', 'seed of weights, goals and exploration')
+ARM = Argument('robot', 'iiwa', 'name in config/robots, or path of such a file')
+ALGORITHM = Argument('algorithm', 'sac', f'one of {", ".join(ALGORITHMS)}')
+CONTROLLER = Argument(
+    'controller', 'trajectory', f'what the arm takes: one of {", ".join(CONTROLLERS)}; forward '
+    'ones through the command gate')
+ARM_TOPICS = (
+    Argument('joint_states', 'joint_states', 'topic of the measured joints'),
+    Argument('joint_trajectory', 'joint_trajectory', 'topic of the trajectory controller, such '
+             'as joint_trajectory_controller/joint_trajectory'),
+    Argument('forward_command', 'forward_command', 'topic of the forward controller, such as '
+             'forward_position_controller/commands'),
+)
+RECORD = Argument(
+    'record', 'false', 'true: every topic into a bag, in recording/ of out, or deployment/ beside '
+    'the policy; or the directory of the bag')
+SCENE = Argument(
+    'scene', 'false', 'true: publish robot_description and markers, for RViz and Foxglove')
+START = Argument(
+    'start', '', 'directory that rl-control offline left: its policy, critics and data are gone '
+    'on from; empty: from nothing')
+PARAMETERS = Argument(
+    'parameters', '', 'path of a parameter file for all nodes, the last of their files; empty for '
+    'none')
+NAMESPACE = Argument('namespace', '', 'namespace of all nodes; empty for none')
+
+
+def whole(arguments: Mapping[str, str], name: str, least: int, most: int) -> int:
+    """Return the whole number from `least` to `most` that an argument is."""
+    text = arguments[name]
+    if not (text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+        raise InvalidInput(
+            f'argument {name} is {text!r}; give a whole number from {least} to {most}'
+        )
+    return int(text)
+
+
+def number(arguments: Mapping[str, str], name: str) -> float:
+    """Return the number, 0 or more, that an argument is."""
+    text = arguments[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise InvalidInput(f'argument {name} is {text!r}; give a number, 0 or more')
+    return value
+
+
+def truth(arguments: Mapping[str, str], name: str) -> bool:
+    """Return the truth value that an argument is."""
+    text = arguments[name].lower()
+    if text not in ('true', 'false'):
+        raise InvalidInput(f'argument {name} is {arguments[name]!r}; give true or false')
+    return text == 'true'
+
+
+def namespace(arguments: Mapping[str, str]) -> str:
+    """Return the argument `namespace` without its first and last slash."""
+    text = arguments['namespace'].strip('/')
+    if text and not re.fullmatch(r'[A-Za-z_]\w*(/[A-Za-z_]\w*)*', text, re.ASCII):
+        raise InvalidInput(
+            f'argument namespace is {arguments["namespace"]!r}; give words of letters, '
+            'digits and _ between slashes'
+        )
+    return text
+
+
+def choice(arguments: Mapping[str, str], name: str, known: Collection[str]) -> str:
+    """Return an argument that is one of the `known`."""
+    text = arguments[name]
+    if text not in known:
+        raise InvalidInput(f'{name} {text!r} is not known; known are {", ".join(known)}')
+    return text

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph that runs a policy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rl_control.bringup.arguments import truth, whole
+from rl_control.bringup.graphs.parts import arm, placed, recorder, scene
+from rl_control.bringup.processes import NodeProcess
+from rl_control.common.errors import InvalidInput
+from rl_control.config.files import named
+
+
+def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
+    """Return the policy node and, unless the arm is real, a simulator and an evaluator."""
+    seed = whole(arguments, 'seed', 0, 2**31 - 1)
+    files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
+    if not arguments['policy']:
+        raise InvalidInput('argument policy is empty; give policy:=PATH of an ONNX policy')
+    simulated = truth(arguments, 'simulate')
+    policy = NodeProcess(
+        'policy', 'policy', files, {
+            'policy.policy': str(Path(arguments['policy']).absolute()),
+            'policy.shadow': truth(arguments, 'shadow'),
+        }, ends_graph=not simulated)
+    evaluator = NodeProcess('evaluator', 'evaluator', files, {
+        'evaluator.goals': whole(arguments, 'goals', 1, 100_000),
+        'evaluator.seed': seed,
+        'evaluator.out': arguments['out'],
+    }, ends_graph=True)
+    processes = [*arm(arguments, files, simulated), *([evaluator] if simulated else [])]
+    processes.insert(int(simulated), policy)
+    processes += [
+        *recorder(arguments, Path(arguments['policy']).absolute().parent / 'deployment'),
+        *scene(arguments, files)]
+    return placed(arguments, processes)

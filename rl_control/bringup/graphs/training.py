@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graphs that train: in simulation, on an arm, and from bags alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rl_control.bringup.arguments import SOURCES, choice, number, truth, whole
+from rl_control.bringup.graphs.parts import arm, placed, recorder, scene
+from rl_control.bringup.processes import NodeProcess, Parameter, given_file
+from rl_control.common.errors import InvalidInput
+from rl_control.config.files import named, read_parameter_file
+from rl_control.environments.make import GYMNASIUM
+from rl_control.learning.algorithms import ALGORITHMS
+
+COLLECTORS = 1000  # at most, so that no two of them draw from one seed
+CONFIRMATIONS = 2  # episodes of a confirmation for each of an evaluation
+EVALUATION_PERIOD = 300.0  # s: an arm has more to do than to be evaluated
+
+
+def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
+    """Return a learner, a broadcaster, simulated collectors (the first evaluates), a monitor."""
+    collectors = whole(arguments, 'collectors', 1, COLLECTORS)
+    seed = whole(arguments, 'seed', 0, 1_000_000)
+    out = arguments['out']
+    files, environment = _world(arguments)
+    algorithm = choice(arguments, 'algorithm', ALGORITHMS)
+    learner = NodeProcess(
+        'learner', 'learner', (*files, named('algorithms', algorithm)), {
+            'learner.environment': environment,
+            'learner.algorithm': algorithm,
+            'learner.out': out,
+            'learner.start': arguments['start'],
+            'learner.busy_processes': collectors,
+            'algorithm.seed': seed,
+        }, respawn=True)
+    broadcaster = NodeProcess(
+        'broadcaster', 'broadcaster', (), {'broadcaster.out': out}, respawn=True)
+    monitor = NodeProcess('monitor', 'monitor', (), {
+        'monitor.out': out,
+        'monitor.time_limit': number(arguments, 'time_limit'),
+    }, ends_graph=True, respawn=True)
+    return [learner, broadcaster, monitor, *recorder(arguments, Path(out) / 'recording'), *(
+        NodeProcess('collector', f'collector_{index}', (*files, *_randomization(arguments)), {
+            'collector.environment': environment,
+            'collector.out': out,
+            'collector.seed': COLLECTORS * seed + index,
+            'collector.evaluate': index == 0,
+        }, respawn=True)
+        for index in range(collectors)
+    )]
+
+
+def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
+    """Return a learner, a broadcaster, a monitor and a collector on one arm, perhaps simulated."""
+    simulated = truth(arguments, 'simulate')
+    seed = whole(arguments, 'seed', 0, 1_000_000)
+    evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
+    out = arguments['out']
+    algorithm = choice(arguments, 'algorithm', ALGORITHMS)
+    _require_own_score(arguments, named('algorithms', algorithm), *given_file(arguments))
+    files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
+    rate = {'robot.control_rate': number(arguments, 'rate')} if arguments['rate'] else {}
+    count = {'evaluation_episodes': max(1, evaluation),
+             'confirmation_episodes': CONFIRMATIONS * evaluation}
+    learner = NodeProcess(
+        'learner', 'learner', (*files, named('algorithms', algorithm)), {
+            **rate,
+            'learner.algorithm': algorithm,
+            'learner.out': out,
+            'learner.start': arguments['start'],
+            'learner.busy_processes': 2 if simulated else 1,
+            'algorithm.seed': seed,
+        }, respawn=True)
+    broadcaster = NodeProcess('broadcaster', 'broadcaster', (), {
+        'broadcaster.out': out, **_under('broadcaster', count)}, respawn=True)
+    monitor = NodeProcess('monitor', 'monitor', (), {
+        'monitor.out': out,
+        'monitor.time_limit': number(arguments, 'time_limit'),
+        'monitor.evaluation_episodes': count['evaluation_episodes'],
+        'monitor.confirmation_episodes': max(1, count['confirmation_episodes']),
+    }, ends_graph=True, respawn=True)
+    # Not started again by itself: a person has to look at the arm first.
+    collector = NodeProcess('collector', 'collector', files, {
+        **rate,
+        'collector.robot': 'ros',
+        'collector.out': out,
+        'collector.seed': COLLECTORS * seed,
+        'collector.evaluate': evaluation > 0,
+        'collector.evaluation_period': EVALUATION_PERIOD,
+        **_under('collector', count),
+        'hardware.wait_for_person': truth(arguments, 'wait_for_person'),
+        'hardware.reward': choice(arguments, 'reward', SOURCES),
+        'hardware.success': choice(arguments, 'success', SOURCES),
+    })
+    return placed(arguments, [
+        learner, broadcaster, monitor, *recorder(arguments, Path(out) / 'recording'),
+        *arm(arguments, files, simulated, rate), collector, *scene(arguments, files)])
+
+
+def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
+    """Return the one node that trains from a bag or a dataset."""
+    algorithm = choice(arguments, 'algorithm', ALGORITHMS)
+    if not arguments['data']:
+        raise InvalidInput('argument data is empty; give data:=PATH of a bag, a dataset or a run')
+    return [NodeProcess('offline', 'offline', (named('algorithms', algorithm),), {
+        'offline.data': arguments['data'],
+        'offline.algorithm': algorithm,
+        'offline.updates': whole(arguments, 'updates', 1, 1_000_000_000),
+        'offline.out': arguments['out'],
+        'offline.robot': arguments['robot'],
+        'offline.task': arguments['task'],
+        'offline.raw': truth(arguments, 'raw'),
+        'algorithm.seed': whole(arguments, 'seed', 0, 1_000_000),
+    }, ends_graph=True)]
+
+
+def _require_own_score(arguments: Mapping[str, str], *files: Path) -> None:
+    """Raise InvalidInput where hindsight would put the task's rewards and ends over a person's."""
+    share, where = 0.0, files[0]
+    for file in files:
+        if (told := read_parameter_file(file, 'algorithm').get('hindsight')) is not None:
+            share, where = told, file
+    for name in ('reward', 'success'):
+        if share and arguments[name] == 'topic':
+            raise InvalidInput(
+                f"argument {name} is 'topic' but hindsight is {share} in {where}, which "
+                'knows only what the task computes; take computed, or hindsight 0'
+            )
+
+
+def _world(arguments: Mapping[str, str]) -> tuple[tuple[Path, ...], str]:
+    """Return the parameter files of robot and task, or the id of a Gymnasium environment."""
+    robot = arguments['robot']
+    if robot.startswith(GYMNASIUM):
+        return (), robot.removeprefix(GYMNASIUM)
+    return (named('robots', robot), named('tasks', arguments['task'])), ''
+
+
+def _randomization(arguments: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the parameter file that says how simulated arms differ, if one is asked for."""
+    name = arguments['randomization']
+    if name and arguments['robot'].startswith(GYMNASIUM):
+        raise InvalidInput(
+            f'argument randomization is {name!r} but {arguments["robot"]} is no arm of '
+            'ours; leave it empty'
+        )
+    return (named('randomization', name),) if name else ()
+
+
+def _under(prefix: str, values: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    return {f'{prefix}.{name}': value for name, value in values.items()}

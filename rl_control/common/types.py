@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that pass between the rooms: frozen, with shapes and units."""
+
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+import hashlib
+import json
+
+import numpy as np
+
+from rl_control.common.errors import InvalidInput
+
+COMMAND_INTERFACES = ('position', 'velocity', 'effort')
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """Say of each of `values` whether it is finite in float32, in which all is learned."""
+    return np.abs(values) <= LARGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Name and unit of one number of an observation or an action."""
+
+    name: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """
+    What a policy is, for whoever trains, carries or runs it.
+
+    `observation` and `action` describe each column in order; `action_low` and `action_high` are
+    the bounds of the requested action in the unit of its column; `control_period` is in seconds.
+    An environment without joints (any Gymnasium one) has no `joint_names`.
+    """
+
+    robot: str
+    task: str
+    joint_names: tuple[str, ...]
+    observation: tuple[Column, ...]
+    action: tuple[Column, ...]
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    command_interface: str
+    control_period: float
+
+    def __post_init__(self) -> None:
+        if self.command_interface not in COMMAND_INTERFACES:
+            raise InvalidInput(
+                f'contract has command interface {self.command_interface!r}; '
+                f'it must be one of {", ".join(COMMAND_INTERFACES)}'
+            )
+        if not len(self.action) == len(self.action_low) == len(self.action_high):
+            raise InvalidInput(
+                f'contract has {len(self.action)} action columns but {len(self.action_low)} lower '
+                f'and {len(self.action_high)} upper bounds; give one of each per column'
+            )
+        if not self.observation or not self.action:
+            raise InvalidInput(
+                'contract has no observation or no action columns; name at least one'
+            )
+        bounds = np.array([self.action_low, self.action_high])
+        if not (np.isfinite(bounds).all() and (bounds[0] < bounds[1]).all()):
+            raise InvalidInput(
+                f'contract has action bounds {self.action_low} to {self.action_high}; '
+                'each lower bound must be finite and below its upper bound'
+            )
+        if not 0.0 < self.control_period < float('inf'):
+            raise InvalidInput(
+                f'contract has a control period of {self.control_period} s; it must be positive'
+            )
+
+    @cached_property
+    def hash(self) -> str:
+        """Return the SHA-256 over every field, the same for all versions of one training."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return canonical JSON: equal contracts give equal text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(',', ':'))
+
+    @classmethod
+    def from_json(cls, text: str) -> 'Contract':
+        """Read what `to_json` wrote; raise InvalidInput for anything else."""
+        try:
+            fields = json.loads(text)
+            json.dumps(fields, ensure_ascii=False).encode()  # no halves of surrogate pairs
+            contract = cls(
+                robot=str(fields['robot']),
+                task=str(fields['task']),
+                joint_names=tuple(str(name) for name in fields['joint_names']),
+                observation=tuple(_column(**column) for column in fields['observation']),
+                action=tuple(_column(**column) for column in fields['action']),
+                action_low=tuple(float(bound) for bound in fields['action_low']),
+                action_high=tuple(float(bound) for bound in fields['action_high']),
+                command_interface=str(fields['command_interface']),
+                control_period=float(fields['control_period']),
+            )
+        except InvalidInput:
+            raise
+        except (TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:
+            raise InvalidInput(
+                f'contract cannot be read ({type(error).__name__}: {error}); '
+                'take a file that rl_control exported'
+            ) from error
+        if json.loads(contract.to_json()) != fields:
+            raise InvalidInput(
+                'contract has fields or types that are none of a contract; '
+                'take a file that rl_control exported'
+            )
+        return contract
+
+    def require_equal(self, other: 'Contract', mine: str, others: str) -> None:
+        """Raise InvalidInput naming the first difference, in the words `mine` and `others`."""
+        if self == other:
+            return
+        here, there = asdict(self), asdict(other)
+        for name, value in here.items():
+            if value != there[name]:
+                raise InvalidInput(
+                    f'{mine} has {name} {_words(value)} but {others} has '
+                    f'{_words(there[name])}; use a policy and a robot of the same contract'
+                )
+
+
+def _column(name: object, unit: object) -> Column:
+    return Column(str(name), str(unit))
+
+
+def _words(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return '[' + ', '.join(_words(item) for item in value) + ']'
+    if isinstance(value, dict):
+        return f'{value["name"]} ({value["unit"]})'
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Joint position `q` (n,) rad, velocity `dq` (n,) rad/s, acceleration `ddq` (n,) rad/s²."""
+
+    q: np.ndarray
+    dq: np.ndarray
+    ddq: np.ndarray
+
+    @classmethod
+    def at_rest(cls, q: np.ndarray) -> 'Command':
+        """Return the command that holds `q` (n,) rad."""
+        q = np.array(q, dtype=float)
+        return cls(q, np.zeros_like(q), np.zeros_like(q))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """
+    What is known of the arm at one tick.
+
+    `stamp` in s (the robot's own clock); measured `q` (n,) rad and `dq` (n,) rad/s in the
+    contract's joint order; `pose` (4, 4) of the end effector in the base frame (m), by
+    `kinematics` from `q`; `command`, the last one sent; `goal` (7,), see `poses`.
+    """
+
+    stamp: float
+    q: np.ndarray
+    dq: np.ndarray
+    pose: np.ndarray
+    command: Command
+    goal: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What one step led to.
+
+    `observation` (o,) is the next one; `applied` (a,) what was done after the limits, in the
+    action's unit; `stamp` in s; `error` the distance from success (NaN where a task has none);
+    `intervention` says that a person moved the arm in the policy's place.
+    """
+
+    observation: np.ndarray
+    reward: float
+    terminated: bool
+    truncated: bool
+    applied: np.ndarray
+    stamp: float
+    success: bool = False
+    error: float = float('nan')
+    goal: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
+    intervention: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """
+    One step of one episode, as it is learned from.
+
+    `observation` and `next_observation` (o,), `action` (a,) the requested action, `applied` (a,)
+    what was sent after the limits, in the same unit; in an `intervention` the policy requested
+    nothing, and `action` is the applied one, too. `discount` is 1 - terminated: a time-out is
+    truncated and keeps its future. `log_prob` is the behaviour's log density of `action` per
+    its normalised range (NaN where there is none), `version` the policy's, -1 for no policy.
+    """
+
+    episode: int
+    step: int
+    stamp: float
+    version: int
+    log_prob: float
+    observation: np.ndarray
+    action: np.ndarray
+    applied: np.ndarray
+    reward: float
+    next_observation: np.ndarray
+    terminated: bool
+    truncated: bool
+    intervention: bool = False
+
+    @property
+    def discount(self) -> float:
+        """Return 1 - terminated."""
+        return 1.0 - float(self.terminated)

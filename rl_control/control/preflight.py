@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything the policy node would refuse, and what to know before the arm moves."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+import resource
+import time
+
+import numpy as np
+
+from rl_control.common import poses
+from rl_control.common.errors import InvalidInput
+from rl_control.config.files import named, read_parameter_file
+from rl_control.config.nodes import PolicyNodeSettings
+from rl_control.control.policy_controller import Margins, PolicyController
+from rl_control.control.realtime_loop import PRIORITY
+from rl_control.environments.arm_model import Arm
+from rl_control.environments.make import load_arm
+from rl_control.policies.onnx_policy import OnnxPolicy, load
+
+OK, WARNING, REFUSED = 'ok', 'warning', 'refused'
+TICKS = 200  # of the loop, timed without an arm
+SHARE = 0.5  # of the control period that a tick may take
+STARTS = 100  # start poses that are looked at for collisions
+REST = 0.3  # s from the last command until the arm should stand still
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `level` is OK, WARNING or REFUSED."""
+
+    what: str
+    level: str
+    text: str
+
+
+def check(policy: Path | str, robot: str = '', task: str = '') -> list[Finding]:
+    """
+    Return what was found about a policy file for a robot and a task (names or paths of files).
+
+    Where one is empty it is the policy's own, by its name.
+    What the robot's file has below `policy:`, such as a `collision_distance`, counts as it does
+    for the node.
+    Nothing is raised for bad input: it is a finding. After a refusal what depends on it is left
+    out. Takes a second, needs no ROS and moves nothing.
+    """
+    findings: list[Finding] = []
+    loaded = _tried(findings, 'policy', lambda: load(policy), _about_policy)
+    if loaded is not None:
+        robot, task = robot or loaded.contract.robot, task or loaded.contract.task
+    arm = margins = None
+    if robot:
+        arm = _tried(findings, 'robot', lambda: load_arm(robot, task or 'reach'), _about_arm)
+    if arm is not None:
+        findings.append(_rest(arm))
+        margins = _tried(findings, 'margins', lambda: _margins(arm, robot), _about_margins)
+    if margins is not None and margins.collision_distance:
+        findings += _distance(arm, margins.collision_distance)
+    if loaded is None or margins is None:
+        return findings
+
+    def compare() -> OnnxPolicy:
+        arm.contract().require_equal(loaded.contract, f'robot {robot}', f'policy {policy}')
+        return loaded
+
+    if _tried(findings, 'contract', compare, lambda _: f'the same, {loaded.contract.hash[:12]}'):
+        findings.append(_timing(arm, loaded, margins))
+    findings.append(_priority())
+    return findings
+
+
+def check_controller(
+    facts: Mapping[str, object], joint_names: Sequence[str], control_period: float
+) -> Iterator[Finding]:
+    """
+    Yield what is wrong, or right, with a running controller.
+
+    `facts` are `state`, `joints`, `command_interfaces`, `update_rate` Hz and
+    `interpolate_from_desired_state`, as `ros.live.controller_facts` returns them; one that could
+    not be had is None.
+    """
+    state = facts.get('state')
+    yield Finding('controller state', OK if state == 'active' else REFUSED,
+                  f'the controller is {state or "not there"}'
+                  + ('' if state == 'active' else '; load and activate it'))
+    joints = list(facts.get('joints') or [])
+    lacking = [name for name in joint_names if name not in joints]
+    extra = [name for name in joints if name not in joint_names]
+    if lacking or extra:
+        yield Finding('controller joints', REFUSED,
+                      f'the controller lacks [{", ".join(lacking)}] and has '
+                      f'[{", ".join(extra)}] more; give it the joints of the robot file')
+    elif joints != list(joint_names):
+        yield Finding('controller joints', WARNING, 'the same in another order: fine for '
+                      'trajectories, which go by name, not for forward commands')
+    else:
+        yield Finding('controller joints', OK, 'the same in the same order')
+    rate = facts.get('update_rate')
+    if not isinstance(rate, (int, float)) or rate <= 0:
+        yield Finding('update rate', WARNING, 'not known: no controller_manager answered')
+    else:
+        enough = rate * control_period >= 1.0
+        yield Finding('update rate', OK if enough else REFUSED, f'{rate} Hz for a policy of '
+                      f'{1.0 / control_period:g} Hz' + ('' if enough else '; it must be higher'))
+    if facts.get('interpolate_from_desired_state') is False:
+        yield Finding('interpolation', WARNING,
+                      'interpolate_from_desired_state is false: each trajectory begins at the '
+                      'measured state and the motion will be rough; set it to true')
+
+
+def _tried(findings: list[Finding], what: str, make: Callable, about: Callable):
+    """Return what `make` makes, with a finding about it, or None with the refusal."""
+    try:
+        made = make()
+    except InvalidInput as refused:
+        findings.append(Finding(what, REFUSED, str(refused)))
+        return None
+    findings.append(Finding(what, OK, about(made)))
+    return made
+
+
+def _about_policy(policy: OnnxPolicy) -> str:
+    return (f'{policy.algorithm} version {policy.version}, digest and test vectors right, '
+            f'every {policy.contract.control_period:g} s')
+
+
+def _about_arm(arm: Arm) -> str:
+    settings = arm.settings
+    return f'{settings.name}: {len(settings.joint_names)} joints, {settings.end_effector}'
+
+
+def _rest(arm: Arm) -> Finding:
+    """Say how long the slowest joint takes to rest from full speed: v/a + a/j, in closed form."""
+    limits = arm.limits
+    peak = np.minimum(limits.acceleration, np.sqrt(limits.velocity * limits.jerk))
+    times = arm.control_period + limits.velocity / peak + peak / limits.jerk
+    slowest = int(np.argmax(times))
+    text = (f'{times[slowest]:.3f} s after its last command at full speed joint '
+            f'{arm.settings.joint_names[slowest]} stands still')
+    if times[slowest] <= REST:
+        return Finding('time to rest', OK, text)
+    return Finding('time to rest', WARNING, f'{text}, more than {REST} s; lower velocity_limit '
+                   'or raise acceleration_limit')
+
+
+def _margins(arm: Arm, robot: str) -> Margins:
+    """Return what the robot's file says, once a Driving could be made of it."""
+    settings = PolicyNodeSettings.from_mapping(
+        read_parameter_file(named('robots', robot), 'policy'))
+    margins = Margins.of(settings, settings.blend_period)
+    PolicyController(arm, margins)
+    return margins
+
+
+def _about_margins(margins: Margins) -> str:
+    kept = margins.collision_distance
+    return (f'stale after {margins.stale_period:g} s, tracking within {margins.tracking_limit:g} '
+            'rad, ' + ('a box, ' if margins.workspace_low else 'no box, ')
+            + (f'{kept:g} m kept' if kept else 'no distance kept') + ' from itself and the table')
+
+
+def _distance(arm: Arm, distance: float) -> Iterator[Finding]:
+    """Yield who is nearer than `distance` m at home, and how often at start poses."""
+    from rl_control.control.collision import CollisionMargins  # as for Driving: PyBullet
+
+    clearance = CollisionMargins(arm, distance)
+    if clearance.left_out:
+        yield Finding('collision distance', WARNING, f'nearer than {distance:g} m at home, by '
+                      f'design or not, and never looked at: {", ".join(clearance.left_out)}')
+    rng = np.random.default_rng(0)
+    found = [clearance.nearest(arm.draw_start(rng)) for _ in range(STARTS)]
+    near = [pair for nearest, pair in found if nearest < distance]
+    if near:
+        yield Finding('start poses', WARNING, f'{len(near)} of {STARTS} start poses are nearer '
+                      f'than {distance:g} m ({", ".join(sorted(set(near)))}); lower start_range '
+                      'or move home')
+    else:
+        yield Finding('start poses', OK, f'{STARTS} of {STARTS} keep {distance:g} m')
+
+
+def _timing(arm: Arm, policy: OnnxPolicy, margins: Margins) -> Finding:
+    driving = PolicyController(arm, replace(margins, stale_period=10.0))
+    driving.policy, driving.goal = policy, poses.of_matrix(arm.kinematics.pose(arm.home))
+    taken, period = np.zeros(TICKS), arm.control_period
+    for tick in range(TICKS):
+        now = tick * period
+        driving.receive(now, now, arm.home, np.zeros_like(arm.home))
+        began = time.perf_counter()
+        driving.tick(now, now)
+        taken[tick] = time.perf_counter() - began
+    p99 = float(np.percentile(taken, 99.0))
+    text = f'a tick takes {1e3 * p99:.2f} ms (p99) of {1e3 * period:g} ms'
+    if p99 <= SHARE * period:
+        return Finding('timing', OK, text)
+    return Finding('timing', REFUSED, f'{text}, more than {SHARE:.0%}; use a faster machine, a '
+                   'smaller network or a lower control rate')
+
+
+def _priority() -> Finding:
+    soft, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    with open('/proc/self/status') as status:
+        capable = next(int(line.split()[1], 16) for line in status if line.startswith('CapEff'))
+    if soft >= PRIORITY or capable & 1 << 23:  # CAP_SYS_NICE, capability(7)
+        return Finding('real-time priority', OK, f'allowed up to {max(soft, PRIORITY)}')
+    return Finding('real-time priority', WARNING, f'not allowed; put rtprio {PRIORITY} and '
+                   'memlock unlimited for this user in /etc/security/limits.conf')

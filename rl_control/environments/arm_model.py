@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where robot and task meet: the same junction for simulator, policy node and bag reader."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_control.common import poses
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Column, Command, Contract, State
+from rl_control.config.robot import RobotSettings
+from rl_control.config.task import TaskSettings
+from rl_control.environments.tasks import Task, make_task
+from rl_control.robots.kinematics import Kinematics, urdf_path
+from rl_control.robots.limits import Limits
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A robot's description and its task, without the robot: no simulator, no ROS."""
+
+    settings: RobotSettings
+    task: Task
+    kinematics: Kinematics
+    limits: Limits
+    home: np.ndarray
+
+    @classmethod
+    def make(cls, robot: RobotSettings, task: TaskSettings) -> 'Arm':
+        """Load the URDF; raise InvalidInput where it and the settings disagree."""
+        if len(robot.home) not in (0, len(robot.joint_names)):
+            raise InvalidInput(
+                f'robot {robot.name} has {len(robot.joint_names)} joints but '
+                f'{len(robot.home)} home positions; give one per joint'
+            )
+        kinematics = Kinematics(urdf_path(robot.urdf), robot.joint_names, robot.end_effector)
+        limits = Limits.of(robot, kinematics)
+        home = np.array(robot.home or np.zeros(len(robot.joint_names)))
+        return cls(robot, make_task(task, home), kinematics, limits, home)
+
+    @property
+    def control_period(self) -> float:
+        """Return the time between two ticks in s."""
+        return 1.0 / self.settings.control_rate
+
+    def contract(self) -> Contract:
+        """Return what a policy for this arm and task is: it requests joint velocities."""
+        joint_names = self.settings.joint_names
+        bounds = self.limits.velocity
+        return Contract(
+            robot=self.settings.name,
+            task=self.task.settings.name,
+            joint_names=joint_names,
+            observation=self.task.columns(joint_names),
+            action=tuple(Column(f'{name}.dq', 'rad/s') for name in joint_names),
+            action_low=tuple(-bounds),
+            action_high=tuple(bounds),
+            command_interface=self.settings.command_interface,
+            control_period=self.control_period,
+        )
+
+    def state(
+        self, stamp: float, q: np.ndarray, dq: np.ndarray, command: Command, goal: np.ndarray,
+    ) -> State:
+        """Return the state with the end effector's pose worked out from `q`."""
+        return State(stamp, q, dq, self.kinematics.pose(q), command, goal)
+
+    def draw_goal(self, rng: np.random.Generator) -> np.ndarray:
+        """
+        Return a goal (7,), a pose that the arm can reach.
+
+        It is the end effector's at a joint position drawn evenly within `goal_range` of home, at
+        `goal_height` at least.
+        """
+        low, high = self._around_home(self.task.settings.goal_range)
+        for _ in range(1000):
+            pose = self.kinematics.pose(rng.uniform(low, high))
+            if pose[2, 3] >= self.task.settings.goal_height:
+                return poses.of_matrix(pose)
+        raise InvalidInput(
+            f'no goal of 1000 drawn is higher than task.goal_height '
+            f'{self.task.settings.goal_height} m; lower it or widen task.goal_range'
+        )
+
+    def draw_start(self, rng: np.random.Generator) -> np.ndarray:
+        """Return a joint position (n,) in rad drawn evenly within `start_range` of home."""
+        return rng.uniform(*self._around_home(self.task.settings.start_range))
+
+    def _around_home(self, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        low = np.maximum(self.home - reach, self.limits.position_low)
+        high = np.minimum(self.home + reach, self.limits.position_high)
+        return low, high

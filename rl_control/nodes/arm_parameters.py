@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every node knows of the world: an arm with its task, from parameters robot.*, task.*."""
+
+from rclpy.node import Node
+
+from rl_control.common.types import Contract
+from rl_control.config.randomization import RandomizationSettings
+from rl_control.config.robot import RobotSettings
+from rl_control.config.task import TaskSettings
+from rl_control.environments.arm_model import Arm
+from rl_control.environments.environment import Environment
+from rl_control.environments.make import simulate
+from rl_control.ros.parameters import declare
+
+
+def declare_arm(node: Node) -> Arm:
+    """Declare the parameters robot.* and task.* and return the arm that they describe."""
+    robot = declare(node, 'robot', RobotSettings)
+    task = declare(node, 'task', TaskSettings)
+    return Arm.make(robot, task)
+
+
+def declare_environment(node: Node, environment_id: str, seed: int = 0) -> Environment:
+    """Return a simulated arm, randomized by `seed`, or the Gymnasium environment of that id."""
+    if not environment_id:
+        return simulate(
+            declare_arm(node), declare(node, 'randomization', RandomizationSettings), seed)
+    from rl_control.environments.gymnasium import GymnasiumEnvironment
+
+    return GymnasiumEnvironment(environment_id)
+
+
+def declare_contract(node: Node, environment_id: str) -> Contract:
+    """Return the contract of that environment, without its simulator where it has one."""
+    if not environment_id:
+        return declare_arm(node).contract()
+    environment = declare_environment(node, environment_id)
+    environment.close()
+    return environment.contract

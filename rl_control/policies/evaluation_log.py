@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the monitor knows of a training: its evaluations, and whether it has arrived."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rl_control.common.files import read_json
+from rl_control.policies.score import Score
+
+EVALUATIONS = 4000  # that are kept at most: what they are written to stays below JSON_LIMIT
+
+
+@dataclass
+class Tally(Score):
+    """The score of one phase, with when it began: s and transitions since the training's start."""
+
+    began: float = 0.0
+    transitions: int = 0
+
+    @classmethod
+    def read(cls, figures: Mapping[str, Any]) -> 'Tally':
+        """Return the tally of what `figures` returned."""
+        counted = {one.name: figures[one.name] for one in fields(cls) if one.name in figures}
+        return cls(**counted, return_sum=figures['mean_return'] * figures['episodes'])
+
+    def figures(self) -> dict[str, Any]:
+        """Return plain values, with rate, its Wilson interval and mean return."""
+        counted = asdict(self)
+        del counted['return_sum']
+        return counted | {
+            'success_rate': self.success_rate,
+            'interval': list(self.interval),
+            'mean_return': self.mean_return,
+        }
+
+
+class EvaluationLog:
+    """
+    Collects episodes into evaluations; confirmed once enough confirmation episodes came.
+
+    Of a long training every second evaluation is kept, then every fourth, and so on.
+    """
+
+    def __init__(self, evaluation_episodes: int, confirmation_episodes: int) -> None:
+        self._wanted = evaluation_episodes
+        self._confirmations_wanted = confirmation_episodes
+        self.evaluations: dict[int, Tally] = {}
+        self.confirmations: dict[int, Tally] = {}
+        self.episodes = 0
+        self.recent: list[bool] = []  # success of the newest 50 episodes of training
+
+    @classmethod
+    def read(
+        cls, path: Path, evaluation_episodes: int, confirmation_episodes: int,
+        tell: Callable[[str], None],
+    ) -> tuple['EvaluationLog', float]:
+        """
+        Return what an earlier start left in `path`, and its seconds; none where there is nothing.
+
+        A confirmation of then does not end the training of now, so it is left out.
+        """
+        training = cls(evaluation_episodes, confirmation_episodes)
+        try:
+            left = read_json(path)
+            tallies = [Tally.read(figures) for figures in left['evaluations']]
+            seconds, training.episodes = float(left['train_seconds']), int(left['episodes'])
+        except FileNotFoundError:
+            return training, 0.0
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            tell(f'{path} cannot be read ({type(error).__name__}: {error}); figures begin anew')
+            return cls(evaluation_episodes, confirmation_episodes), 0.0
+        training.evaluations = {tally.version: tally for tally in tallies}
+        return training, seconds
+
+    def figures(self) -> dict[str, Any]:
+        """Return plain values, which `read` takes back."""
+        return {
+            'episodes': self.episodes,
+            'evaluations': [tally.figures() for tally in self.finished],
+            'confirmation': self.confirmed and self.confirmed.figures(),
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Return what there is of the newest evaluation and of the newest exploring episodes."""
+        found = {}
+        if self.finished:
+            newest = self.finished[-1]
+            found = {'success_rate': newest.success_rate, 'mean_return': newest.mean_return}
+        if self.recent:
+            found['exploring_success'] = sum(self.recent) / len(self.recent)
+        return found
+
+    def add_training(self, success: bool) -> None:
+        """Count an exploring episode."""
+        self.episodes += 1
+        self.recent = [*self.recent[-49:], success]
+
+    def add_evaluation(
+        self, version: int, success: bool, episode_return: float, elapsed: float,
+        transitions: int, *, confirmation: bool,
+    ) -> None:
+        """Count a deterministic episode of a pinned `version`."""
+        tallies = self.confirmations if confirmation else self.evaluations
+        if len(self.evaluations) >= EVALUATIONS:
+            for every_second in list(self.evaluations)[1:-1:2]:
+                del self.evaluations[every_second]
+        tally = tallies.setdefault(version, Tally(version, began=elapsed, transitions=transitions))
+        tally.add(success, episode_return)
+
+    @property
+    def finished(self) -> list[Tally]:
+        """Return the complete evaluations in order."""
+        return [tally for tally in self.evaluations.values() if tally.episodes >= self._wanted]
+
+    @property
+    def confirmed(self) -> Tally | None:
+        """Return the first complete confirmation."""
+        for tally in self.confirmations.values():
+            if tally.episodes >= self._confirmations_wanted:
+                return tally
+        return None

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Play the transitions of a bag into a running learner, as fast as it takes them, or slower."""
+
+from collections.abc import Callable, Iterator
+import time
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from rl_control.bags.bag_reader import Bag
+from rl_control.bags.recorded_transitions import InOrder, own_topics
+from rl_control.common.errors import InvalidInput
+from rl_control.ros import codec, qos
+from rl_control.transport.learner_selection import LearnerSelection
+from rl_control.transport.outbox import BATCH
+from rl_control.transport.replayed_run import ReplayedRun
+from rl_control.transport.table import decode_table_cdr
+
+LEARNER_TIMEOUT = 5.0  # s without a word of the learner
+FLUSH_PERIOD = 0.05  # s until rows that are no whole batch are sent
+WORD_PERIOD = 2.0  # s between two words on how it goes
+
+
+def play_alone(
+    bag: Bag, rate: float, namespace: str, tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """As `play`, by a node that is there for that alone."""
+    rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    try:
+        return play(rclpy.create_node('bag_player', namespace=namespace), bag, rate, tell)
+    finally:
+        rclpy.try_shutdown()
+
+
+def play(node: Node, bag: Bag, rate: float, tell: Callable[[str], None]) -> dict[str, Any]:
+    """
+    Play until the learner has all rows; return how many of each run were handed over.
+
+    `rate` is times the recorded speed, 0 for as fast as the learner takes them; `tell` is given
+    a line on how it goes. It waits as long as there is no learner. Raise InvalidInput for a bag
+    without transitions, or that the learner does not take.
+    """
+    topics = own_topics(bag, 'transitions')
+    if not topics:
+        raise InvalidInput(
+            f'bag {bag.path} has no topic transitions; play a bag that was recorded of a training'
+        )
+    player, order = _Player(node, tell), InOrder()
+    first: int | None = None
+    began = time.monotonic()
+    for raw in bag.messages(topics):
+        first = raw.receipt if first is None else first
+        player.wait_until(began + (raw.receipt - first) * 1e-9 / rate if rate else 0.0)
+        try:
+            table = decode_table_cdr(raw.data)
+            origin = codec.Origin.from_header(table.header)
+            ready = list(order.take(origin, table.rows))
+        except InvalidInput as refused:
+            bag.losses.count(raw.topic.name, str(refused))
+            continue
+        player.announce(origin, table.columns)
+        player.hand_over(ready)
+    player.hand_over(order.finish())
+    player.finish()
+    return {run: {'transitions': playback.handed, 'not_recorded': playback.missing,
+                  'out_of_order': playback.late}
+            for run, playback in player.runs.items()}
+
+
+class _Player:
+    """The node, spun by whoever waits for the learner."""
+
+    def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
+        self.runs: dict[str, ReplayedRun] = {}
+        self._tell = tell
+        self._following = LearnerSelection(LEARNER_TIMEOUT)
+        self._fresh = 0
+        self._flushed = self._told = time.monotonic()
+        self._publisher = node.create_publisher(
+            codec.Transitions, 'transitions', qos.TRANSITIONS)
+        node.create_subscription(
+            codec.Acknowledge, 'transitions/ack', self._on_acknowledge, qos.ACKNOWLEDGE_HEARD)
+        self._heard = False  # whether a learner hears what is sent
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+
+    def announce(self, origin: codec.Origin, columns: tuple[str, ...]) -> None:
+        """Begin a run that was not met before."""
+        if origin.run not in self.runs:
+            self.runs[origin.run] = ReplayedRun(origin, columns)
+            if self._heard:
+                self.runs[origin.run].meet(time.monotonic())
+
+    def wait_until(self, due: float) -> None:
+        """Look after what is on its way until `due`."""
+        while (left := due - time.monotonic()) > 0.0:
+            self._exchange(min(left, FLUSH_PERIOD))
+
+    def hand_over(self, batches: Iterator[tuple[str, int, Any]]) -> None:
+        """Give rows to the learner as it wants them."""
+        for run, first, rows in batches:
+            playback = self.runs[run]
+            for number, row in enumerate(rows, first):
+                while not playback.put(number, row):
+                    self._exchange(FLUSH_PERIOD)
+                self._fresh += 1
+                if self._fresh >= BATCH:
+                    self._exchange(0.0)
+
+    def finish(self) -> None:
+        """Wait until the learner has everything."""
+        while any(playback.backlog for playback in self.runs.values()):
+            self._exchange(FLUSH_PERIOD)
+
+    def _exchange(self, patience: float) -> None:
+        """Send what is due, and hear the learner, for `patience` s at most."""
+        now = time.monotonic()
+        heard, self._heard = self._heard, self._publisher.get_subscription_count() > 0
+        if self._heard and not heard:
+            for playback in self.runs.values():
+                playback.meet(now)
+        if self._fresh >= BATCH or now - self._flushed >= FLUSH_PERIOD or patience:
+            self._flushed, self._fresh = now, 0
+            for playback in self.runs.values():
+                while (table := playback.pending(now)) is not None:
+                    self._publisher.publish(codec.encode_table(table))
+        if now - self._told >= WORD_PERIOD:
+            self._told = now
+            silent = now - self._following.heard > LEARNER_TIMEOUT
+            count = sum(playback.handed for playback in self.runs.values())
+            self._tell('waiting for a learner' if silent else f'{count} transitions handed over')
+        self._executor.spin_once(timeout_sec=patience)
+
+    def _on_acknowledge(self, message: codec.Acknowledge) -> None:
+        try:
+            learner, acknowledged = codec.read_acknowledge(codec.decode_table(message))
+        except InvalidInput as refused:
+            self._tell(f'acknowledgement not taken: {refused}')
+            return
+        now = time.monotonic()
+        if self._following.follows(learner, now):
+            for run, playback in self.runs.items():
+                playback.acknowledge(acknowledged.get(run), now)
