@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 PACKAGE = 'rl_control'
 NODES = ('learner', 'broadcaster', 'collector', 'policy', 'command_gate', 'simulator', 'monitor',
          'evaluator', 'recorder', 'scene', 'watcher', 'offline')
+ALIASES = {'examiner': 'evaluator'}  # deprecated in 0.1.0, to be removed in the next release
 
 
 def files(folder: str) -> list[tuple[str, list[str]]]:
@@ -44,13 +45,13 @@ setup(
     python_requires='>=3.11',
     maintainer='rl_control maintainers',
     maintainer_email='maintainers@rl-control.dev',
-    description='Train a continuous-control policy with robots or simulators as collectors, '
-    'and run it on the arm.',
+    description='Train a robot arm policy with reinforcement learning and run it on the arm.',
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
             'rl-control = rl_control.cli:main',
             *(f'{node} = rl_control.nodes.{node}:main' for node in NODES),
+            *(f'{alias} = rl_control.nodes.{node}:main' for alias, node in ALIASES.items()),
         ],
         'gymnasium.envs': ['rl_control = rl_control.environments.registration:register'],
     },

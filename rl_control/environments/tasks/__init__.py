@@ -23,7 +23,7 @@ def make_task(settings: TaskSettings, home: np.ndarray) -> Task:
     """
     Return the task that is named, for an arm with the start pose `home` (n,), or InvalidInput.
 
-    Other packages add theirs by an entry point of the group `rl_control.environments.tasks`.
+    Other packages add theirs by an entry point of the group `rl_control.tasks`.
     """
     if settings.name in TASKS:
         return TASKS[settings.name](settings, home)
