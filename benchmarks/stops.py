@@ -62,7 +62,8 @@ class Arm(FakeArm):
     def send_back(self) -> None:
         """Give a goal beyond the middle, out of reach: nothing brakes on the way there."""
         side = 1.0 if self.controller.sample(time.monotonic())[0][0] < iiwa().home[0] else -1.0
-        self._goals.publish(codec.goal_message(poses.at((5.0 * side, 0.0, 0.5)), 'world'))
+        goal = poses.from_position((5.0 * side, 0.0, 0.5))
+        self._goals.publish(codec.goal_message(goal, 'world'))
 
 
 def trial(arm: Arm, fault: str, rng: np.random.Generator) -> float:

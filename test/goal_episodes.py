@@ -32,7 +32,7 @@ def filled(sparse: bool = True, capacity: int = 60, success_distance: float = 0.
         episode, step = divmod(number, 10)
         rows = []
         for x in (step, step + 1):
-            state = state_at(np.random.default_rng(k), poses.at((1000.0, 0.0, 0.0)))
+            state = state_at(np.random.default_rng(k), poses.from_position((1000.0, 0.0, 0.0)))
             state.pose[:3, 3] = [100.0 * episode + x, 10.0 * stream, 0.0]
             state.pose[:2, :2] = [[np.cos(TURN * x), -np.sin(TURN * x)],
                                   [np.sin(TURN * x), np.cos(TURN * x)]]

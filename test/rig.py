@@ -205,7 +205,8 @@ class FakeArm:
 
     def _flip(self) -> None:
         self._side = -self._side
-        self._goals.publish(codec.goal_message(poses.at((5.0 * self._side, 0.0, 0.5)), 'world'))
+        goal = poses.from_position((5.0 * self._side, 0.0, 0.5))
+        self._goals.publish(codec.goal_message(goal, 'world'))
 
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
         for name, values in codec.read_diagnostics(message):

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.learning.cells import Run
 from rl_control.collection.collector import Collector
-from rl_control.common.transition_batch import density
+from rl_control.common.transition_batch import behaviour_log_prob
 from rl_control.common.types import Transition
 from rl_control.config.nodes import CollectorSettings
 from rl_control.environments.environment import Environment
@@ -96,7 +96,7 @@ def learn(
         agent.observe(transition.observation[None])
         ring.append('', transition.episode, transition.step, transition.observation,
                     transition.action, transition.reward, transition.next_observation,
-                    transition.discount, density(
+                    transition.discount, behaviour_log_prob(
                         transition.log_prob, transition.action, transition.applied,
                         np.bool_(transition.intervention), span))
         learned_from = ring.total - settings.learning_starts

@@ -11,7 +11,7 @@ from typing import Any
 
 import rl_control
 from rl_control.bringup.run_graph import graph_environment
-from rl_control.common.signals import with_parent
+from rl_control.common.signals import end_with_parent
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -26,7 +26,7 @@ def start(module: str, *arguments: object, **more: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, '-m', module, json.dumps(arguments)], env=environment(**more),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        preexec_fn=with_parent(signal.SIGKILL))
+        preexec_fn=end_with_parent(signal.SIGKILL))
 
 
 def apart(module: str, *arguments: object, **more: str) -> Any:

@@ -69,7 +69,7 @@ def send(size: int, number: int, ours: bool) -> dict[int, float]:
     from rl_control.ros import codec, qos
 
     if ours:
-        memory.keep()  # as our nodes' processes do
+        memory.tune_malloc()  # as our nodes' processes do
     rclpy.init(args=[])
     node = rclpy.create_node('sender')
     publisher = node.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
@@ -92,7 +92,7 @@ def listen(number: int, ours: bool) -> dict[int, float]:
     from rl_control.ros import codec, qos
 
     if ours:
-        memory.keep()
+        memory.tune_malloc()
     rclpy.init(args=[])
     node, heard = rclpy.create_node('listener'), {}
 
@@ -136,7 +136,7 @@ def learn(number: int) -> dict[int, float]:
     from rl_control.ros import codec, qos
 
     exporting = exporter(contract(), (256, 256))
-    memory.keep()
+    memory.tune_malloc()
     rclpy.init(args=[])
     node = rclpy.create_node('learner')
     publisher = node.create_publisher(codec.Policy, 'policy/candidate', qos.POLICY)
@@ -160,7 +160,7 @@ def take_up(number: int) -> dict[int, float]:
     from rl_control.policies.onnx_policy import OnnxPolicy
     from rl_control.ros import codec, qos
 
-    memory.keep()
+    memory.tune_malloc()
     rclpy.init(args=[])
     node, ready, here = rclpy.create_node('collector'), {}, contract()
 

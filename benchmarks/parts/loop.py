@@ -91,7 +91,8 @@ def _drive(period: float) -> Callable[[float], None]:
 
     arm = arm_at('iiwa', 1.0 / period)
     driving = PolicyController(arm, Margins())
-    driving.policy, driving.goal = _policy(arm), poses.at(arm.kinematics.position(arm.home) + 0.1)
+    driving.policy = _policy(arm)
+    driving.goal = poses.from_position(arm.kinematics.position(arm.home) + 0.1)
 
     def tick(due: float) -> None:
         now = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.parts.comparison import OURS, Comparison, short
 from rl_control.common.errors import InvalidInput
-from rl_control.common.files import write_aside
+from rl_control.common.files import write_atomically
 
 
 def around(path: Path, name: str) -> tuple[str, str]:
@@ -31,7 +31,7 @@ def around(path: Path, name: str) -> tuple[str, str]:
 def put_between(path: Path, name: str, text: str) -> None:
     """Replace the part `name` of the page `path`."""
     before, after = around(path, name)
-    write_aside(path, f'{before}\n{text.strip()}\n{after}'.encode())
+    write_atomically(path, f'{before}\n{text.strip()}\n{after}'.encode())
 
 
 def tables(comparisons: Sequence[Comparison], machine: dict[str, str | int], day: str) -> str:

@@ -23,7 +23,7 @@ from rl_control.common.files import (
     digest,
     read_json,
     require_small_header,
-    write_aside,
+    write_atomically,
     write_json,
 )
 from rl_control.common.types import Contract, finite
@@ -237,7 +237,7 @@ class DatasetWriter:
         held.clear()
         data = save(arrays)
         name = f'transitions-{len(self._shards):05d}.safetensors'
-        write_aside(self._aside / name, data)
+        write_atomically(self._aside / name, data)
         self._shards.append(
             {'file': name, 'rows': len(arrays['stream']), 'sha256': digest(data)})
 

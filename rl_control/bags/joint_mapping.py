@@ -141,6 +141,6 @@ def trajectory(message: Any, joints: Joints) -> Path:
 def goal_pose(message: Any) -> tuple[np.ndarray, str]:
     """Return the goal (7,) of a PoseStamped, see `poses`, and the frame that it is given in."""
     try:
-        return poses.of_message(message.pose), message.header.frame_id
+        return poses.from_message(message.pose), message.header.frame_id
     except InvalidInput as refused:
         raise Unusable(f'is no goal: {refused}') from refused

@@ -90,7 +90,7 @@ class Sampler:
         self._origin: int | None = None  # ns that the derivation's seconds count from
         self._command_time = 0
         self._state: tuple[int, Setpoint] | None = None
-        self._goal = poses.at(settings.goal) if settings.goal else None
+        self._goal = poses.from_position(settings.goal) if settings.goal else None
         self._border = self._gap = False
         self._before: _Tick | None = None
         self._last_state: tuple[int, np.ndarray] | None = None  # at the tick before

@@ -9,7 +9,7 @@ import yaml
 
 from rl_control.bringup.processes import NodeProcess
 from rl_control.common.errors import InvalidInput
-from rl_control.common.files import write_aside, write_json
+from rl_control.common.files import write_atomically, write_json
 from rl_control.config.files import read_parameters
 
 ARGUMENTS, PARAMETERS = 'started.json', 'parameters.yaml'
@@ -31,7 +31,7 @@ def leave_started(
     out = Path(str(outs[0]))
     try:
         write_json(out / ARGUMENTS, {'graph': graph, 'arguments': dict(given)})
-        write_aside(out / PARAMETERS, yaml.safe_dump(
+        write_atomically(out / PARAMETERS, yaml.safe_dump(
             {f'/{process.name}': {'ros__parameters': _nested(process)} for process in processes},
             sort_keys=False).encode())
     except OSError as error:

@@ -13,7 +13,7 @@ import time
 
 from rl_control.bringup.processes import NodeProcess, Parameter
 from rl_control.common.errors import InvalidInput, Unavailable
-from rl_control.common.signals import with_parent
+from rl_control.common.signals import end_with_parent
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # s; each wait is twice the one before
 STABLE = 30.0  # s alive after which a death is a new one
@@ -163,7 +163,8 @@ class Supervisor:
         try:
             child.popen = subprocess.Popen(
                 command_line(child.process), env=self._environment, start_new_session=True,
-                preexec_fn=with_parent(signal.SIGTERM), stdin=subprocess.DEVNULL, stdout=output,
+                preexec_fn=end_with_parent(signal.SIGTERM), stdin=subprocess.DEVNULL,
+                stdout=output,
                 stderr=subprocess.STDOUT if output else None)
         finally:
             if output is not None:

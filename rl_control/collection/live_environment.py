@@ -58,7 +58,8 @@ class LiveEnvironment(ArmEnvironment):
         """Bring the arm slowly to rest at a start pose."""
         self._robot.reset(self.arm.draw_start(rng))
         self._episodes = 0
-        self._state = self._read(self._robot.steering.command, poses.at(np.full(3, np.nan)))
+        no_goal = poses.from_position(np.full(3, np.nan))
+        self._state = self._read(self._robot.steering.command, no_goal)
         return self._state
 
     def step(self, action: np.ndarray) -> Outcome:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only place where a Transition is assembled."""
+"""Episode: assemble the transitions of one episode, step by step."""
 
 import numpy as np
 
 from rl_control.common.types import Outcome, Transition
 
-TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2  # the phases, as they stand in a row of `episodes`
+TRAINING, EVALUATION, CONFIRMATION = 0, 1, 2  # phase of an episode, a column of `episodes`
 
 
 class Episode:
     """
-    One episode in the making: keeps what the next transition begins with.
+    One running episode; keeps the observation that the next transition begins with.
 
     `number` counts the episodes of a run. Arrays are copied on entry, so that a policy may reuse
     its buffers.
@@ -28,8 +28,8 @@ class Episode:
         """
         Return the transition of the requested `action` (a,) that led to `outcome`.
 
-        What a person did in the policy's place is learned as it was applied, and no density of the
-        policy's belongs to it.
+        For an intervention the action is the applied one and `log_prob` is NaN: the policy did
+        not draw it.
         """
         if outcome.intervention:
             action, log_prob = outcome.applied, float('nan')

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exceptions: bad input, what is not to be had now, and numbers that may not be sent."""
+"""Exceptions: invalid input, unavailable resources and non-finite numbers."""
 
 
 class InvalidInput(ValueError):
     """
-    Say why input is not taken: one sentence that names the thing, the value and the mend.
+    Input is rejected: one sentence that names the thing, the value and the remedy.
 
-    Commands print the sentence and exit with 2; nodes log it and keep what they had. What it
-    quotes may come from anywhere: halves of surrogate pairs, which neither a log nor a message
-    takes, stand in it as backslashes.
+    Commands print the sentence and exit with 2; nodes log it and keep their present state. Lone
+    surrogates in quoted text are escaped with backslashes, since neither a log nor a message can
+    encode them.
     """
 
-    status = 2  # that a node's process exits with
+    status = 2  # exit status of a node's process
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence.encode(errors='backslashreplace').decode())
@@ -19,9 +19,9 @@ class InvalidInput(ValueError):
 
 class Unavailable(InvalidInput):
     """
-    Say why the system does not give what is needed: a full disk, a directory not to be written.
+    A resource of the system is missing for now: a full disk, a directory that is not writable.
 
-    A node that had it when its graph began is started again until it has it once more.
+    A node that had the resource when its graph started is restarted until it is available again.
     """
 
     status = 75  # EX_TEMPFAIL of sysexits.h
@@ -29,7 +29,7 @@ class Unavailable(InvalidInput):
 
 class NonFinite(ArithmeticError):
     """
-    Say what has NaN or infinity in it: an observation, an action, a request or a command.
+    An observation, an action, a request or a command has NaN or infinity in it.
 
-    Nothing of it may be sent: who moves an arm brings it to rest.
+    None of it may be sent; the controller of an arm brings the arm to rest instead.
     """

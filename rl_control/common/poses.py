@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Poses as seven numbers, as messages have them: x, y, z in m, then a unit quaternion x, y, z, w.
+Poses as seven numbers: position x, y, z in m, then a unit quaternion x, y, z, w.
 
-A goal is a pose in the base frame; a task that has no use for its orientation leaves it.
+The order is that of geometry_msgs. A goal is a pose in the base frame; a task that needs no
+orientation ignores it.
 """
 
 from typing import Any
@@ -11,15 +12,15 @@ import numpy as np
 
 from rl_control.common.errors import InvalidInput
 
-LENGTH_TOLERANCE = 0.01  # of a quaternion that was rounded on its way
+NORM_TOLERANCE = 0.01  # of a quaternion that was rounded on the wire
 
 
-def at(position: np.ndarray) -> np.ndarray:
-    """Return the pose (7,) at a position (3,) m, turned by nothing."""
+def from_position(position: np.ndarray) -> np.ndarray:
+    """Return the pose (7,) at a position (3,) m with the identity orientation."""
     return np.array([*position, 0.0, 0.0, 0.0, 1.0], dtype=float)
 
 
-def of_message(message: Any) -> np.ndarray:
+def from_message(message: Any) -> np.ndarray:
     """Return the pose (7,) of a geometry_msgs/Pose; raise InvalidInput if it is none."""
     position, orientation = message.position, message.orientation
     pose = np.array([
@@ -28,24 +29,25 @@ def of_message(message: Any) -> np.ndarray:
     if not np.isfinite(pose).all():
         raise InvalidInput(f'pose is {pose.tolist()}; give finite numbers')
     length = np.linalg.norm(pose[3:])
-    if abs(length - 1.0) > LENGTH_TOLERANCE:
+    if abs(length - 1.0) > NORM_TOLERANCE:
         raise InvalidInput(f'orientation is {pose[3:].tolist()}, of length {length:.3g}; '
                       'give a unit quaternion, 0 0 0 1 for none')
     pose[3:] /= length
     return pose
 
 
-def of_matrix(frame: np.ndarray) -> np.ndarray:
+def from_matrix(frame: np.ndarray) -> np.ndarray:
     """
     Return the pose (7,) of a frame (4, 4), with w at least 0.
 
-    Shepperd 1978: the largest of the four squares is divided by, so nothing cancels.
+    Shepperd 1978, "Quaternion from rotation matrix": division by the largest of the four squares
+    avoids cancellation.
     """
     r = frame[:3, :3]
     trace = np.trace(r)
     squares = np.array([1.0 + 2.0 * r[0, 0] - trace, 1.0 + 2.0 * r[1, 1] - trace,
                         1.0 + 2.0 * r[2, 2] - trace, 1.0 + trace])  # 4 x^2, 4 y^2, 4 z^2, 4 w^2
-    products = {  # 4 times the product of two
+    products = {  # 4 times the product of two components
         (0, 1): r[0, 1] + r[1, 0], (0, 2): r[0, 2] + r[2, 0], (1, 2): r[1, 2] + r[2, 1],
         (0, 3): r[2, 1] - r[1, 2], (1, 3): r[0, 2] - r[2, 0], (2, 3): r[1, 0] - r[0, 1]}
     largest = int(np.argmax(squares))
@@ -65,12 +67,12 @@ def rotation(pose: np.ndarray) -> np.ndarray:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def turn(rotation: np.ndarray) -> np.ndarray:
+def rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """
     Return the rotation vectors (..., 3) rad of rotations (..., 3, 3): axis times angle, 0 to pi.
 
-    The axis comes from the skew part; about a half turn, where that vanishes, from the diagonal
-    and the signs of the other entries.
+    The axis comes from the skew-symmetric part; near a half turn, where that vanishes, from the
+    largest column of R + 1.
     """
     skew = 0.5 * np.stack((rotation[..., 2, 1] - rotation[..., 1, 2],
                            rotation[..., 0, 2] - rotation[..., 2, 0],
@@ -82,7 +84,7 @@ def turn(rotation: np.ndarray) -> np.ndarray:
     vector = np.where(small, 1.0, angle / np.where(small, 1.0, sine)) * skew
     half = (small & (cosine < 0.0))[..., 0]
     if half.any():
-        # R + 1 is twice the axis times itself: its longest column is along the axis.
+        # R + 1 is twice the outer product of the axis: its longest column is along the axis.
         outer = rotation[half] + np.eye(3)
         longest = np.argmax(np.linalg.norm(outer, axis=-2), axis=-1)
         axis = np.take_along_axis(outer, longest[..., None, None], axis=-1)[..., 0]

@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was not taken, and why: counted, and said once, in bounded memory."""
+"""Rejections by reason: count each, log each reason once, in bounded memory."""
 
 from collections.abc import Callable
 
-REASONS = 100  # that are counted apart; a sender of rubbish may give another one each time
-LENGTH = 400  # characters of a reason
-OTHER = 'other reasons'
+MAX_REASONS = 100  # counted separately; malformed input may give a new reason each time
+MAX_LENGTH = 400  # characters of a reason
+OTHER_REASONS = 'other reasons'
 
 
 class Rejections:
-    """Counts by reason; `tell` gets each reason the first time."""
+    """Counts by reason; calls `log` with each reason the first time."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, log: Callable[[str], None]) -> None:
         self.counts: dict[str, int] = {}
-        self._tell = tell
+        self._log = log
 
     @property
     def total(self) -> int:
-        """Return how many were refused in all."""
+        """Return the number of rejections in all."""
         return sum(self.counts.values())
 
     def add(self, reason: object, count: int = 1) -> None:
-        """Count a refusal: a sentence, or the exception that says it."""
-        sentence = str(reason)[:LENGTH]
+        """Count `count` rejections for `reason`, a sentence or an exception."""
+        sentence = str(reason)[:MAX_LENGTH]
         if sentence not in self.counts:
-            if len(self.counts) >= REASONS:
-                sentence = OTHER
+            if len(self.counts) >= MAX_REASONS:
+                sentence = OTHER_REASONS
             else:
-                self._tell(sentence)
+                self._log(sentence)
         self.counts[sentence] = self.counts.get(sentence, 0) + count

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What processes that were killed leave behind, and the removal of what is provably dead."""
+"""Stale files and shared memory of killed processes: find and delete them."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,37 +13,37 @@ import time
 
 from rl_control.common.files import cache_directory
 
-SHARED = Path('/dev/shm')
-LOCKS = ('_el', '_sl')  # of Fast DDS, held exclusively or shared as long as their owner lives
-MIN_AGE = 60.0  # s; what is younger may be about to be locked
-PARTIAL_NAME = re.compile(r'\..+\.(\d+)\.partial')  # as rl_control.common.files.aside_of names it
-MAKING = 'making-'  # begins the name of a folder that updates are compiled in
+SHARED_MEMORY = Path('/dev/shm')
+LOCK_SUFFIXES = ('_el', '_sl')  # Fast DDS: exclusive or shared, held while the owner lives
+MIN_AGE = 60.0  # s; a younger file may be about to be locked
+PARTIAL_NAME = re.compile(r'\..+\.(\d+)\.partial')  # of files.partial_path
+COMPILATION_PREFIX = 'making-'  # prefix of the folders in which updates are compiled
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A shared-memory file of Fast DDS whose owner is dead, with all that belongs to it."""
+    """The files of one shared-memory segment of Fast DDS whose owner is dead; size in bytes."""
 
     files: tuple[Path, ...]
     size: int
 
 
-def dead_segments(directory: Path = SHARED) -> list[Segment]:
+def dead_segments(directory: Path = SHARED_MEMORY) -> list[Segment]:
     """
-    Return what Fast DDS left in shared memory: locks that nobody holds, maps that nobody has.
+    Return the segments of Fast DDS that no process locks or maps.
 
-    Files without a lock are left out, since nothing proves that their owner is dead; so are those
-    of other users.
+    Files without a lock are left out, since nothing proves that their owner is dead; so are
+    files of other users.
     """
     if not directory.is_dir():
         return []
     mapped = _mapped(directory)
     found = []
     for base in sorted({
-            str(path)[:-3] for path in directory.glob('*fast*') if path.name[-3:] in LOCKS
+            str(path)[:-3] for path in directory.glob('*fast*') if path.name[-3:] in LOCK_SUFFIXES
             and path.name.startswith(('fastdds_', 'fastrtps_'))}):
         name = Path(base).name
-        locks = [Path(base + lock) for lock in LOCKS if Path(base + lock).exists()]
+        locks = [Path(base + suffix) for suffix in LOCK_SUFFIXES if Path(base + suffix).exists()]
         files = [path for path in (Path(base), directory / f'sem.{name}_mutex')
                  if path.exists()] + locks
         if not mapped & {str(path) for path in files} and all(map(_abandoned, locks)):
@@ -52,7 +52,7 @@ def dead_segments(directory: Path = SHARED) -> list[Segment]:
 
 
 def dead_files(out: Path) -> list[Path]:
-    """Return what processes that no longer run were writing aside below a run's directory."""
+    """Return partial files of processes that no longer run, below a run's directory."""
     return sorted(
         path for path in out.rglob('.*.partial')
         if (named := PARTIAL_NAME.fullmatch(path.name)) and not Path(f'/proc/{named[1]}').exists()
@@ -60,15 +60,15 @@ def dead_files(out: Path) -> list[Path]:
 
 
 def dead_compilations() -> list[Path]:
-    """Return the folders in the cache in which nobody compiles any more: no process names them."""
+    """Return compile folders in the cache that no running process names."""
     named = _command_lines()
     return sorted(
-        path for path in cache_directory().glob(f'{MAKING}*')
+        path for path in cache_directory().glob(f'{COMPILATION_PREFIX}*')
         if path.is_dir() and _age(path) > MIN_AGE and not any(str(path) in line for line in named))
 
 
 def remove(files: Iterator[Path] | list[Path] | tuple[Path, ...]) -> int:
-    """Remove files, and folders with all that is in them; return how many there were."""
+    """Delete files and folders with their contents; return how many were deleted."""
     count = 0
     for path in files:
         try:
@@ -87,7 +87,7 @@ def _abandoned(lock: Path) -> bool:
 
 
 def unlocked(path: Path) -> bool:
-    """Say whether nobody holds a lock on `path`."""
+    """Return True if no process holds a lock on `path`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -116,16 +116,16 @@ def _size(path: Path) -> int:
 
 
 def _command_lines() -> list[str]:
-    """Return the command lines of all processes, as far as they may be seen."""
+    """Return the command lines of all processes that this user may read."""
     lines = []
     for path in Path('/proc').glob('[0-9]*/cmdline'):
-        with suppress(OSError):  # it has just ended
+        with suppress(OSError):  # the process has just ended
             lines.append(path.read_bytes().decode(errors='replace'))
     return lines
 
 
 def _mapped(directory: Path) -> set[str]:
-    """Return the files of `directory` that any process maps, as far as it may be seen."""
+    """Return the files of `directory` that processes map, as far as this user may read."""
     mapped = set()
     for maps in Path('/proc').glob('[0-9]*/maps'):
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a counter still moves: a process that hangs looks alive to the middleware."""
+"""Stall detector: how long a counter has not changed (a hung process looks alive to DDS)."""
 
 
 class StallDetector:
@@ -9,8 +9,8 @@ class StallDetector:
         self._count: int | None = None
         self._since = 0.0
 
-    def still(self, count: int, now: float) -> float:
-        """Return for how many s `count` has been the same, as far as it was looked at."""
+    def stalled_for(self, count: int, now: float) -> float:
+        """Return for how many s the calls so far had the same `count`."""
         if count != self._count:
             self._count, self._since = count, now
         return now - self._since

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few statistics that reports need."""
+"""Statistics of reports: Wilson interval, Student quantile, sample quantile."""
 
 import math
 

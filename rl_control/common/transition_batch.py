@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions on their way into a replay."""
+"""Transition batch: many transitions as arrays, in the order of their arrival."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-ROUNDING = 1e-5  # of the action range, up to which the applied action is the requested one
+ROUNDING = 1e-5  # of the action range; a smaller difference of applied and requested is none
 
 
 @dataclass(frozen=True, slots=True)
 class TransitionBatch:
     """
-    Transitions in the order they came: arrays (n, ...), see Transition.
+    Transitions in the order of their arrival: arrays (n, ...), see Transition.
 
-    `streams` are collector runs, `stream` (n,) says by index of which of them each is;
-    `intervention` (n,) bool which of them a person made, None for none. `log_prob` (n,) is the log
-    density with which the action was drawn, of actions within [-1, 1]; NaN where there is none,
-    and where limits or a person made another action of it; None for NaN everywhere.
+    `streams` are collector runs and `stream` (n,) is each row's index into them; `intervention`
+    (n,) bool marks interventions, None for none. `log_prob` (n,) is the log density with which
+    the action, normalised to [-1, 1], was drawn; NaN where it is unknown and where limits or an
+    intervention changed the action; None for NaN everywhere.
     """
 
     streams: tuple[str, ...]
@@ -36,12 +36,12 @@ class TransitionBatch:
         return len(self.reward)
 
     def singly(self) -> Iterator['TransitionBatch']:
-        """Return each transition alone, in order, as views."""
+        """Yield each transition as a batch of one, in order, as views."""
         for k in range(len(self)):
             yield self._part(slice(k, k + 1))
 
     def interventions(self) -> 'TransitionBatch':
-        """Return the transitions that a person made, in order, as copies."""
+        """Return the interventions, in order, as copies."""
         return self._part(slice(0) if self.intervention is None else self.intervention)
 
     def _part(self, which: slice | np.ndarray) -> 'TransitionBatch':
@@ -51,15 +51,15 @@ class TransitionBatch:
             name: column[which] for name, column in columns.items() if column is not None})
 
 
-def density(
+def behaviour_log_prob(
     log_prob: np.ndarray, action: np.ndarray, applied: np.ndarray, intervention: np.ndarray,
     span: np.ndarray,
 ) -> np.ndarray:
     """
-    Return `log_prob` (n,), NaN where limits or a person made another action of what was drawn.
+    Return `log_prob` (n,), NaN where limits or an intervention changed the drawn action.
 
-    That is, where `applied` (n, a) is not the requested `action` (n, a) but for rounding, measured
-    by the range `span` (a,), or where `intervention` (n,) says so.
+    That is where `applied` (n, a) differs from the requested `action` (n, a) by more than
+    `ROUNDING` of the range `span` (a,), or where `intervention` (n,) is True.
     """
     own = (np.abs(applied - action) <= ROUNDING * span).all(-1) & ~intervention
     return np.where(own, log_prob, np.nan)

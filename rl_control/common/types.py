@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that pass between the rooms: frozen, with shapes and units."""
+"""Core types: contract, command, state, outcome and transition, with shapes and units."""
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,12 +11,12 @@ import numpy as np
 from rl_control.common.errors import InvalidInput
 
 COMMAND_INTERFACES = ('position', 'velocity', 'effort')
-LARGEST = float(np.finfo(np.float32).max)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """Say of each of `values` whether it is finite in float32, in which all is learned."""
-    return np.abs(values) <= LARGEST
+    """Return True for each of `values` that is finite in float32, the type of all learning."""
+    return np.abs(values) <= FLOAT32_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Column:
 @dataclass(frozen=True)
 class Contract:
     """
-    What a policy is, for whoever trains, carries or runs it.
+    Interface between a policy and its environment: columns, bounds, units and control period.
 
     `observation` and `action` describe each column in order; `action_low` and `action_high` are
     the bounds of the requested action in the unit of its column; `control_period` is in seconds.
@@ -84,10 +84,10 @@ class Contract:
 
     @classmethod
     def from_json(cls, text: str) -> 'Contract':
-        """Read what `to_json` wrote; raise InvalidInput for anything else."""
+        """Parse the text of `to_json`; raise InvalidInput for any other text."""
         try:
             fields = json.loads(text)
-            json.dumps(fields, ensure_ascii=False).encode()  # no halves of surrogate pairs
+            json.dumps(fields, ensure_ascii=False).encode()  # no lone surrogates
             contract = cls(
                 robot=str(fields['robot']),
                 task=str(fields['task']),
@@ -108,13 +108,13 @@ class Contract:
             ) from error
         if json.loads(contract.to_json()) != fields:
             raise InvalidInput(
-                'contract has fields or types that are none of a contract; '
+                'contract has unknown fields or wrong types; '
                 'take a file that rl_control exported'
             )
         return contract
 
     def require_equal(self, other: 'Contract', mine: str, others: str) -> None:
-        """Raise InvalidInput naming the first difference, in the words `mine` and `others`."""
+        """Raise InvalidInput naming the first difference; `mine` and `others` name the two."""
         if self == other:
             return
         here, there = asdict(self), asdict(other)
@@ -156,7 +156,7 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class State:
     """
-    What is known of the arm at one tick.
+    State of the arm at one control tick.
 
     `stamp` in s (the robot's own clock); measured `q` (n,) rad and `dq` (n,) rad/s in the
     contract's joint order; `pose` (4, 4) of the end effector in the base frame (m), by
@@ -174,11 +174,11 @@ class State:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What one step led to.
+    Result of one step of an environment.
 
-    `observation` (o,) is the next one; `applied` (a,) what was done after the limits, in the
+    `observation` (o,) is the next one; `applied` (a,) the action after the limits, in the
     action's unit; `stamp` in s; `error` the distance from success (NaN where a task has none);
-    `intervention` says that a person moved the arm in the policy's place.
+    `intervention`: an operator moved the arm instead of the policy.
     """
 
     observation: np.ndarray
@@ -196,13 +196,13 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Transition:
     """
-    One step of one episode, as it is learned from.
+    One step of one episode.
 
     `observation` and `next_observation` (o,), `action` (a,) the requested action, `applied` (a,)
-    what was sent after the limits, in the same unit; in an `intervention` the policy requested
-    nothing, and `action` is the applied one, too. `discount` is 1 - terminated: a time-out is
-    truncated and keeps its future. `log_prob` is the behaviour's log density of `action` per
-    its normalised range (NaN where there is none), `version` the policy's, -1 for no policy.
+    the action after the limits, in the same unit; in an `intervention` `action` is the applied
+    one, too. `discount` is 1 - terminated: a time-out is truncated and still bootstraps.
+    `log_prob` is the behaviour's log density of `action` over its normalised range (NaN where
+    unknown), `version` the policy's, -1 for no policy.
     """
 
     episode: int

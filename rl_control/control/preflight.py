@@ -181,7 +181,7 @@ def _distance(arm: Arm, distance: float) -> Iterator[Finding]:
 
 def _timing(arm: Arm, policy: OnnxPolicy, margins: Margins) -> Finding:
     driving = PolicyController(arm, replace(margins, stale_period=10.0))
-    driving.policy, driving.goal = policy, poses.of_matrix(arm.kinematics.pose(arm.home))
+    driving.policy, driving.goal = policy, poses.from_matrix(arm.kinematics.pose(arm.home))
     taken, period = np.zeros(TICKS), arm.control_period
     for tick in range(TICKS):
         now = tick * period

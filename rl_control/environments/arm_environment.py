@@ -44,7 +44,7 @@ class ArmEnvironment:
         self._episodes = 0
         start = self.arm.draw_start(rng)
         self._robot.reset(start)
-        self._state = self._read(Command.at_rest(start), poses.at(np.full(3, np.nan)))
+        self._state = self._read(Command.at_rest(start), poses.from_position(np.full(3, np.nan)))
         return self._state
 
     def step(self, action: np.ndarray) -> Outcome:

@@ -76,7 +76,7 @@ class Arm:
         for _ in range(1000):
             pose = self.kinematics.pose(rng.uniform(low, high))
             if pose[2, 3] >= self.task.settings.goal_height:
-                return poses.of_matrix(pose)
+                return poses.from_matrix(pose)
         raise InvalidInput(
             f'no goal of 1000 drawn is higher than task.goal_height '
             f'{self.task.settings.goal_height} m; lower it or widen task.goal_range'

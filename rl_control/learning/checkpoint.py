@@ -26,7 +26,7 @@ from rl_control.common.files import (
     read_json,
     require_small_header,
     sync_directory,
-    write_aside,
+    write_atomically,
 )
 from rl_control.config.algorithm import AlgorithmSettings
 
@@ -81,7 +81,7 @@ def save(
     try:
         aside.mkdir()
         for name, data in files.items():
-            write_aside(aside / name, data)
+            write_atomically(aside / name, data)
         if path.exists():
             # A directory cannot be renamed over another: the old one waits under a name that
             # `latest` does not read until the new one is in its place.

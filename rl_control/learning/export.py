@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_control.common.errors import InvalidInput
-from rl_control.common.files import write_aside
+from rl_control.common.files import write_atomically
 from rl_control.common.types import Contract
 from rl_control.learning import checkpoint
 from rl_control.learning.algorithms import make_agent, settings_of
@@ -216,7 +216,7 @@ def kept_exporter(
     except (OSError, InvalidInput):
         exporter = Exporter(policy, contract, algorithm, run)
     try:
-        write_aside(path, exporter.export(0, 0))
+        write_atomically(path, exporter.export(0, 0))
     except OSError as error:
         logger.warning('%s cannot be written (%s)', path, error.strerror)
     return exporter

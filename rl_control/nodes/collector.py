@@ -232,7 +232,7 @@ class CollectorNode(Node):
         if self._disk:
             yield codec.ERROR, self._disk
         steps = self._attending.ticks if self._attending else self._collecting.steps
-        still = self._progress.still(steps, now)
+        still = self._progress.stalled_for(steps, now)
         if still > LEARNER_TIMEOUT and not self._waiting:
             yield codec.ERROR, f'no step for {still:.0f} s'
         if self._attending is not None:

@@ -49,7 +49,7 @@ class Evaluator(Node):
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
         self._resume = self.create_client(codec.Trigger, 'policy/resume')
-        self._give(poses.of_matrix(self._arm.kinematics.pose(self._arm.home)))
+        self._give(poses.from_matrix(self._arm.kinematics.pose(self._arm.home)))
         every(self, 0.005, self._look)
 
     def done(self) -> bool:

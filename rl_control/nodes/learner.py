@@ -221,7 +221,7 @@ class Learner(Node):
             yield (codec.ERROR if recovery.in_row >= LIMIT else codec.WARN,
                    f'{recovery.count} updates were not finite and taken back')
         now, turns = time.monotonic(), self._trainer.turns
-        if (stuck := self._progress.still(turns, now)) > STALL_TIMEOUT and turns:
+        if (stuck := self._progress.stalled_for(turns, now)) > STALL_TIMEOUT and turns:
             yield codec.ERROR, f'training makes no progress for {stuck:.0f} s'
         if self._collectors.gone:
             yield codec.WARN, f'collectors that died: {self._collectors.gone}'

@@ -14,7 +14,7 @@ import yaml
 
 from rl_control.bags.dataset import Dataset, pieces
 from rl_control.common.errors import InvalidInput
-from rl_control.common.files import write_aside, write_json
+from rl_control.common.files import write_atomically, write_json
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.base import Settings
 from rl_control.config.offline import OfflineSettings
@@ -79,7 +79,7 @@ def _write_parameters(path: Path, *settings: Settings) -> None:
     values = {name: {key: value for key, value in each.to_mapping().items() if value != []}
               for name, each in zip(SECTIONS, settings, strict=True)}
     text = yaml.safe_dump({'/offline': {'ros__parameters': values}}, sort_keys=False)
-    write_aside(path, text.encode())
+    write_atomically(path, text.encode())
 
 
 @contextmanager

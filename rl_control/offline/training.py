@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rl_control.bags.dataset import Dataset
 from rl_control.common.errors import InvalidInput
-from rl_control.common.files import write_aside
+from rl_control.common.files import write_atomically
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.offline import OfflineSettings
 from rl_control.environments.tasks import Task
@@ -123,7 +123,7 @@ class OfflineTraining:
 
     def _write_curve(self) -> None:
         lines = ''.join(json.dumps(row) + '\n' for row in self.curve)
-        write_aside(Path(self.settings.out) / CURVE, lines.encode())
+        write_atomically(Path(self.settings.out) / CURVE, lines.encode())
 
     def _save(self) -> None:
         """Begin to write a checkpoint, whose state a learner's is like; write the curve."""

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 
 from rl_control.common.errors import InvalidInput, NonFinite
-from rl_control.common.files import digest, write_together
+from rl_control.common.files import digest, write_all_atomically
 from rl_control.common.types import Contract
 from rl_control.policies.onnx_validation import SIZE_LIMIT, checked_model, shape_of
 
@@ -96,7 +96,7 @@ class OnnxPolicy:
     def save(self, path: Path | str) -> None:
         """Write the file and its `.sha256` beside it, in the form that sha256sum -c reads."""
         path = Path(path)
-        write_together({
+        write_all_atomically({
             digest_path(path): f'{self.digest}  {path.name}\n'.encode(), path: self.data})
 
     def _sizes(self, model: onnx.ModelProto) -> int:

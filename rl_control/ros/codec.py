@@ -212,7 +212,7 @@ def read_goal(message: PoseStamped, frame_id: str | None = None) -> np.ndarray:
     if frame_id is not None and message.header.frame_id not in ('', frame_id):
         raise InvalidInput(
             f'goal is in frame {message.header.frame_id!r}; give it in frame {frame_id!r}')
-    return poses.of_message(message.pose)
+    return poses.from_message(message.pose)
 
 
 def number(value: float) -> Float64:

@@ -74,7 +74,7 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     rclpy's own signal handlers would shut the context down before anything could be published,
     so they are not installed. Returns the exit status: 0, or that of what was refused.
     """
-    memory.keep()
+    memory.tune_malloc()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stopped = False
     node = None

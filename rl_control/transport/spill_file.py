@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_control.common.errors import InvalidInput, Unavailable
-from rl_control.common.files import aside_of
+from rl_control.common.files import partial_path
 from rl_control.common.stale_files import unlocked
 
 SUFFIX = '.rows'
@@ -66,7 +66,7 @@ class RowFile:
         head[:8] = MAGIC
         head[SIZES] = np.array([width, rows, file_rows], np.int64).tobytes()
         head[IDENTITY.start:IDENTITY.start + len(label)] = label
-        aside = aside_of(path)
+        aside = partial_path(path)
         descriptor = -1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_control.common.episode import CONFIRMATION, EVALUATION, TRAINING
 from rl_control.common.errors import InvalidInput
-from rl_control.common.transition_batch import TransitionBatch, density
+from rl_control.common.transition_batch import TransitionBatch, behaviour_log_prob
 from rl_control.common.types import Contract, Transition, finite
 from rl_control.transport.table import Table, require_columns
 
@@ -98,7 +98,7 @@ class TransitionRows:
         return TransitionBatch(
             streams, stream, self.episode, self.step, self.observation, self.action, self.reward,
             self.next_observation, 1.0 - self.terminated, self.intervention,
-            density(self.log_prob, self.action, self.applied, self.intervention, span))
+            behaviour_log_prob(self.log_prob, self.action, self.applied, self.intervention, span))
 
 
 def validate_rows(rows: np.ndarray, contract: Contract) -> tuple[np.ndarray, dict[str, int]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions of one episode, one after another."""
+"""Episode: its transitions follow one another."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_terminated_is_not_truncated(terminated: bool, truncated: bool) -> None:
     assert transition.discount == (0.0 if terminated else 1.0)
 
 
-def test_an_intervention_is_learned_as_it_was_applied() -> None:
+def test_an_intervention_has_the_applied_action() -> None:
     transition = Episode(0, np.zeros(2)).add(
         np.ones(1), -1.5, 8, outcome(1.0, intervention=True))
     assert transition.intervention is True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What updates free is kept for the next one."""
+"""Memory that an update frees is reused by the next one."""
 
 import platform
 import subprocess
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# In a process of its own, as what the C library was told lasts; on a thread, as learners train.
+# In a process of its own, since mallopt lasts as long as the process; on a thread, as learners train.
 UPDATES = '''
 from concurrent.futures import ThreadPoolExecutor
 from resource import RUSAGE_THREAD, getrusage
@@ -37,8 +37,8 @@ with ThreadPoolExecutor(1) as threads:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library')
-def test_an_update_asks_the_system_for_no_memory():
-    """Without `memory.keep` it is some hundred pages of 4 KiB an update."""
+def test_an_update_requests_no_memory_from_the_system():
+    """Without `memory.tune_malloc` it is some hundred pages of 4 KiB an update."""
     ran = subprocess.run(
         [sys.executable, '-c', UPDATES], capture_output=True, text=True, check=True, timeout=100)
     assert float(ran.stdout) < 20

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What killed processes leave is found, and nothing that lives is touched."""
+"""Stale files of killed processes are found, and those of living processes are kept."""
 
 import fcntl
 import json
@@ -38,14 +38,14 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shared
 
 
-def test_segments_of_the_dead_are_found(shared):
+def test_segments_of_dead_processes_are_found(shared):
     found = stale_files.dead_segments()
     assert [(sorted(path.name for path in one.files), one.size) for one in found] == [
         (['fastdds_01ab', 'fastdds_01ab_el'], 500),
         (['fastrtps_port7410', 'fastrtps_port7410_sl', 'sem.fastrtps_port7410_mutex'], 332)]
 
 
-def test_what_lives_is_left(shared):
+def test_segments_of_living_processes_are_kept(shared):
     made(shared / 'fastdds_02', 100)
     held = os.open(made(shared / 'fastdds_02_el'), os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_SH)
@@ -91,7 +91,7 @@ DEAD = 2**22 + 1  # above the highest process id
 
 
 def begun(path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str) -> None:
-    """Leave what a collector leaves that is killed while it makes its file of rows."""
+    """Leave the files of a collector that was killed while it created its spill file."""
     with monkeypatch.context() as patch:
         patch.setattr(os, 'getpid', lambda: DEAD)
         patch.setattr(*{'link': (os, 'link'), 'unlink': (Path, 'unlink')}[killed_at],
@@ -101,7 +101,7 @@ def begun(path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str) -> None:
     os.utime(path.with_name(f'.{path.name}.{DEAD}.partial'), (OLD, OLD))
 
 
-def test_the_doctor_tells_and_cleans(shared, tmp_path, capsys, monkeypatch):
+def test_the_doctor_reports_and_cleans(shared, tmp_path, capsys, monkeypatch):
     run, cache = tmp_path / 'run', tmp_path / 'cache' / 'rl_control'
     (run / 'spill').mkdir(parents=True)
     monkeypatch.setenv('XDG_CACHE_HOME', str(cache.parent))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wilson's interval against published numbers and its defining equation; quantiles."""
+"""Wilson interval against published numbers and its defining equation; quantiles."""
 
 import math
 

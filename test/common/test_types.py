@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract and the values that pass between the rooms."""
+"""Contract, command and transition."""
 
 from dataclasses import FrozenInstanceError, replace
 import hashlib
@@ -58,7 +58,7 @@ def test_each_field_changes_the_hash_and_is_named(name: str) -> None:
         ARM.require_equal(other, 'this arm', 'the policy')
 
 
-def test_a_difference_is_told_with_units() -> None:
+def test_a_difference_is_named_with_units() -> None:
     other = replace(ARM, observation=CHANGES['observation'])
     with pytest.raises(InvalidInput) as refused:
         ARM.require_equal(other, 'this arm', 'FILE')
@@ -143,7 +143,7 @@ def test_a_command_at_rest_is_a_copy() -> None:
 
 @pytest.mark.parametrize(('terminated', 'truncated', 'discount'), [
     (False, False, 1.0), (False, True, 1.0), (True, False, 0.0), (True, True, 0.0)])
-def test_a_time_out_keeps_its_future(
+def test_a_time_out_still_bootstraps(
     terminated: bool, truncated: bool, discount: float
 ) -> None:
     none = np.zeros(0)

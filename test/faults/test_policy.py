@@ -228,7 +228,7 @@ def test_the_simulated_arm_rests_when_the_policy_node_is_killed(
     assert len(gates) == (controller != 'trajectory')
     node = rclpy.create_node('observer')
     goals = node.create_publisher(codec.Goal, 'goal', qos.GOAL)
-    goals.publish(codec.goal_message(poses.at((5.0, 0.0, 0.5)), 'world'))
+    goals.publish(codec.goal_message(poses.from_position((5.0, 0.0, 0.5)), 'world'))
     intake = DrainedSubscription(node, codec.JointState, 'joint_states', qos.SENSOR)
     reader = codec.JointReader(names)
 

@@ -113,7 +113,7 @@ def test_a_disk_that_refuses_leaves_the_old_one(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(checkpoint, 'write_aside', full)
+    monkeypatch.setattr(checkpoint, 'write_atomically', full)
     with pytest.raises(OSError, match='No space left'):
         _save(tmp_path, 4)
     assert [path.name for path in tmp_path.iterdir()] == ['3']

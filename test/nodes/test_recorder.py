@@ -37,7 +37,8 @@ def speak(node, kind, topic, profile):
 def test_all_topics_are_recorded_as_they_were_said(nodes, tmp_path):
     speaker = nodes.add(rclpy.create_node('speaker'))
     goal = speak(speaker, codec.Goal, '/lab/goal', qos.GOAL)
-    goal(codec.goal_message(poses.at((1.0, 2.0, 3.0)), 'base', 4.5))  # before anybody listened
+    # Published before the recorder subscribes.
+    goal(codec.goal_message(poses.from_position((1.0, 2.0, 3.0)), 'base', 4.5))
     recorder = nodes.add(Recorder())
     joints = speak(speaker, codec.JointState, '/joint_states', qos.SENSOR)
     rows = speak(speaker, codec.Transitions, '/transitions', qos.TRANSITIONS)

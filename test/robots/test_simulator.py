@@ -127,12 +127,12 @@ def test_a_control_period_is_whole_substeps_of_240_hz_at_least(
 
 
 def test_the_picture_shows_arm_and_goal(simulator: Simulator) -> None:
-    goal = poses.at((0.0, 0.7, 0.8))  # where the arm hides nothing
+    goal = poses.from_position((0.0, 0.7, 0.8))  # where the arm hides nothing
     picture = simulator.picture(goal)
     assert picture.shape == (320, 320, 3) and picture.dtype == np.uint8
     red = (picture[..., 0] > 100) & (picture[..., 1] < 60) & (picture[..., 2] < 60)
     assert 10 < red.sum() < 2000
-    moved = simulator.picture(poses.at(goal[:3] - (0.0, 0.0, 0.3)))
+    moved = simulator.picture(poses.from_position(goal[:3] - (0.0, 0.0, 0.3)))
     rows = [np.nonzero((shown[..., 0] > 100) & (shown[..., 1] < 60) & (shown[..., 2] < 60))[0]
             for shown in (picture, moved)]
     assert rows[1].mean() > rows[0].mean() + 10  # lower in the world, lower in the picture

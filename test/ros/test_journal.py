@@ -55,7 +55,7 @@ def read_by_rosbags(directory: Path) -> list[tuple[str, int, object]]:
 
 def test_closed_journal_is_a_bag_for_rosbags(tmp_path):
     kept = Journal(tmp_path / 'bag')
-    goal = codec.goal_message(poses.at((1.0, 2.0, 3.0)), 'base', 4.5)
+    goal = codec.goal_message(poses.from_position((1.0, 2.0, 3.0)), 'base', 4.5)
     kept.write('/goal', 'geometry_msgs/msg/PoseStamped', serialize_message(goal), START)
     write(kept, range(1, 6))
     kept.close()

@@ -26,7 +26,7 @@ class Follow(Reach):
 
     def target(self, state: State) -> np.ndarray:
         """Return the moving point, turned by nothing."""
-        return poses.at(state.goal[:3] + self._offset(self._velocity(state.stamp)))
+        return poses.from_position(state.goal[:3] + self._offset(self._velocity(state.stamp)))
 
     def achieved(self, observation: np.ndarray) -> np.ndarray:
         """Return the centres (n, 3) whose points were where the end effector is."""

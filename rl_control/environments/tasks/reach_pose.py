@@ -40,11 +40,11 @@ class ReachPose(Reach):
 
     def _own(self, state: State) -> np.ndarray:
         turned = state.pose[:3, :3]
-        left = poses.turn(poses.rotation(self.target(state)) @ turned.T)
+        left = poses.rotation_vector(poses.rotation(self.target(state)) @ turned.T)
         return np.concatenate((turned[:, :2].T.ravel(), left, self._bearing(left[None])[0]))
 
     def _misses(self, state: State) -> list[float]:
-        left = poses.turn(poses.rotation(self.target(state)) @ state.pose[:3, :3].T)
+        left = poses.rotation_vector(poses.rotation(self.target(state)) @ state.pose[:3, :3].T)
         return [*super()._misses(state), self._lever * math.sqrt(left.dot(left))]
 
     def _observed_misses(self, observation: np.ndarray) -> list[np.ndarray]:
@@ -55,7 +55,7 @@ class ReachPose(Reach):
     def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
         changed = super()._towards(goal[:, :3], observation)
         wanted = goal[:, 3:].reshape(-1, 3, 3)
-        left = poses.turn(wanted @ np.swapaxes(self._matrix(observation), 1, 2))
+        left = poses.rotation_vector(wanted @ np.swapaxes(self._matrix(observation), 1, 2))
         start = self._turned.stop
         changed[:, start:start + 6] = np.concatenate((left, self._bearing(left)), axis=1)
         return changed

@@ -32,7 +32,7 @@ class Agent(ABC):
     policy: nn.Module
 
     def __init__(self, contract: Contract, settings: AlgorithmSettings) -> None:
-        memory.keep()
+        memory.tune_malloc()
         self.contract = contract
         self.settings = settings
         self.updates = 0

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from rl_control.common.files import cache_directory
-from rl_control.common.stale_files import MAKING, dead_compilations, remove
+from rl_control.common.stale_files import COMPILATION_PREFIX, dead_compilations, remove
 from rl_control.learning.algorithms.agent import Agent
 from rl_control.learning.compilation.compile_worker import (
     UPDATES,
@@ -81,7 +81,7 @@ class CompiledUpdates:
             remove(dead_compilations())
         try:
             cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._making = tempfile.mkdtemp(prefix=MAKING, dir=cache.parent)
+            self._making = tempfile.mkdtemp(prefix=COMPILATION_PREFIX, dir=cache.parent)
         except OSError as error:
             logger.warning('updates are not compiled: %s: %s', cache.parent, error.strerror)
             return

@@ -71,7 +71,7 @@ def test_relabelling_is_what_would_have_been_with_the_other_goal(world: ArmEnvir
     observations = np.array([task.observe(state) for state in states])
     goals = task.achieved(observations[6:7]).repeat(12, axis=0)
     # The same goal as a pose: what was achieved at step 6 is where the arm was.
-    pose = poses.of_matrix(states[6].pose)
+    pose = poses.from_matrix(states[6].pose)
     if task.settings.name == 'follow':
         pose[:3] -= task.target(with_goal(states[6], np.zeros(7)))[:3]
     if task.settings.name == 'point':
@@ -103,13 +103,13 @@ def test_the_pose_is_reached_when_place_and_turn_are() -> None:
         frame = here.pose.copy()
         frame[:3, :3] = turned @ frame[:3, :3]
         frame[1, 3] += distance
-        assert arm.task.error(with_goal(here, poses.of_matrix(frame))) == pytest.approx(
+        assert arm.task.error(with_goal(here, poses.from_matrix(frame))) == pytest.approx(
             error, abs=1e-7)
 
 
 def test_the_point_goes_round() -> None:
     arm = load_arm('iiwa', 'follow', {'path_radius': 0.2, 'path_period': 4.0})
-    here, centre = at_home(arm), poses.at((0.5, 0.1, 0.4))
+    here, centre = at_home(arm), poses.from_position((0.5, 0.1, 0.4))
     names = [column.name for column in arm.contract().observation]
     velocity = slice(names.index('target_velocity.x'), names.index('target_velocity.z') + 1)
     for quarter, way in enumerate(((0.2, 0, 0), (0, 0.2, 0), (-0.2, 0, 0), (0, -0.2, 0))):
@@ -141,5 +141,5 @@ def test_pointing_is_an_angle() -> None:
     here = at_home(arm)
     tip, axis, across = here.pose[:3, 3], here.pose[:3, 2], here.pose[:3, 0]
     for angle in (0.0, 0.3, 2.0):
-        goal = poses.at(tip + 0.7 * (np.cos(angle) * axis + np.sin(angle) * across))
+        goal = poses.from_position(tip + 0.7 * (np.cos(angle) * axis + np.sin(angle) * across))
         assert arm.task.error(with_goal(here, goal)) == pytest.approx(angle, abs=1e-7)
