@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# In a process of its own, since mallopt lasts as long as the process; on a thread, as learners train.
+# In a process of its own: mallopt affects the whole process. On a thread, as learners train.
 UPDATES = '''
 from concurrent.futures import ThreadPoolExecutor
 from resource import RUSAGE_THREAD, getrusage
