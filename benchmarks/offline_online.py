@@ -35,7 +35,7 @@ from benchmarks.sharing import locked
 from rl_control.bags.dataset import ROW_FIELDS, Dataset
 from rl_control.common.files import write_json
 from rl_control.config.algorithm import AlgorithmSettings
-from rl_control.config.files import named, read_parameter_file
+from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.environment import Environment
@@ -54,7 +54,7 @@ Curve = list[tuple[int, float, float]]  # transitions, success rate, mean return
 def shipped(algorithm: str, seed: int) -> AlgorithmSettings:
     """Return the settings that the package is shipped with for the arm."""
     return settings_of(algorithm).from_mapping({
-        **read_parameter_file(named('algorithms', algorithm), 'algorithm'), 'seed': seed})
+        **read_parameter_file(parameter_file('algorithms', algorithm), 'algorithm'), 'seed': seed})
 
 
 def first_rows(dataset: Dataset, path: Path, rows: int) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium
 
-from rl_control.config.files import named, read_parameter_file
+from rl_control.config.files import parameter_file, read_parameter_file
 
 OURS, PEER = 'rl_control', 'stable_baselines3'
 ARM = 'rl_control.environments.registration:ArmEnv'
@@ -92,7 +92,7 @@ def with_settings(cell: Cell, values: Mapping[str, Any]) -> Cell:
 
 def _shipped(algorithm: str, **values: Any) -> dict[str, Any]:
     """Return the settings that the package is shipped with for reach, with `values` over them."""
-    return {**read_parameter_file(named('algorithms', algorithm), 'algorithm'), **values}
+    return {**read_parameter_file(parameter_file('algorithms', algorithm), 'algorithm'), **values}
 
 
 PENDULUM = {

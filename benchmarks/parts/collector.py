@@ -63,7 +63,7 @@ def node(robot: str, seconds: float, path: str) -> Figures:
 
     from rl_control.bringup.processes import NodeProcess
     from rl_control.bringup.supervisor import Supervisor
-    from rl_control.config.files import named
+    from rl_control.config.files import parameter_file
     from rl_control.ros import codec, qos
     from rl_control.ros.drained_subscription import DrainedSubscription
 
@@ -73,7 +73,7 @@ def node(robot: str, seconds: float, path: str) -> Figures:
     acknowledge = watcher.create_publisher(codec.Acknowledge, 'transitions/ack', qos.ACKNOWLEDGE)
     latest = watcher.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
     latest.publish(codec.encode_policy(Path(path).read_bytes(), 'bench', 1))
-    files = (named('robots', robot), named('tasks', 'reach'))
+    files = (parameter_file('robots', robot), parameter_file('tasks', 'reach'))
     supervisor = Supervisor([NodeProcess('collector', 'collector', files)], dict(os.environ))
     (pid,) = supervisor.pids.values()
     marks: list[tuple[float, int, float]] = []  # time s, transitions, processor time s

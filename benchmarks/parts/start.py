@@ -14,7 +14,7 @@ from benchmarks.parts.apart import environment
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
 from benchmarks.parts.things import policy_file
 from rl_control.bringup.processes import NodeProcess
-from rl_control.config.files import named
+from rl_control.config.files import parameter_file
 from rl_control.environments.make import load_arm
 from rl_control.policies.onnx_policy import OnnxPolicy
 
@@ -51,7 +51,7 @@ def _nodes() -> Figures:
     from rl_control.bringup.supervisor import command_line
 
     found = {}
-    files = (named('robots', 'iiwa'), named('tasks', 'reach'))
+    files = (parameter_file('robots', 'iiwa'), parameter_file('tasks', 'reach'))
     with tempfile.TemporaryDirectory(prefix='rl_control_bench_') as folder:
         path = Path(folder) / 'policy.onnx'
         OnnxPolicy(policy_file(

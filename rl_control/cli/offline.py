@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from rl_control.cli._settings import add_settings, given_settings
 from rl_control.common.signals import INTERRUPTED, interrupts
-from rl_control.config.files import named, read_parameter_file
+from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.learning.algorithms import settings_of
@@ -33,11 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and say what came of it; 130 when it was stopped before its end."""
-    file = named('algorithms', options.parameters) if options.parameters else None
+    file = parameter_file('algorithms', options.parameters) if options.parameters else None
     settings, sampling = (
         given_settings(options, kind, read_parameter_file(file, name) if file else None)
         for name, kind in (('offline', OfflineSettings), ('sampling', SamplingSettings)))
-    values = read_parameter_file(file or named('algorithms', settings.algorithm), 'algorithm')
+    values = read_parameter_file(
+        file or parameter_file('algorithms', settings.algorithm), 'algorithm')
     if options.seed is not None:
         values['seed'] = options.seed
     algorithm = settings_of(settings.algorithm).from_mapping(values)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the algorithms: what they share, then what each adds."""
+"""Algorithm settings: those that all algorithms share, then those that each adds."""
 
 from dataclasses import dataclass
 import math
@@ -8,29 +8,30 @@ from typing import ClassVar
 from rl_control.common.errors import InvalidInput
 from rl_control.config.base import Settings, defaults, required, setting
 
-# What online Q-learning is: each transition once, alone, as it comes.
-ONLINE = {
+# Online Q-learning: learn from each transition once, alone, on arrival.
+ONLINE_SETTINGS = {
     'replay_capacity': 1, 'batch_size': 1, 'learning_starts': 0, 'updates_per_transition': 1.0,
 }
 
 
 @dataclass(frozen=True)
 class AlgorithmSettings(Settings):
-    """What every off-policy algorithm here has: networks, replay, pace and targets."""
+    """Settings of every off-policy algorithm: networks, replay, pace and targets."""
 
     RENAMED = {'speed': ('update_schedule', {'replay': 'hard'})}  # noqa: RUF012
-    DENSITY: ClassVar[bool] = False  # whether the policy tells how likely its actions are
+    HAS_LOG_PROB: ClassVar[bool] = False  # True where the policy has a density of its actions
 
     gamma: float = setting(
         0.99, 'discount of one step', low=0.0, high=1.0)
     tau: float = setting(
-        0.005, 'part of the way that a target network goes at each update', low=0.0, high=1.0)
+        0.005, 'Polyak coefficient: fraction by which a target network moves at each update',
+        low=0.0, high=1.0)
     update_schedule: str = setting(
         'polyak',
-        'how targets, updates and collection are scheduled: polyak, targets follow by tau; hard, '
-        'they are copied each target_period; fitted, as hard, and so much is collected in '
-        'between, before it is learned from; online, each transition is learned from once, on '
-        'arrival',
+        'schedule of targets, updates and collection: polyak, targets follow by tau; hard, '
+        'targets are copied each target_period; fitted, as hard, and the transitions of the next '
+        'target_period updates are collected before the first of them; online, each transition '
+        'is learned from once, on arrival',
         choices=('online', 'hard', 'polyak', 'fitted'))
     target_period: int = setting(
         1000, 'updates between two copies to the targets, where update_schedule is hard or fitted',
@@ -41,51 +42,52 @@ class AlgorithmSettings(Settings):
     critic_learning_rate: float = setting(
         3e-4, 'step size of the critic, for Adam', low=0.0, high=1.0)
     layer_norm: bool = setting(
-        False, 'normalise each hidden layer of the critics')
+        False, 'layer normalisation in the hidden layers of the critics')
     replay_capacity: int = setting(
-        1_000_000, 'transitions kept; the oldest goes first', low=1, high=100_000_000)
+        1_000_000, 'transitions kept; the oldest is overwritten first', low=1, high=100_000_000)
     learning_starts: int = setting(
         1_000, 'transitions collected before the first update', low=0, high=100_000_000)
     updates_per_transition: float = setting(
         1.0, 'updates made for each transition received', low=0.0, high=1000.0)
     observation_normalisation: str = setting(
         'none',
-        'where mean and scale of the observations come from: nowhere, the data before the first '
-        'update, or all data so far',
+        'source of mean and scale of the observations: none, fixed (the data before the first '
+        'update) or running (all data so far)',
         choices=('none', 'fixed', 'running'))
     n_step: int = setting(
-        1, 'rewards summed before the target takes over', low=1, high=1000)
+        1, 'rewards summed before the bootstrap value (n-step returns)', low=1, high=1000)
     correction: str = setting(
         'ignore',
-        'what a longer return does about actions of older policies: ignore; cut, it ends in front '
-        'of one that differs by more than trace_tolerance; retrace, it counts what lies behind by '
-        'how likely they are now (sac alone)', choices=('ignore', 'cut', 'retrace'))
+        'off-policy correction of n-step returns: ignore; cut, the return ends before an action '
+        'that differs from the current one by more than trace_tolerance; retrace, later rewards '
+        'are weighted by truncated importance ratios (sac alone)',
+        choices=('ignore', 'cut', 'retrace'))
     trace_tolerance: float = setting(
         0.3, 'largest difference of a stored action from the current one that does not cut the '
         'trace, in half action ranges', low=0.0, high=2.0)
     trace_decay: float = setting(
-        1.0, 'largest part of what lies behind a step that counts, where correction is retrace',
+        1.0, 'lambda of retrace: largest weight of the trace at each step',
         low=0.0, high=1.0)
     priority_exponent: float = setting(
-        0.0, 'power of the error that a transition is drawn in proportion to; 0 draws evenly',
+        0.0, 'exponent of the TD error in prioritized replay; 0 draws uniformly',
         low=0.0, high=1.0)
     importance_exponent: float = setting(
-        0.4, 'part of the bias of drawing by priority that weights take back',
+        0.4, 'exponent of the importance weights of prioritized replay; 1 corrects the whole bias',
         low=0.0, high=1.0)
     hindsight: float = setting(
-        0.0, 'share of the rows of a batch whose goal becomes one that was reached later',
+        0.0, 'share of the rows of a batch that HER relabels with goals achieved later',
         low=0.0, high=1.0)
     compiled: str = setting(
         'auto',
-        'whether a learner compiles its updates, beside the training and once a machine: where a '
-        'C++ compiler is at hand, or never', choices=('auto', 'never'))
+        'compile the updates in the background, once a machine: auto, where there is a C++ '
+        'compiler; or never', choices=('auto', 'never'))
     seed: int = setting(
         0, 'seed of the weights, of the replay and of the noise in updates',
         low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
         if self.update_schedule == 'online':
-            for name, value in ONLINE.items():
+            for name, value in ONLINE_SETTINGS.items():
                 object.__setattr__(self, name, value)
         super().__post_init__()
         required(self.hidden_sizes, 'algorithm.hidden_sizes')
@@ -93,10 +95,10 @@ class AlgorithmSettings(Settings):
             raise InvalidInput(
                 'update_schedule is online, which keeps one transition; set n_step to 1 and '
                 'priority_exponent to 0, or another update_schedule')
-        if self.correction == 'retrace' and not self.DENSITY:
+        if self.correction == 'retrace' and not self.HAS_LOG_PROB:
             raise InvalidInput(
-                'setting correction is retrace, which needs to know how likely each action was, '
-                'and of the policies here that of sac alone tells; set it to ignore or cut')
+                'setting correction is retrace, which needs the log density of each action, and '
+                'sac alone has one; set it to ignore or cut')
         if self.replay_capacity < self.learning_starts:
             raise InvalidInput(
                 f'setting replay_capacity is {self.replay_capacity}, less than learning_starts '
@@ -105,7 +107,7 @@ class AlgorithmSettings(Settings):
 
     @property
     def sweep(self) -> int:
-        """Return how many transitions are collected before those are learned from."""
+        """Return how many transitions are collected before the updates from them begin."""
         if self.update_schedule != 'fitted':
             return 1
         return math.ceil(self.target_period / max(self.updates_per_transition, 1e-9))
@@ -113,25 +115,25 @@ class AlgorithmSettings(Settings):
 
 @dataclass(frozen=True)
 class ExploringSettings(AlgorithmSettings):
-    """What the algorithms add whose policy is deterministic: noise beside it."""
+    """Settings of algorithms with a deterministic policy: exploration noise."""
 
     exploration_scale: float = setting(
         0.1, 'standard deviation of the exploration noise, in half action ranges',
         low=0.0, high=10.0)
     exploration_correlation: float = setting(
         0.0,
-        'part of the exploration noise kept from one step to the next: 0 is Gaussian noise, more '
-        'an Ornstein-Uhlenbeck process of the same standard deviation',
+        'part of the exploration noise kept from one step to the next: 0 is Gaussian noise, a '
+        'larger value an Ornstein-Uhlenbeck process of the same standard deviation',
         low=0.0, high=0.999)
 
 
 @dataclass(frozen=True)
 class EnsembleSettings(AlgorithmSettings):
-    """What the algorithms add whose target is the smallest of several critics."""
+    """Settings of algorithms whose target is the minimum of several critics."""
 
-    critics: int = setting(2, 'critics', low=1, high=100)
+    critics: int = setting(2, 'number of critics', low=1, high=100)
     target_critics: int = setting(
-        2, 'critics of which the target takes the smallest; of more, they are drawn each time',
+        2, 'critics of which the target takes the minimum; a random subset where there are more',
         low=1, high=100)
 
     def __post_init__(self) -> None:
@@ -166,7 +168,7 @@ class Td3Settings(EnsembleSettings, ExploringSettings):
     actor_learning_rate: float = setting(
         1e-3, 'step size of the actor, for Adam', low=0.0, high=1.0)
     policy_delay: int = setting(
-        2, 'updates of the critics for one of actor and targets', low=1, high=1000)
+        2, 'critic updates for each update of actor and targets', low=1, high=1000)
     smoothing_scale: float = setting(
         0.2, 'standard deviation of the noise on the target action, in half action ranges',
         low=0.0, high=10.0)
@@ -188,8 +190,8 @@ class NafSettings(ExploringSettings):
     """
     Normalized advantage functions, Gu et al. 2016.
 
-    The paper searches step size and noise anew for each environment; where it leaves a value
-    open the default is that of DDPG, which it compares itself with.
+    The paper tunes step size and noise for each environment; where it leaves a value open, the
+    default is that of DDPG, its baseline.
     """
 
 
@@ -202,9 +204,9 @@ class QtOptSettings(EnsembleSettings, ExploringSettings):
         6000, 'updates between two copies of the averaged network to the lagged one',
         low=1, high=10_000_000)
     cem_samples: int = setting(
-        64, 'actions tried in one iteration of the cross-entropy method', low=2, high=4096)
+        64, 'actions sampled in one iteration of the cross-entropy method', low=2, high=4096)
     cem_elites: int = setting(
-        6, 'best actions that the next iteration is drawn about', low=2, high=4096)
+        6, 'best actions, to which the next sampling distribution is fitted', low=2, high=4096)
     cem_iterations: int = setting(
         2, 'iterations of the cross-entropy method', low=1, high=20)
 
@@ -221,7 +223,7 @@ class QtOptSettings(EnsembleSettings, ExploringSettings):
 class SacSettings(EnsembleSettings):
     """Soft actor-critic; the defaults are those of Haarnoja et al. 2018b, table 1."""
 
-    DENSITY = True
+    HAS_LOG_PROB = True
 
     actor_learning_rate: float = setting(
         3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings: frozen dataclasses whose fields carry default, unit, range and meaning."""
+"""Settings: frozen dataclasses whose fields have default, unit, range and meaning."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -33,7 +33,7 @@ def setting(
 
 
 def defaults(**values: Any) -> Callable[[type], type]:
-    """Return a decorator, to stand below @dataclass, for other defaults of inherited settings."""
+    """Return a decorator, placed below @dataclass, that changes defaults of inherited fields."""
     def change(cls: type) -> type:
         inherited = {item.name: item for base in reversed(cls.__mro__) if is_dataclass(base)
                      for item in fields(base)}
@@ -47,9 +47,9 @@ def defaults(**values: Any) -> Callable[[type], type]:
 @dataclass(frozen=True)
 class Settings:
     """
-    Base of all settings: checks every field when made, and reads nested mappings.
+    Base of all settings: validates every field on construction.
 
-    `RENAMED` holds former names: the present name of each, and present names of its values.
+    `RENAMED` maps former names to their present name and to present names of their values.
     """
 
     RENAMED: ClassVar[Mapping[str, tuple[str, Mapping[str, str]]]] = {}
@@ -62,7 +62,7 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Make the settings from plain values; raise InvalidInput for a name that is not known."""
+        """Return settings from plain values; raise InvalidInput for an unknown name."""
         known = {item.name for item in fields(cls)}
         for name, value in values.items():
             if name in cls.RENAMED:
@@ -77,7 +77,7 @@ class Settings:
 
     @classmethod
     def from_former(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `values` with present names for former ones, as files of before have them."""
+        """Return `values` with the former names of older files replaced by present ones."""
         present = dict(values)
         for old, (new, words) in cls.RENAMED.items():
             if old in present:
@@ -86,7 +86,7 @@ class Settings:
         return present
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return plain values that `from_mapping` takes back."""
+        """Return plain values from which `from_mapping` makes equal settings."""
         return {
             item.name: list(value) if isinstance(value, tuple) else value
             for item in fields(self)
@@ -128,7 +128,7 @@ def _range(about: Mapping[str, Any]) -> str:
 
 
 def required(value: str | tuple[Any, ...], name: str) -> None:
-    """Raise InvalidInput when a setting without a usable default was left empty."""
+    """Raise InvalidInput if a setting without a usable default is empty."""
     if not value:
         raise InvalidInput(f'setting {name} is empty; set it in the parameter file')
 

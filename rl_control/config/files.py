@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the parameter files are, and how they are read without ROS."""
+"""Parameter files: find them and read them without ROS."""
 
 from collections.abc import Iterator, Mapping
 import os
@@ -11,8 +11,8 @@ import yaml
 
 from rl_control.common.errors import InvalidInput
 
-SIZE_LIMIT = 256 * 1024
-DEPTH_LIMIT = 20
+SIZE_LIMIT = 256 * 1024  # bytes
+DEPTH_LIMIT = 20  # nested collections
 
 
 def config_directory() -> Path:
@@ -32,9 +32,9 @@ def config_directory() -> Path:
     raise InvalidInput(f'no parameter files found for {package}; install rl_control again')
 
 
-def named(kind: str, name: str) -> Path:
+def parameter_file(kind: str, name: str) -> Path:
     """
-    Return the parameter file `name` of a kind, such as named('robots', 'iiwa').
+    Return the parameter file `name` of a kind, as in parameter_file('robots', 'iiwa').
 
     `name` may also be the path of any YAML file. Raise InvalidInput listing the known names.
     """
@@ -57,7 +57,7 @@ def read_parameter_file(path: Path | str, prefix: str) -> dict[str, Any]:
     """
     Return the parameters below `prefix` in a ROS 2 parameter file, without the prefix.
 
-    As `read_parameters` otherwise.
+    See `read_parameters`.
     """
     return {name.removeprefix(f'{prefix}.'): value for name, value in read_parameters(path).items()
             if name.startswith(f'{prefix}.')}
@@ -65,10 +65,10 @@ def read_parameter_file(path: Path | str, prefix: str) -> dict[str, Any]:
 
 def read_parameters(path: Path | str) -> dict[str, Any]:
     """
-    Return the parameters in a ROS 2 parameter file by their whole names.
+    Return the parameters in a ROS 2 parameter file by their full names.
 
-    Every section of the file counts, later ones over earlier ones. Raise InvalidInput for a file
-    that is none.
+    All sections of the file are merged; later ones override earlier ones. Raise InvalidInput for
+    any other file.
     """
     path = Path(path)
     try:
@@ -83,13 +83,13 @@ def read_parameters(path: Path | str) -> dict[str, Any]:
             f'parameter file {path} has {size} bytes; at most {SIZE_LIMIT} are read'
         )
     try:
-        strange = _strange(text)
-        sections = None if strange else _Loader(text).get_single_data()
+        problem = _unsafe_yaml(text)
+        sections = None if problem else _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError) as error:
         reason = str(error).replace('\n', ' ')[:200]
-        raise InvalidInput(f'parameter file {path} is no YAML ({reason}); mend it') from error
-    if strange:
-        raise InvalidInput(f'parameter file {path} {strange}')
+        raise InvalidInput(f'parameter file {path} is no YAML ({reason}); correct it') from error
+    if problem:
+        raise InvalidInput(f'parameter file {path} {problem}')
     found: dict[str, Any] = {}
     for name, section in _mapping(path, 'the file', sections).items():
         parameters = _mapping(path, f'section {name}', section).get('ros__parameters')
@@ -97,8 +97,8 @@ def read_parameters(path: Path | str) -> dict[str, Any]:
     return found
 
 
-def _strange(text: str) -> str:
-    """Return what no parameter file needs and would cost time or memory, '' for none."""
+def _unsafe_yaml(text: str) -> str:
+    """Return which costly feature of YAML (alias, deep nesting) `text` uses, '' for none."""
     depth = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.AliasEvent):
@@ -131,7 +131,7 @@ def _flat(prefix: str, parameters: Mapping) -> Iterator[tuple[str, Any]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 3e-4 as a number, as ROS does; PyYAML alone, following YAML 1.1, makes it a text."""
+    """Loads 3e-4 as a number, as ROS does; PyYAML, following YAML 1.1, loads it as a string."""
 
 
 _Loader.add_implicit_resolver(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the algorithms that are made for fixed data."""
+"""Offline algorithm settings: TD3+BC, IQL and behaviour cloning."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Td3BcSettings(Td3Settings):
     """TD3+BC; the defaults are those of Fujimoto & Gu 2021, table 3."""
 
     value_weight: float = setting(
-        2.5, 'what q counts beside the distance from the data: the alpha of the paper',
+        2.5, 'weight of q against the behaviour-cloning term: alpha of the paper',
         low=0.0, high=1e6)
 
 
@@ -27,18 +27,18 @@ class IqlSettings(EnsembleSettings):
     value_learning_rate: float = setting(
         3e-4, 'step size of the state value, for Adam', low=0.0, high=1.0)
     expectile: float = setting(
-        0.7, 'of q over the actions of the data, which one the state value is: 0.5 is their mean, '
-        'towards 1 their largest', low=0.5, high=0.999)
+        0.7, 'expectile of q over the actions of the data that the state value estimates: 0.5 '
+        'is the mean, 1 the maximum', low=0.5, high=0.999)
     inverse_temperature: float = setting(
-        3.0, 'how much better actions count more in the policy: the beta of the paper, 0 clones',
+        3.0, 'weight of the advantage in the policy: beta of the paper; 0 is behaviour cloning',
         low=0.0, high=1e4)
     weight_limit: float = setting(
-        100.0, 'most that one action counts in the policy', low=1.0, high=1e6)
+        100.0, 'largest weight of one action in the policy', low=1.0, high=1e6)
 
 
 @dataclass(frozen=True)
 class BcSettings(ExploringSettings):
-    """Behaviour cloning, which has no critic: what concerns one has no effect."""
+    """Behaviour cloning; it has no critic, so settings of critics have no effect."""
 
     actor_learning_rate: float = setting(
         3e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a simulated arm that is never twice the same."""
+"""Domain randomization settings: ranges of a simulated arm's properties."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from rl_control.config.base import Settings, setting
 @dataclass(frozen=True)
 class RandomizationSettings(Settings):
     """
-    Ranges that are drawn from anew whenever a simulated arm is brought to a start pose.
+    Ranges of domain randomization, drawn from at each reset of a simulated arm.
 
     With all of them 0 nothing is changed. Tobin et al. 2017, "Domain randomization for
     transferring deep neural networks from simulation to the real world"; Peng et al. 2018,
@@ -17,9 +17,9 @@ class RandomizationSettings(Settings):
     """
 
     mass_range: float = setting(
-        0.0, 'share by which the mass of each link may be more or less', low=0.0, high=0.9)
+        0.0, 'largest relative change of the mass of each link', low=0.0, high=0.9)
     damping_limit: float = setting(
-        0.0, 'largest viscous friction of a joint', unit='N m s/rad', low=0.0, high=1000.0)
+        0.0, 'largest viscous friction of each joint', unit='N m s/rad', low=0.0, high=1000.0)
     latency_limit: float = setting(
         0.0, 'largest delay of the commands', unit='s', low=0.0, high=1.0)
     position_noise: float = setting(
@@ -28,4 +28,4 @@ class RandomizationSettings(Settings):
         0.0, 'standard deviation of each measured joint velocity', unit='rad/s', low=0.0,
         high=10.0)
     offset_limit: float = setting(
-        0.0, 'largest error of the zero of a joint', unit='rad', low=0.0, high=0.5)
+        0.0, 'largest zero offset of each joint', unit='rad', low=0.0, high=0.5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of an arm and of the limits its commands keep."""
+"""Robot settings: an arm and the limits of its commands."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from rl_control.config.base import Settings, required, setting
 @dataclass(frozen=True)
 class RobotSettings(Settings):
     """
-    One arm: where its URDF is, which joints are driven, where it rests, what it may do.
+    One arm: its URDF, driven joints, start pose and limits.
 
-    A tuple of limits has one element for all joints or one per joint. Position limits left empty
-    are the URDF's.
+    A tuple of limits has one element for all joints or one per joint. Empty position limits:
+    those of the URDF.
     """
 
     name: str = setting('', 'name of the robot, part of the contract')
     urdf: str = setting(
-        '', 'path of the URDF, absolute or from where the node is started; pybullet_data:PATH for '
-        'one that PyBullet ships, config:PATH for one of this package')
+        '', 'path of the URDF, absolute or relative to the working directory; pybullet_data:PATH '
+        'for one that PyBullet ships, config:PATH for one of this package')
     joint_names: tuple[str, ...] = setting((), 'driven joints, in the order of the contract')
-    end_effector: str = setting('', 'link whose origin is to reach the goal')
+    end_effector: str = setting('', 'link whose frame is to reach the goal')
     home: tuple[float, ...] = setting((), 'joint positions of the start pose', unit='rad')
     position_low: tuple[float, ...] = setting((), 'lower soft limits of position', unit='rad')
     position_high: tuple[float, ...] = setting((), 'upper soft limits of position', unit='rad')
@@ -31,10 +31,10 @@ class RobotSettings(Settings):
     jerk_limit: tuple[float, ...] = setting(
         (200.0,), 'largest joint jerk', unit='rad/s^3', low=1e-1)
     command_interface: str = setting(
-        'position', 'what the arm is commanded in; effort is for a trajectory controller, which '
-        'has the gains', choices=('position', 'velocity'))
+        'position', 'command interface of the arm; for effort use a trajectory controller, '
+        'which has the gains', choices=('position', 'velocity'))
     control_rate: float = setting(
-        20.0, 'rate at which the policy acts', unit='Hz', low=0.1, high=1000.0)
+        20.0, 'rate of the policy', unit='Hz', low=0.1, high=1000.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How transitions are made from the topics of a robot."""
+"""Sampling settings: make transitions from the recorded topics of a robot."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,31 +11,32 @@ from rl_control.config.base import Settings, setting
 
 @dataclass(frozen=True)
 class SamplingSettings(Settings):
-    """Which topics mean what, whose time counts, how old a message may be, where episodes end."""
+    """Bag sampling: topics, time source, joint names, ages, and ends of episodes."""
 
-    joint_states: str = setting('', 'topic of the states; empty: the only one of that name')
-    command: str = setting('', 'topic of the commands; empty: the only one that can be read')
+    joint_states: str = setting('', 'topic of the joint states; empty: the only one of that name')
+    command: str = setting('', 'topic of the commands; empty: the only topic of a supported type')
     goal_topic: str = setting('', 'topic of the goal; empty: the one named goal')
     goal: tuple[float, ...] = setting(
         (), 'one goal for the whole bag instead of a topic', unit='m')
     episode_topic: str = setting('', 'topic of std_msgs/Bool: an episode ends at each true')
-    time: str = setting('auto', 'whose time counts', choices=('auto', 'header', 'receive'))
+    time: str = setting(
+        'auto', 'time source of the messages', choices=('auto', 'header', 'receive'))
     action: str = setting(
-        'command', 'what is learned as action', choices=('command', 'measured'))
+        'command', 'source of the actions', choices=('command', 'measured'))
     command_interface: str = setting(
-        '', 'what unnamed numbers command; empty: as the robot is commanded',
+        '', "command interface of arrays without names; empty: the robot's",
         choices=('', *COMMAND_INTERFACES))
-    state_joints: tuple[str, ...] = setting((), 'joints of states that name none, in order')
-    command_joints: tuple[str, ...] = setting((), 'joints of commands that name none, in order')
+    state_joints: tuple[str, ...] = setting((), 'joints of states without names, in order')
+    command_joints: tuple[str, ...] = setting((), 'joints of commands without names, in order')
     rename: tuple[str, ...] = setting((), 'THEIRS=OURS for joint names of the states')
     rename_command: tuple[str, ...] = setting(
         (), 'THEIRS=OURS for joint names of the commands; empty: as for the states')
     max_age: float = setting(
         0.0, 'oldest state at a tick; 0: one control period', unit='s', low=0.0, high=60.0)
     command_age: float = setting(
-        0.5, 'oldest command that still counts as in force', unit='s', low=0.0, high=3600.0)
+        0.5, 'oldest command that is still in force', unit='s', low=0.0, high=3600.0)
     max_gap: float = setting(
-        0.5, 'a longer gap in the states ends the episode even between two ticks', unit='s',
+        0.5, 'largest gap in the states within an episode, even between two ticks', unit='s',
         low=1e-3, high=3600.0)
     episode_period: float = setting(
         -1.0, "length of an episode; 0: no limit; -1: the task's, unless a topic ends episodes",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the tasks."""
+"""Task settings: goals, success, rewards and episode length."""
 
 from dataclasses import dataclass
 
@@ -8,34 +8,35 @@ from rl_control.config.base import Settings, setting
 
 @dataclass(frozen=True)
 class TaskSettings(Settings):
-    """What is to be learned, and how long an episode has for it."""
+    """Task: goals, success, rewards and episode length."""
 
     name: str = setting('reach', 'name of the task, part of the contract')
     episode_period: float = setting(
         2.5, 'length of an episode', unit='s', low=0.05, high=3600.0)
     success_distance: float = setting(
-        0.02, 'distance to the goal that counts as success', unit='m', low=1e-4, high=1.0)
+        0.02, 'largest distance to the goal that counts as success', unit='m', low=1e-4, high=1.0)
     success_angle: float = setting(
-        0.1, 'angle to the goal that counts as success, of reach_pose', unit='rad', low=1e-3,
+        0.1, 'reach_pose: largest angle to the goal that counts as success', unit='rad', low=1e-3,
         high=3.2)
     path_radius: float = setting(
-        0.1, 'radius of the circle that the point of follow goes round', unit='m', low=0.001,
+        0.1, 'follow: radius of the circle on which the target moves', unit='m', low=0.001,
         high=2.0)
     path_period: float = setting(
-        6.0, 'time that the point of follow takes for its circle', unit='s', low=0.1, high=3600.0)
+        6.0, 'follow: time in which the target completes its circle', unit='s', low=0.1,
+        high=3600.0)
     goal_range: float = setting(
-        1.0, 'goals are poses with every joint this far from home at most', unit='rad',
+        1.0, 'goals are poses with every joint within this distance from home', unit='rad',
         low=0.0, high=3.2)
     goal_height: float = setting(
         0.1, 'least height of a goal above the base', unit='m', low=-2.0, high=2.0)
     start_range: float = setting(
-        0.5, 'start poses have every joint this far from home at most', unit='rad',
+        0.5, 'start poses have every joint within this distance from home', unit='rad',
         low=0.0, high=3.2)
     reset_interval: int = setting(
-        5, 'episodes until the arm is brought to a start pose again', low=1, high=1_000_000)
+        5, 'episodes between two resets to a start pose', low=1, high=1_000_000)
     action_cost: float = setting(
-        0.05, 'reward lost per mean squared normalised action', low=0.0, high=10.0)
+        0.05, 'cost per mean squared normalised action', low=0.0, high=10.0)
     posture_cost: float = setting(
-        0.0, 'reward lost per mean squared distance of the joints from home', unit='1/rad^2',
+        0.0, 'cost per mean squared distance of the joints from home', unit='1/rad^2',
         low=0.0, high=10.0)
-    sparse: bool = setting(False, 'reward is 0 at the goal and -1 elsewhere, nothing between')
+    sparse: bool = setting(False, 'sparse reward: 0 at the goal and -1 elsewhere')

@@ -11,7 +11,7 @@ import numpy as np
 
 from rl_control.common import poses
 from rl_control.common.errors import InvalidInput
-from rl_control.config.files import named, read_parameter_file
+from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.nodes import PolicyNodeSettings
 from rl_control.control.policy_controller import Margins, PolicyController
 from rl_control.control.realtime_loop import PRIORITY
@@ -147,7 +147,7 @@ def _rest(arm: Arm) -> Finding:
 def _margins(arm: Arm, robot: str) -> Margins:
     """Return what the robot's file says, once a Driving could be made of it."""
     settings = PolicyNodeSettings.from_mapping(
-        read_parameter_file(named('robots', robot), 'policy'))
+        read_parameter_file(parameter_file('robots', robot), 'policy'))
     margins = Margins.of(settings, settings.blend_period)
     PolicyController(arm, margins)
     return margins

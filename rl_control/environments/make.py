@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rl_control.config.files import named, read_parameter_file
+from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.randomization import RandomizationSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
@@ -18,8 +18,8 @@ SAME = RandomizationSettings()
 
 def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = None) -> Arm:
     """Return the arm that the parameter files `robot` and `task` (names or paths) describe."""
-    robot_values = read_parameter_file(named('robots', robot), 'robot')
-    task_values = read_parameter_file(named('tasks', task), 'task')
+    robot_values = read_parameter_file(parameter_file('robots', robot), 'robot')
+    task_values = read_parameter_file(parameter_file('tasks', task), 'task')
     return Arm.make(
         RobotSettings.from_mapping(robot_values),
         TaskSettings.from_mapping({**task_values, **(task_settings or {})}),
@@ -51,7 +51,7 @@ def load_randomization(name: str) -> RandomizationSettings:
     if not name:
         return SAME
     return RandomizationSettings.from_mapping(
-        read_parameter_file(named('randomization', name), 'randomization'))
+        read_parameter_file(parameter_file('randomization', name), 'randomization'))
 
 
 def make_environment(robot: str, task: str, randomization: str = '') -> Environment:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings and parameter files: what they take, and how they refuse."""
+"""Settings and parameter files: accepted values, and sentences for rejected ones."""
 
 from dataclasses import FrozenInstanceError, dataclass, fields
 from importlib import import_module
@@ -13,7 +13,12 @@ import rl_control
 from rl_control.common.errors import InvalidInput
 from rl_control.config.algorithm import AlgorithmSettings, SacSettings
 from rl_control.config.base import Settings, defaults, kind_of, setting
-from rl_control.config.files import SIZE_LIMIT, config_directory, named, read_parameter_file
+from rl_control.config.files import (
+    SIZE_LIMIT,
+    config_directory,
+    parameter_file,
+    read_parameter_file,
+)
 from rl_control.config.randomization import RandomizationSettings
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
@@ -105,7 +110,7 @@ def test_an_integer_is_a_double_but_not_the_reverse() -> None:
     ({'speed': 1.0}, "Sample has no setting 'speed'; known are colour, count, flag, free, "
      'limits, names, rate, sizes'),
 ], ids=str)
-def test_bad_values_are_refused_in_one_sentence(
+def test_bad_values_are_rejected_in_one_sentence(
     values: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
@@ -118,7 +123,7 @@ def test_settings_are_frozen() -> None:
         Sample().rate = 1.5
 
 
-def test_what_each_field_is() -> None:
+def test_the_type_of_each_field() -> None:
     assert kind_of(Sample, 'rate') is float
     assert kind_of(Sample, 'sizes') == tuple[int, ...]
 
@@ -136,7 +141,7 @@ def all_settings() -> list[type[Settings]]:
 
 
 @pytest.mark.parametrize('kind', all_settings(), ids=lambda kind: kind.__name__)
-def test_each_field_says_what_it_is(kind: type[Settings]) -> None:
+def test_each_field_is_documented(kind: type[Settings]) -> None:
     for item in fields(kind):
         assert item.metadata['doc'], item.name
         low, high, choices = (item.metadata[key] for key in ('low', 'high', 'choices'))
@@ -148,7 +153,7 @@ def test_each_field_says_what_it_is(kind: type[Settings]) -> None:
             assert low is None and high is None, item.name
 
 
-def test_settings_that_need_each_other() -> None:
+def test_settings_that_depend_on_each_other() -> None:
     with pytest.raises(
         InvalidInput, match='replay_capacity is 10, less than learning_starts 1000'
     ):
@@ -160,15 +165,15 @@ def test_settings_that_need_each_other() -> None:
 
 
 @pytest.mark.parametrize('kind', ['robots', 'tasks', 'algorithms', 'randomization'])
-def test_what_is_not_there_is_refused_with_the_known(kind: str) -> None:
+def test_an_unknown_name_is_rejected_with_the_known_ones(kind: str) -> None:
     known = sorted(path.stem for path in (config_directory() / kind).glob('*.yaml'))
     assert known
     with pytest.raises(InvalidInput) as refused:
-        named(kind, 'none')
+        parameter_file(kind, 'none')
     assert f"no 'none' in {kind}; known are {', '.join(known)}, or" in str(refused.value)
     for name in ('', '..', '../tasks/reach', 'none.yaml', '/none.yml'):
         with pytest.raises(InvalidInput):
-            named(kind, name)
+            parameter_file(kind, name)
 
 
 @pytest.mark.parametrize('path', sorted(config_directory().rglob('*.yaml')), ids=lambda p: p.stem)
@@ -207,7 +212,7 @@ def test_a_file_of_several_sections(tmp_path: Path) -> None:
     ('[' * 1500, 'nests deeper'),
     ('#' * (SIZE_LIMIT + 1), f'has {SIZE_LIMIT + 1} bytes'),
 ], ids=range(10))
-def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_a_malformed_file_is_rejected(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / 'bad.yaml'
     path.write_text(text)
     with pytest.raises(InvalidInput) as refused:
@@ -216,7 +221,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, words: str) -
     assert '\n' not in str(refused.value)
 
 
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / 'binary.yaml').write_bytes(b'\xff\xfe\x00')
     for name in ('binary.yaml', 'none.yaml', '.'):
         with pytest.raises(InvalidInput, match='cannot be read'):

@@ -7,7 +7,7 @@ import threading
 from arms import exported, iiwa
 import pytest
 
-from rl_control.config.files import named
+from rl_control.config.files import parameter_file
 from rl_control.control.preflight import OK, REFUSED, WARNING, Finding, check, check_controller
 
 NAMES = iiwa().settings.joint_names
@@ -60,7 +60,7 @@ def test_the_distance_that_the_robots_file_asks_for_is_looked_at(
     path = tmp_path / 'robot.yaml'
 
     def found(robot: str, distance: float) -> dict[str, Finding]:
-        path.write_text(named('robots', robot).read_text()
+        path.write_text(parameter_file('robots', robot).read_text()
                         + f'    policy:\n      collision_distance: {distance}\n')
         return {finding.what: finding for finding in check(policy, str(path))}
 

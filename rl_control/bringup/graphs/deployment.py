@@ -8,13 +8,14 @@ from rl_control.bringup.arguments import truth, whole
 from rl_control.bringup.graphs.parts import arm, placed, recorder, scene
 from rl_control.bringup.processes import NodeProcess
 from rl_control.common.errors import InvalidInput
-from rl_control.config.files import named
+from rl_control.config.files import parameter_file
 
 
 def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
     """Return the policy node and, unless the arm is real, a simulator and an evaluator."""
     seed = whole(arguments, 'seed', 0, 2**31 - 1)
-    files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
+    files = (parameter_file('robots', arguments['robot']),
+             parameter_file('tasks', arguments['task']))
     if not arguments['policy']:
         raise InvalidInput('argument policy is empty; give policy:=PATH of an ONNX policy')
     simulated = truth(arguments, 'simulate')

@@ -8,7 +8,7 @@ from rl_control.bringup.arguments import SOURCES, choice, number, truth, whole
 from rl_control.bringup.graphs.parts import arm, placed, recorder, scene
 from rl_control.bringup.processes import NodeProcess, Parameter, given_file
 from rl_control.common.errors import InvalidInput
-from rl_control.config.files import named, read_parameter_file
+from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.environments.make import GYMNASIUM
 from rl_control.learning.algorithms import ALGORITHMS
 
@@ -25,7 +25,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     files, environment = _world(arguments)
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
     learner = NodeProcess(
-        'learner', 'learner', (*files, named('algorithms', algorithm)), {
+        'learner', 'learner', (*files, parameter_file('algorithms', algorithm)), {
             'learner.environment': environment,
             'learner.algorithm': algorithm,
             'learner.out': out,
@@ -57,13 +57,14 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
     out = arguments['out']
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
-    _require_own_score(arguments, named('algorithms', algorithm), *given_file(arguments))
-    files = (named('robots', arguments['robot']), named('tasks', arguments['task']))
+    _require_own_score(arguments, parameter_file('algorithms', algorithm), *given_file(arguments))
+    files = (parameter_file('robots', arguments['robot']),
+             parameter_file('tasks', arguments['task']))
     rate = {'robot.control_rate': number(arguments, 'rate')} if arguments['rate'] else {}
     count = {'evaluation_episodes': max(1, evaluation),
              'confirmation_episodes': CONFIRMATIONS * evaluation}
     learner = NodeProcess(
-        'learner', 'learner', (*files, named('algorithms', algorithm)), {
+        'learner', 'learner', (*files, parameter_file('algorithms', algorithm)), {
             **rate,
             'learner.algorithm': algorithm,
             'learner.out': out,
@@ -102,7 +103,7 @@ def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
     if not arguments['data']:
         raise InvalidInput('argument data is empty; give data:=PATH of a bag, a dataset or a run')
-    return [NodeProcess('offline', 'offline', (named('algorithms', algorithm),), {
+    return [NodeProcess('offline', 'offline', (parameter_file('algorithms', algorithm),), {
         'offline.data': arguments['data'],
         'offline.algorithm': algorithm,
         'offline.updates': whole(arguments, 'updates', 1, 1_000_000_000),
@@ -133,7 +134,7 @@ def _world(arguments: Mapping[str, str]) -> tuple[tuple[Path, ...], str]:
     robot = arguments['robot']
     if robot.startswith(GYMNASIUM):
         return (), robot.removeprefix(GYMNASIUM)
-    return (named('robots', robot), named('tasks', arguments['task'])), ''
+    return (parameter_file('robots', robot), parameter_file('tasks', arguments['task'])), ''
 
 
 def _randomization(arguments: Mapping[str, str]) -> tuple[Path, ...]:
@@ -144,7 +145,7 @@ def _randomization(arguments: Mapping[str, str]) -> tuple[Path, ...]:
             f'argument randomization is {name!r} but {arguments["robot"]} is no arm of '
             'ours; leave it empty'
         )
-    return (named('randomization', name),) if name else ()
+    return (parameter_file('randomization', name),) if name else ()
 
 
 def _under(prefix: str, values: Mapping[str, Parameter]) -> dict[str, Parameter]:

@@ -12,7 +12,7 @@ import torch
 
 from rl_control.common.errors import InvalidInput, NonFinite
 from rl_control.common.types import Column
-from rl_control.config.files import named, read_parameter_file
+from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.learning.algorithms import make_agent, qt_opt, settings_of
 from rl_control.learning.export import Exporter
 from rl_control.policies.onnx_policy import OnnxPolicy
@@ -218,7 +218,7 @@ def test_a_critic_that_is_nan_gives_no_action(exported):
 
 
 @pytest.mark.parametrize(
-    'values', [{}, read_parameter_file(named('algorithms', 'qt_opt'), 'algorithm')],
+    'values', [{}, read_parameter_file(parameter_file('algorithms', 'qt_opt'), 'algorithm')],
     ids=['paper', 'shipped'])
 def test_the_search_keeps_50_hz_on_one_core(values):
     """Seven joints, 30 columns, the paper's and as shipped; time of this thread, all of it."""
