@@ -56,12 +56,12 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
     from rl_control.ros import codec, qos
     from rl_control.transport.outbox import Outbox
     from rl_control.transport.outboxes import SPILL
-    from rl_control.transport.spill_file import SUFFIX, Identity, RowFile
+    from rl_control.transport.spill_file import SUFFIX, Identity, SpillFile
 
     rows, columns, contract_hash = episode()
     at = columns.index('episode')
     names = [f'light_{index}_{number}' for number in range(count)]
-    boxes = {run: Outbox(len(columns), file=RowFile.create(
+    boxes = {run: Outbox(len(columns), file=SpillFile.create(
         out / SPILL / f'{run}{SUFFIX}', Identity(name, run, contract_hash), len(columns)))
         for name in names for run in [f'{name}-0']}
     rclpy.init()

@@ -90,8 +90,9 @@ class InOrder:
             if first > known.expected and first > given_up and held <= 2 * WINDOW:
                 return
             rows = heapq.heappop(waiting).rows
-            new = known.take(first, first + len(rows))
-            known.look(max(known.oldest, first) if first > known.expected else known.oldest)
+            new = known.add(first, first + len(rows))
+            known.give_up_before(
+                max(known.oldest, first) if first > known.expected else known.oldest)
             for start, end in new:
                 yield run, start, rows[start - first:end - first]
 

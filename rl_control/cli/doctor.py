@@ -15,7 +15,7 @@ import shutil
 from rl_control.bringup.run_graph import LAST_DOMAIN, NO_ROS
 from rl_control.common.stale_files import dead_compilations, dead_files, dead_segments, remove
 from rl_control.config.files import config_directory
-from rl_control.transport.spill_file import waiting_rows
+from rl_control.transport.spill_file import undelivered_rows
 
 # Import name: (distribution, what it is for, what brings it).
 MODULES = {
@@ -143,7 +143,7 @@ def _leftovers(outs: list[Path], clean: bool) -> Iterator[Finding]:
             yield Finding(
                 f'unfinished files in {out}', str(remove(dead) if clean else len(dead)),
                 '' if clean else f'rl-control doctor {out} --clean removes them')
-        for path, collector, rows in waiting_rows(out):
+        for path, collector, rows in undelivered_rows(out):
             if rows:
                 yield Finding(
                     f'rows that {collector} did not deliver', f'{rows} in {path}',

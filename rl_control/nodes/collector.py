@@ -61,7 +61,7 @@ class CollectorNode(Node):
         self._collecting = collecting(
             self._environment, self.settings, self._tell, self._tell_end, self._outboxes.start)
         watch(self, 'collector', self.settings, self._collecting.apply_settings)
-        self._following = LearnerSelection(LEARNER_TIMEOUT)
+        self._learner_selection = LearnerSelection(LEARNER_TIMEOUT)
         self._learner = LivelinessMonitor(self, 'transitions/ack', 'the learner', self._report)
         # The newest acknowledgement, from the executor's thread to that which exchanges.
         self._acknowledged: deque[dict[str, tuple[int, int]]] = deque(maxlen=1)
@@ -99,7 +99,7 @@ class CollectorNode(Node):
         if self._attending is not None:
             self._attending.end()
         self._worker.join()
-        self._outboxes.hurry()
+        self._outboxes.shorten_resend_period()
         deadline = time.monotonic() + DRAIN_TIMEOUT
         while self._outboxes.backlog and time.monotonic() < deadline:
             self._exchange(at_once=True)
@@ -190,10 +190,10 @@ class CollectorNode(Node):
         try:
             learner, acknowledged = codec.read_acknowledge(codec.decode_table(message))
             policy = self._collecting.policy
-            if not self._following.follows(
+            if not self._learner_selection.accept(
                     learner, time.monotonic(), policy.run if policy else ''):
                 raise InvalidInput(
-                    f'learner {learner} acknowledges but {self._following.run} is followed; '
+                    f'learner {learner} acknowledges but {self._learner_selection.run} is followed; '
                     'stop one learner, or give it a namespace of its own')
         except InvalidInput as refused:
             self._refused.add(f'acknowledgement not taken: {refused}')
@@ -206,9 +206,9 @@ class CollectorNode(Node):
         """Check a policy and have it taken up at the next tick; keep the old one if refused."""
         try:
             data, learner, version = codec.decode_policy(message)
-            if not self._following.may_act(learner):
+            if not self._learner_selection.accepts_policy(learner):
                 raise InvalidInput(
-                    f'it is of run {learner} but {self._following.run} is followed; '
+                    f'it is of run {learner} but {self._learner_selection.run} is followed; '
                     'stop one learner, or give it a namespace of its own'
                 )
             current = self._collecting.policy
@@ -239,7 +239,7 @@ class CollectorNode(Node):
             yield from self._attending.problems()
         if not self._learner.alive:
             yield codec.WARN, f'no learner for {now - self._learner.changed:.0f} s; {acting}'
-        elif self._following.run and (silent := now - self._following.heard) > LEARNER_TIMEOUT:
+        elif self._learner_selection.run and (silent := now - self._learner_selection.acknowledged_at) > LEARNER_TIMEOUT:
             yield codec.WARN, f'the learner says nothing for {silent:.0f} s; {acting}'
         if policy is None:
             yield codec.WARN, f'waiting for a policy for {age:.0f} s'
@@ -254,8 +254,8 @@ class CollectorNode(Node):
             f'{self.get_fully_qualified_name()}: collecting',
             max((level for level, _ in problems), default=codec.OK),
             '; '.join(text for _, text in problems) or 'collecting',
-            {**self._outboxes.figures(), 'version': policy.version if policy else -1,
-             'policy_age': age, 'learner': self._following.run},
+            {**self._outboxes.account(), 'version': policy.version if policy else -1,
+             'policy_age': age, 'learner': self._learner_selection.run},
             self.get_clock().now().nanoseconds * 1e-9))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rl_control.ros.journal import read_journal
 from rl_control.transport.outboxes import ACCOUNTS, SPILL
-from rl_control.transport.spill_file import left_behind, produced_by
+from rl_control.transport.spill_file import spill_files, read_account
 from rl_control.transport.table import decode_table_cdr
 from rl_control.transport.transition_rows import Origin
 
@@ -49,7 +49,7 @@ def produced(out: Path) -> dict[str, int]:
     """
     paths = sorted((out / ACCOUNTS).glob('*.json'))
     accounts = [json.loads(path.read_text()) for path in paths]
-    left = [produced_by(path) for path in left_behind(out / SPILL)]
+    left = [read_account(path) for path in spill_files(out / SPILL)]
     return {
         **{identity.run: made for identity, made, _ in left},
         **{account['run']: account['produced'] for account in accounts},
@@ -78,7 +78,7 @@ def _journaled(out: Path) -> dict[str, Ranges]:
 
 def _spilled(out: Path) -> dict[str, Ranges]:
     """Return what lies on the disk for the next start of each collector, by run."""
-    left = [produced_by(path) for path in left_behind(out / SPILL)]
+    left = [read_account(path) for path in spill_files(out / SPILL)]
     return {identity.run: [(end - count, end)] for identity, end, count in left}
 
 

@@ -64,7 +64,7 @@ def play(node: Node, bag: Bag, rate: float, tell: Callable[[str], None]) -> dict
         player.hand_over(ready)
     player.hand_over(order.finish())
     player.finish()
-    return {run: {'transitions': playback.handed, 'not_recorded': playback.missing,
+    return {run: {'transitions': playback.appended, 'not_recorded': playback.missing,
                   'out_of_order': playback.late}
             for run, playback in player.runs.items()}
 
@@ -75,7 +75,7 @@ class _Player:
     def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
         self.runs: dict[str, ReplayedRun] = {}
         self._tell = tell
-        self._following = LearnerSelection(LEARNER_TIMEOUT)
+        self._learner_selection = LearnerSelection(LEARNER_TIMEOUT)
         self._fresh = 0
         self._flushed = self._told = time.monotonic()
         self._publisher = node.create_publisher(
@@ -91,7 +91,7 @@ class _Player:
         if origin.run not in self.runs:
             self.runs[origin.run] = ReplayedRun(origin, columns)
             if self._heard:
-                self.runs[origin.run].meet(time.monotonic())
+                self.runs[origin.run].connect(time.monotonic())
 
     def wait_until(self, due: float) -> None:
         """Look after what is on its way until `due`."""
@@ -120,7 +120,7 @@ class _Player:
         heard, self._heard = self._heard, self._publisher.get_subscription_count() > 0
         if self._heard and not heard:
             for playback in self.runs.values():
-                playback.meet(now)
+                playback.connect(now)
         if self._fresh >= BATCH or now - self._flushed >= FLUSH_PERIOD or patience:
             self._flushed, self._fresh = now, 0
             for playback in self.runs.values():
@@ -128,8 +128,8 @@ class _Player:
                     self._publisher.publish(codec.encode_table(table))
         if now - self._told >= WORD_PERIOD:
             self._told = now
-            silent = now - self._following.heard > LEARNER_TIMEOUT
-            count = sum(playback.handed for playback in self.runs.values())
+            silent = now - self._learner_selection.acknowledged_at > LEARNER_TIMEOUT
+            count = sum(playback.appended for playback in self.runs.values())
             self._tell('waiting for a learner' if silent else f'{count} transitions handed over')
         self._executor.spin_once(timeout_sec=patience)
 
@@ -140,6 +140,6 @@ class _Player:
             self._tell(f'acknowledgement not taken: {refused}')
             return
         now = time.monotonic()
-        if self._following.follows(learner, now):
+        if self._learner_selection.accept(learner, now):
             for run, playback in self.runs.items():
                 playback.acknowledge(acknowledged.get(run), now)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exactly once, the learner's side: which rows of each collector run came, by their numbers."""
+"""Inbox of the exactly-once transport: drop duplicates and track gaps by sequence number."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -12,23 +12,23 @@ from rl_control.common.errors import InvalidInput
 
 @dataclass
 class Received:
-    """What the learner knows of one collector run; all counts are rows."""
+    """Received rows of one collector run; all counts are rows."""
 
     collector: str
-    expected: int = 0  # the first that is missing of those that still may come
-    published: int = 0  # the highest number seen, and one
+    expected: int = 0  # the lowest number missing that may still arrive
+    published: int = 0  # the highest number seen, plus one
     received: int = 0
     duplicates: int = 0
-    gaps: int = 0  # not there when a later one came; what is sent again is there after all
-    lost: int = 0  # missing before `oldest`
+    gaps: int = 0  # missing when a later one arrived, even if a resend filled it in since
+    lost: int = 0  # missing below `oldest`
     refused: int = 0
-    oldest: int = 0  # the first that its sender said it still has
+    oldest: int = 0  # the oldest number that the sender still has
     ranges: list[list[int]] = field(default_factory=list)  # received: [first, end), in order
 
     def missing(self, first: int, end: int) -> list[tuple[int, int]]:
-        """Return the parts [a, b) of [first, end) that were not received, in order."""
+        """Return the subranges [a, b) of [first, end) that were not received, in order."""
         parts = []
-        index = max(0, bisect_right(self.ranges, first, key=_first) - 1)
+        index = max(0, bisect_right(self.ranges, first, key=_start) - 1)
         for start, stop in self.ranges[index:]:
             if start >= end or first >= end:
                 break
@@ -37,11 +37,11 @@ class Received:
             first = max(first, stop)
         return [*parts, (first, end)] if first < end else parts
 
-    def take(self, first: int, end: int) -> list[tuple[int, int]]:
-        """Note that [first, end) came, and return the parts of it that are new."""
+    def add(self, first: int, end: int) -> list[tuple[int, int]]:
+        """Record [first, end) as received and return its subranges that are new."""
         new = self.missing(first, end)
         for start, stop in new:
-            index = bisect_right(self.ranges, start, key=_first)
+            index = bisect_right(self.ranges, start, key=_start)
             self.ranges.insert(index, [start, stop])
             for at in (index, index - 1):
                 if 0 <= at < len(self.ranges) - 1 and (
@@ -53,29 +53,29 @@ class Received:
         self.duplicates += end - first - count
         return new
 
-    def look(self, oldest: int) -> None:
+    def give_up_before(self, oldest: int) -> None:
         """
-        Bring `lost` and `expected` up to date: who sends now has what is from `oldest` on.
+        Update `lost` and `expected` for a sender that has the rows from `oldest` on.
 
-        A recording that is played may have what its collector no longer had.
+        A replayed recording may still have rows that its collector had already dropped.
         """
         self.oldest = self.expected = oldest
         self.lost = sum(end - first for first, end in self.missing(0, oldest))
-        index = bisect_right(self.ranges, oldest, key=_first) - 1
+        index = bisect_right(self.ranges, oldest, key=_start) - 1
         if index >= 0:
             self.expected = max(oldest, self.ranges[index][1])
 
 
-def _first(held: list[int]) -> int:
-    return held[0]
+def _start(received: list[int]) -> int:
+    return received[0]
 
 
 class Inbox:
     """
-    The learner's side of all collector runs: takes each row once, whenever it comes.
+    The learner's end of the transport, for all collector runs: accepts each row once.
 
-    What comes behind a gap is taken, too: a collector sends again from the acknowledged row, and
-    a recording that is played back cannot, yet loses no more than what does not come.
+    Rows behind a gap are accepted too: a collector resends from the acknowledged row, and a
+    replayed recording, which cannot, loses only the rows that never arrive.
     """
 
     def __init__(self) -> None:
@@ -85,10 +85,10 @@ class Inbox:
         self, collector: str, run: str, first_sequence: int, rows: np.ndarray, oldest: int = 0
     ) -> np.ndarray:
         """
-        Return the part of `rows` (k, m) that is new, (j, m), j from 0 to k.
+        Return the new ones of `rows` (k, m), as (j, m) with 0 <= j <= k.
 
-        Rows before `oldest`, which the sender does not have, are given up and counted as lost
-        until they come after all. Raise InvalidInput for numbers that no collector sends.
+        Rows below `oldest`, which the sender no longer has, count as lost unless they arrive
+        later. Raise InvalidInput for numbers that no collector can send.
         """
         if first_sequence < 0 or not 0 <= oldest <= first_sequence + len(rows):
             raise InvalidInput(
@@ -102,28 +102,28 @@ class Inbox:
                 'give every collector run a name of its own'
             )
         known.gaps += max(0, first_sequence - max(known.published, oldest))
-        fresh = known.take(first_sequence, first_sequence + len(rows))
-        known.look(oldest)
-        parts = [rows[first - first_sequence:stop - first_sequence] for first, stop in fresh]
+        new = known.add(first_sequence, first_sequence + len(rows))
+        known.give_up_before(oldest)
+        parts = [rows[first - first_sequence:stop - first_sequence] for first, stop in new]
         return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else rows[:0]
 
     def refuse(self, run: str, count: int) -> None:
-        """Count rows that arrived but may not be stored."""
+        """Count rows that arrived but failed validation."""
         self.runs[run].refused += count
 
     @property
     def stored(self) -> int:
-        """Return how many rows came and were not refused, of all runs."""
+        """Return how many rows were received and not refused, over all runs."""
         return sum(known.received - known.refused for known in self.runs.values())
 
     def acknowledge_all(
         self, credit: int | Mapping[str, int]
     ) -> tuple[list[str], np.ndarray]:
         """
-        Return the runs and their (acknowledged, granted) (n, 2), to be sent after a flush.
+        Return the runs and their (acknowledged, granted) (n, 2), to publish after a flush.
 
-        `credit` is how many rows beyond those received may come, of each run, or by run: then
-        no other one is told.
+        `credit` is how many rows beyond the received ones each run may send: one number for all
+        runs, or a number by run, and then only those runs are acknowledged.
         """
         if isinstance(credit, int):
             credit = dict.fromkeys(self.runs, credit)
@@ -134,5 +134,5 @@ class Inbox:
         return list(credit), table
 
     def to_state(self) -> dict[str, dict]:
-        """Return what is known of each run as plain values."""
+        """Return the counts of each run as plain values."""
         return {run: asdict(known) for run, known in self.runs.items()}

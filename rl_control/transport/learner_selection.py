@@ -1,35 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which learner a collector follows, should two of them speak."""
+"""Learner selection: accept the acknowledgements of one learner run when several publish."""
 
-RUN_TIMEOUT = 120.0  # s; a learner that was killed is back by then, with its history
+RUN_TIMEOUT = 120.0  # s in which a killed learner restarts and reads its journal
 
 
 class LearnerSelection:
     """
-    Follows the first learner run that acknowledges, until that says nothing for `silence` s.
+    Select the first learner run that acknowledges, until it sends nothing for `timeout` s.
 
-    Where a policy of that run acts the broadcaster goes on with it alone, so that another run is
-    followed after PATIENCE only. Two learners that acknowledge by turns would have rows dropped
-    that only one of them has. All times are of time.monotonic().
+    While a policy of that run acts, the timeout is RUN_TIMEOUT, because the broadcaster keeps
+    serving that run alone. If two learners acknowledged by turns, the outbox would drop rows that
+    only one of them has. All times are of time.monotonic().
     """
 
-    def __init__(self, silence: float) -> None:
-        self.silence = silence
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
         self.run = ''
-        self.heard = 0.0  # when the followed run last acknowledged
+        self.acknowledged_at = 0.0  # when the selected run last acknowledged
 
-    def follows(self, run: str, now: float, acting: str = '') -> bool:
+    def accept(self, run: str, now: float, acting: str = '') -> bool:
         """
-        Say whether an acknowledgement of `run` counts, and remember that it was heard.
+        Return True if an acknowledgement of `run` counts, and note its time.
 
-        `acting` is the run whose policy acts, '' for none.
+        `acting` is the run of the policy in use, '' for none.
         """
-        patience = RUN_TIMEOUT if acting == self.run else self.silence
-        if run != self.run and self.run and now - self.heard < patience:
+        timeout = RUN_TIMEOUT if acting == self.run else self.timeout
+        if run != self.run and self.run and now - self.acknowledged_at < timeout:
             return False
-        self.run, self.heard = run, now
+        self.run, self.acknowledged_at = run, now
         return True
 
-    def may_act(self, run: str) -> bool:
-        """Say whether a policy of `run` may be taken: the followed one, any before that."""
+    def accepts_policy(self, run: str) -> bool:
+        """Return True if `run` is the selected one, or none is selected yet."""
         return run == self.run or not self.run

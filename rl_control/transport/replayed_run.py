@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A collector run of a recording, handed to a learner as its collector would have done it."""
+"""Replayed run: send the recorded rows of a collector run by the exactly-once transport."""
 
 import numpy as np
 
@@ -8,27 +8,27 @@ from rl_control.transport.outbox import WINDOW, Outbox
 from rl_control.transport.table import Table
 from rl_control.transport.transition_rows import Origin
 
-SETTLING = 1.2  # s in which a learner's acknowledgement may be older than what it was told
-ACK_TIMEOUT = 10.0  # s in which a learner that speaks must have taken the run up
+SETTLING_TIME = 1.2  # s for which an acknowledgement may be older than the connection
+ACK_TIMEOUT = 10.0  # s in which a learner that acknowledges must name the run
 
 
 class ReplayedRun:
     """
-    Rows under their own run and numbers, kept until the learner has them; `now` is steady time.
+    Rows under their recorded run and numbers, kept until acknowledged; `now` is steady time in s.
 
-    So a learner counts none twice, however often they are played. Numbers that the recording
-    lacks are passed over once all before them were taken.
+    A learner therefore counts each row once, however often it is replayed. Numbers missing in the
+    recording are skipped once all rows before them are acknowledged.
     """
 
     def __init__(self, origin: Origin, columns: tuple[str, ...]) -> None:
-        self.handed = 0  # rows put
-        self.late = 0  # rows left out, since later ones were put before
-        self.missing = 0  # numbers that the recording lacks
+        self.appended = 0  # rows
+        self.late = 0  # rows left out because a later one came first
+        self.missing = 0  # numbers missing in the recording
         self._origin = origin
         self._columns = columns
         self._outbox: Outbox | None = None
-        self._met: float | None = None  # since when the learner can have heard of this playing
-        self._unknown: float | None = None  # since when it speaks and does not know of the run
+        self._connected: float | None = None  # when a learner was first connected
+        self._unknown: float | None = None  # since when the learner acknowledges other runs only
 
     @property
     def backlog(self) -> int:
@@ -36,7 +36,7 @@ class ReplayedRun:
         return self._outbox.backlog if self._outbox is not None else 0
 
     def put(self, number: int, row: np.ndarray) -> bool:
-        """Take the row (m,) of that number if the learner wants it; numbers rise."""
+        """Append the row (m,) and return True; return False without credit. Numbers must rise."""
         outbox = self._outbox
         if outbox is not None and number < outbox.produced:
             self.late += 1
@@ -49,21 +49,21 @@ class ReplayedRun:
         if not outbox.credit:
             return False
         outbox.append(row)
-        self.handed += 1
+        self.appended += 1
         return True
 
-    def meet(self, now: float) -> None:
-        """Note that a learner begins to hear what is sent."""
-        self._met = now
+    def connect(self, now: float) -> None:
+        """Note when a learner's subscription was matched."""
+        self._connected = now
 
     def acknowledge(self, known: tuple[int, int] | None, now: float) -> None:
         """
-        Take what a learner says of this run, (next it lacks, granted), None for nothing.
+        Apply an acknowledgement (next expected, granted) of this run, None if it names others.
 
-        What it may have said before it heard of this playing does not count: it was about what
-        another sender had. Raise InvalidInput when it knows nothing of the run after PATIENCE.
+        An acknowledgement within SETTLING_TIME of the connection is ignored, because it may answer
+        an earlier sender. Raise InvalidInput when the run is not named for ACK_TIMEOUT.
         """
-        if self._outbox is None or self._met is None or now - self._met < SETTLING:
+        if self._outbox is None or self._connected is None or now - self._connected < SETTLING_TIME:
             return
         if known is not None:
             self._unknown = None
@@ -72,7 +72,7 @@ class ReplayedRun:
             self._unknown = now
         elif now - self._unknown > ACK_TIMEOUT:
             raise InvalidInput(
-                f'the learner takes nothing of run {self._origin.run}, whose contract is '
+                f'the learner accepts nothing of run {self._origin.run}, whose contract is '
                 f'{self._origin.contract_hash[:12]}; start it with the robot and task of '
                 'the recording')
 

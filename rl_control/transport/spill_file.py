@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows in a file that outlives its process, so that a killed collector's are still delivered."""
+"""Memory-mapped spill file of an outbox: rows survive the process that appended them."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -27,25 +27,26 @@ SIZE_LIMIT = 10**9
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose rows they are."""
+    """The collector, run and contract that made the rows of a file or a message."""
 
     collector: str = ''
     run: str = ''
     contract_hash: str = ''
 
 
-class RowFile:
+class SpillFile:
     """
-    Rows by number in one file: a ring that is mapped as memory, and behind it one that is not.
+    Two ring buffers of rows in one file, addressed by number: the first is mapped, the other not.
 
-    What is written outlives the process at once, since the system holds it; power loss may take
-    it. `marks` are oldest, spilled and next, see Outbox: each is one store, so that a kill leaves
-    the old or the new value. The space of the mapped part is taken at the start: a full disk
-    cannot stop a process that writes there. The file is locked as long as its process lives.
+    Written rows survive the process, because the kernel holds the pages; power loss may lose
+    them. `marks` are oldest, spilled and next (see Outbox). Each is one 8-byte store, so a kill
+    leaves the old or the new value. The disk space of the mapped part is allocated at the start,
+    so a full disk cannot stop a process that writes to it. The process holds a lock on the file
+    until it ends.
     """
 
     def __init__(self, descriptor: int, path: Path) -> None:
-        """Take over an open, locked file; raise InvalidInput if it is none of these."""
+        """Map an open, locked file; raise InvalidInput if it is no spill file."""
         self.path = path
         self.descriptor = descriptor
         self.identity, (self.width, rows, self.file_rows), _ = _read_head(descriptor, path)
@@ -59,8 +60,8 @@ class RowFile:
     def create(
         cls, path: Path, identity: Identity, width: int, rows: int = 10_000,
         file_rows: int = 1_000_000,
-    ) -> 'RowFile':
-        """Make the file at `path`, which must be new; raise Unavailable if it cannot be."""
+    ) -> 'SpillFile':
+        """Create the file at `path`, which must not exist; raise Unavailable if that fails."""
         head = bytearray(HEADER)
         label = json.dumps(asdict(identity)).encode()
         head[:8] = MAGIC
@@ -74,7 +75,7 @@ class RowFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             os.posix_fallocate(descriptor, 0, HEADER + rows * width * ITEM)
             os.pwrite(descriptor, head, 0)
-            os.link(aside, path)  # unlike a rename it fails where something is
+            os.link(aside, path)  # unlike rename, fails if `path` exists
             aside.unlink()
         except OSError as error:
             if descriptor >= 0:
@@ -87,8 +88,8 @@ class RowFile:
         return cls(descriptor, path)
 
     @classmethod
-    def open_existing(cls, path: Path) -> 'RowFile | None':
-        """Return what a process that died left at `path`; None while it lives."""
+    def open_existing(cls, path: Path) -> 'SpillFile | None':
+        """Open the file of a dead process at `path`; return None while its process lives."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
@@ -99,7 +100,7 @@ class RowFile:
             oldest, spilled, following = map(int, found.marks)
             if not 0 <= oldest <= following <= oldest + len(found.memory) + found.file_rows:
                 raise InvalidInput(f'{path} counts rows from {oldest} to {following}; remove it')
-            # The marks are set one after the other, and a kill may have come between.
+            # The marks are set one after the other; the process may have been killed in between.
             found.marks[1] = min(max(spilled, oldest), following)
         except BlockingIOError:
             os.close(descriptor)
@@ -110,29 +111,29 @@ class RowFile:
         return found
 
     def write(self, number: int, row: np.ndarray) -> None:
-        """Write row `number` behind the mapped ones; raise OSError when the disk is full."""
+        """Write row `number` behind the mapped part; raise OSError when the disk is full."""
         data = row.tobytes()
         offset = self._end + number % self.file_rows * len(data)
         written = os.pwrite(self.descriptor, data, offset)
-        if written < len(data):  # a full disk takes a part first and says so at the next try
+        if written < len(data):  # a full disk writes a part first and fails at the next try
             os.pwrite(self.descriptor, data[written:], offset + written)
 
     def read(self, number: int) -> np.ndarray:
-        """Return the row that `write` was given as `number`, (width,)."""
+        """Return row `number` as `write` stored it, (width,)."""
         size = self.width * ITEM
         return np.frombuffer(
             os.pread(self.descriptor, size, self._end + number % self.file_rows * size))
 
     def close(self, remove: bool) -> None:
-        """Give the file back, and `remove` it from the disk."""
+        """Unlock and close the file; delete it if `remove`."""
         if remove:
             self.path.unlink(missing_ok=True)
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # the mapping holds a copy of the descriptor
         os.close(self.descriptor)
 
 
-def left_behind(directory: Path, collector: str | None = None) -> list[Path]:
-    """Return the files in `directory` of all collectors, or of one; alive or not."""
+def spill_files(directory: Path, collector: str | None = None) -> list[Path]:
+    """Return the spill files in `directory`, of all collectors or of one, in use or not."""
     if not directory.is_dir():
         return []
     return sorted(
@@ -140,8 +141,8 @@ def left_behind(directory: Path, collector: str | None = None) -> list[Path]:
         if collector is None or path.stem.rpartition('-')[0] == collector)
 
 
-def produced_by(path: Path) -> tuple[Identity, int, int]:
-    """Return whose rows a file holds, how many were ever made, and how many wait."""
+def read_account(path: Path) -> tuple[Identity, int, int]:
+    """Return the identity of a spill file, how many rows were appended, and how many remain."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
@@ -157,7 +158,7 @@ def _read_head(descriptor: int, path: Path) -> tuple[Identity, list[int], list[i
     """
     Return identity, (width, rows, file_rows) and marks.
 
-    Raise InvalidInput if it is no such file.
+    Raise InvalidInput if it is no spill file.
     """
     head = os.pread(descriptor, HEADER, 0)
     if len(head) < HEADER or not head.startswith(MAGIC):
@@ -167,20 +168,20 @@ def _read_head(descriptor: int, path: Path) -> tuple[Identity, list[int], list[i
     width, rows, _ = sizes
     if (not all(0 < size <= SIZE_LIMIT for size in sizes)
             or os.fstat(descriptor).st_size < HEADER + rows * width * ITEM):
-        raise InvalidInput(f'{path} says sizes {sizes} and does not have them; remove it')
+        raise InvalidInput(f'{path} is shorter than its sizes {sizes} require; remove it')
     try:
         identity = Identity(**json.loads(head[IDENTITY].rstrip(b'\0')))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidInput(f'{path} does not say whose rows it holds; remove it') from error
+        raise InvalidInput(f'{path} does not name the run of its rows; remove it') from error
     return identity, sizes, marks
 
 
-def waiting_rows(out: Path) -> Iterator[tuple[Path, str, int]]:
-    """Yield (file, collector, rows) of what killed collectors have not delivered yet."""
-    for path in left_behind(out / 'spill'):
+def undelivered_rows(out: Path) -> Iterator[tuple[Path, str, int]]:
+    """Yield (file, collector, rows) for each spill file that a dead collector left."""
+    for path in spill_files(out / 'spill'):
         if unlocked(path):
             try:
-                identity, _, waiting = produced_by(path)
+                identity, _, waiting = read_account(path)
             except InvalidInput:
                 identity, waiting = None, 0
             yield path, identity.collector if identity else '', waiting

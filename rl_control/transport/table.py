@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of numbers with named columns, and their bytes as std_msgs/Float64MultiArray."""
+"""Table codec: rows with named columns, and their CDR bytes as std_msgs/Float64MultiArray."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ MESSAGE_LIMIT = 64 * 2**20
 HEADER_LIMIT = 2**20
 COLUMN_LIMIT = 4096
 
-# The encapsulation that rmw layers write on every machine ROS 2 supports: plain CDR version 1,
+# The encapsulation that rmw layers write on every platform of ROS 2: plain CDR version 1,
 # little-endian. The last two bytes count the padding at the end, of which a table, a multiple of
 # four bytes long, has none.
 ENCAPSULATION = b'\x00\x01\x00\x00'
@@ -22,7 +22,7 @@ ENCAPSULATION = b'\x00\x01\x00\x00'
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """`rows` (n, m) float64, `columns` the m names, `header` what is said about all rows."""
+    """`rows` (n, m) float64, the m names `columns`, and a `header` that describes all rows."""
 
     columns: tuple[str, ...]
     rows: np.ndarray
@@ -55,7 +55,7 @@ def read_labels(header: str, names: str) -> tuple[dict, tuple[str, ...]]:
     """
     Return header and column names from the two labels.
 
-    Raise InvalidInput if they are not ours.
+    Raise InvalidInput if `write_labels` did not write them.
     """
     return read_header(header), tuple(names.split(',')) if names else ()
 
@@ -103,7 +103,7 @@ def require_shape(
     n, m = sizes
     if m != columns or n * m != numbers or strides != (n * m, m) or offset != 0:
         raise InvalidInput(
-            f'table says {n} x {m} with strides {strides} and offset {offset} but has {columns} '
+            f'table claims {n} x {m} with strides {strides} and offset {offset} but has {columns} '
             f'columns and {numbers} numbers; use a sender of this package'
         )
     if m > COLUMN_LIMIT or n > MESSAGE_LIMIT // 8:
@@ -114,8 +114,8 @@ def decode_table_cdr(raw: bytes, columns: tuple[str, ...] | None = None) -> Tabl
     """
     Return the table in `raw`, a serialized std_msgs/Float64MultiArray.
 
-    Equal to rclpy's deserialisation followed by `codec.decode_table`; a reader that keeps the
-    bytes anyway need not have them deserialised by rclpy too. Layout: OMG CDR (formal/02-06-51,
+    The same result as rclpy's deserialisation and `codec.decode_table`, for readers that have the
+    bytes and want to save rclpy's copy. Layout: OMG CDR (formal/02-06-51,
     15.3), where alignment counts from after the 4 bytes of encapsulation. Raise InvalidInput for
     anything else.
     """
@@ -153,7 +153,7 @@ def decode_table_cdr(raw: bytes, columns: tuple[str, ...] | None = None) -> Tabl
 
 
 class _Cursor:
-    """A place in serialized bytes that moves on as values are read."""
+    """Read position in serialized bytes; each method reads a value and advances."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw

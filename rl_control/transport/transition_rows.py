@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of the tables: transitions, episodes and acknowledgements."""
+"""Row formats of the tables: transitions, episodes and acknowledgements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -17,7 +17,7 @@ STEP_COLUMNS = (
     'intervention',
 )
 NAME_LIMIT = 256
-RUN_LIMIT = 2000  # that fit into the header of one acknowledgement, however they are called
+RUN_LIMIT = 2000  # that fit into the header of one acknowledgement, with names of any length
 # Sequence numbers, exact as float64 in an acknowledgement even with rows and credit on top.
 SEQUENCE_LIMIT = 2**52
 ACKNOWLEDGE_COLUMNS = ('acknowledged', 'granted')
@@ -79,7 +79,7 @@ class TransitionRows:
 
     @classmethod
     def read(cls, rows: np.ndarray, contract: Contract) -> 'TransitionRows':
-        """Return the fields of `rows` (n, m), which `validate_rows` found good, as copies."""
+        """Return the fields of `rows` (n, m), which passed `validate_rows`, as copies."""
         parts = _parts(rows, contract)
         for name in ('episode', 'step', 'version'):
             parts[name] = parts[name].astype(np.int64)
@@ -93,7 +93,7 @@ class TransitionRows:
     def steps(
         self, streams: tuple[str, ...], stream: np.ndarray, contract: Contract,
     ) -> TransitionBatch:
-        """Return what is learned of the rows, the i-th of which is of streams[stream[i]]."""
+        """Return the rows as a batch to learn from; row i belongs to streams[stream[i]]."""
         span = np.subtract(contract.action_high, contract.action_low)
         return TransitionBatch(
             streams, stream, self.episode, self.step, self.observation, self.action, self.reward,
@@ -103,31 +103,30 @@ class TransitionRows:
 
 def validate_rows(rows: np.ndarray, contract: Contract) -> tuple[np.ndarray, dict[str, int]]:
     """
-    Return which of `rows` (n, m) may be stored, (n,) bool, and how many may not, by reason.
+    Return a mask (n,) bool of valid `rows` (n, m), and the number of invalid ones by reason.
 
-    A row counts once, under the first reason that holds for it. `log_prob` may be NaN, which
-    says that there is none.
+    A row counts once, under the first reason that applies. `log_prob` may be NaN: unknown.
     """
     parts = _parts(rows, contract)
     good = np.ones(len(rows), dtype=bool)
     refused: dict[str, int] = {}
 
-    def demand(reason: str, holds: np.ndarray) -> None:
+    def require(reason: str, holds: np.ndarray) -> None:
         if count := int((good & ~holds).sum()):
             refused[reason] = count
         good[:] &= holds
 
     for name in ('observation', 'action', 'applied', 'next_observation'):
-        demand(f'{name} is not finite in float32', finite(parts[name]).all(axis=1))
-    demand('reward is not finite in float32', finite(parts['reward']))
-    demand('stamp is not finite', np.isfinite(parts['stamp']))
-    demand('log_prob is infinite', finite(parts['log_prob']) | np.isnan(parts['log_prob']))
+        require(f'{name} is not finite in float32', finite(parts[name]).all(axis=1))
+    require('reward is not finite in float32', finite(parts['reward']))
+    require('stamp is not finite', np.isfinite(parts['stamp']))
+    require('log_prob is infinite', finite(parts['log_prob']) | np.isnan(parts['log_prob']))
     for name in ('terminated', 'truncated', 'intervention'):
-        demand(f'{name} is neither 0 nor 1', np.isin(parts[name], (0.0, 1.0)))
+        require(f'{name} is neither 0 nor 1', np.isin(parts[name], (0.0, 1.0)))
     for name, low in (('episode', 0), ('step', 0), ('version', -1)):
         part = parts[name]
         whole = (part == np.floor(part)) & (part >= low) & (part < 2.0**53)
-        demand(f'{name} is not an integer from {low}', whole)
+        require(f'{name} is not an integer from {low}', whole)
     return good, refused
 
 
@@ -151,10 +150,10 @@ def _parts(rows: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
 @dataclass(frozen=True, slots=True)
 class Origin:
     """
-    Who made the rows of a table, in its header.
+    Collector, run and contract of a table, as its header has them.
 
     `first_sequence` is the number of the first row within the run, `oldest` that of the oldest
-    row which the collector could still send.
+    row that the collector can still send.
     """
 
     collector: str
@@ -191,13 +190,13 @@ class Origin:
 
 
 def _is_name(value: object) -> bool:
-    """Say whether `value` can be a part of every message, log and table: short, plain ASCII."""
+    """Return True for a short, printable ASCII text, safe in every message, log and table."""
     return (isinstance(value, str) and 0 < len(value) <= NAME_LIMIT
             and value.isascii() and value.isprintable())
 
 
 def acknowledge_table(runs: Sequence[str], rows: np.ndarray, learner: str) -> Table:
-    """Return the table by which a learner run tells each run (acknowledged, granted) (n, 2)."""
+    """Return the table with which a learner run sends (acknowledged, granted) (n, 2) by run."""
     return Table(ACKNOWLEDGE_COLUMNS, rows, {'learner': learner, 'runs': list(runs)})
 
 
@@ -205,7 +204,7 @@ def read_acknowledge(table: Table) -> tuple[str, dict[str, tuple[int, int]]]:
     """
     Return the learner run and (acknowledged, granted) by collector run.
 
-    Raise InvalidInput for a table that says nothing of the kind.
+    Raise InvalidInput for any other table.
     """
     require_columns(table.columns, ACKNOWLEDGE_COLUMNS)
     learner, runs, rows = table.header.get('learner'), table.header.get('runs'), table.rows
@@ -252,7 +251,7 @@ class EpisodeRow:
 
     @classmethod
     def from_row(cls, row: np.ndarray) -> 'EpisodeRow':
-        """Read what `to_row` wrote; raise InvalidInput for a row that says nothing sensible."""
+        """Return the episode in a row of `to_row`; raise InvalidInput for impossible values."""
         whole = {'episode', 'length', 'version', 'phase'}
         names = [item.name for item in fields(cls)]
         values = dict(zip(names, np.asarray(row, dtype=float).tolist(), strict=True))

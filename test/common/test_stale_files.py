@@ -13,7 +13,7 @@ import pytest
 
 from rl_control.cli import main
 from rl_control.common import stale_files
-from rl_control.transport.spill_file import Identity, RowFile
+from rl_control.transport.spill_file import Identity, SpillFile
 
 OLD = 10**9  # a time of modification, s
 
@@ -97,7 +97,7 @@ def begun(path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str) -> None:
         patch.setattr(*{'link': (os, 'link'), 'unlink': (Path, 'unlink')}[killed_at],
                       lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            RowFile.create(path, Identity('d', path.stem, ''), 2, 5, 5)
+            SpillFile.create(path, Identity('d', path.stem, ''), 2, 5, 5)
     os.utime(path.with_name(f'.{path.name}.{DEAD}.partial'), (OLD, OLD))
 
 
@@ -118,11 +118,11 @@ def test_the_doctor_reports_and_cleans(shared, tmp_path, capsys, monkeypatch):
     begun(run / 'spill' / 'd-2.rows', monkeypatch, 'unlink')
     (run / 'spill' / 'd-2.rows').unlink()  # it was delivered; the other name keeps its space
     for name, rows in (('a-1', 3), ('b-1', 0)):
-        file = RowFile.create(
+        file = SpillFile.create(
             run / 'spill' / f'{name}.rows', Identity(name[0], name, ''), 2, 5, 5)
         file.marks[1:] = rows
         file.close(remove=False)
-    living = RowFile.create(run / 'spill' / 'c-1.rows', Identity('c', 'c-1', ''), 2, 5, 5)
+    living = SpillFile.create(run / 'spill' / 'c-1.rows', Identity('c', 'c-1', ''), 2, 5, 5)
 
     def told(*more: str) -> dict[str, tuple[str, str]]:
         main(['doctor', str(run), '--json', *more])

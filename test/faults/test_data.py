@@ -22,7 +22,7 @@ from rl_control.nodes.learner import Learner
 from rl_control.report.delivery_accounting import account, journaled
 from rl_control.ros import codec, journal, qos
 from rl_control.transport import outboxes
-from rl_control.transport.spill_file import RowFile
+from rl_control.transport.spill_file import SpillFile
 
 Start = Callable[..., Nodes]
 
@@ -82,7 +82,7 @@ def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypat
     require_nothing_lost(tmp_path, learner, collector)
 
 
-class SmallFile(RowFile):
+class SmallSpillFile(SpillFile):
     """One with 50 rows mapped."""
 
     @classmethod
@@ -104,16 +104,16 @@ def test_rows_that_are_refused_cost_no_credit(start):
 
 
 def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
-    monkeypatch.setattr(outboxes, 'RowFile', SmallFile)
+    monkeypatch.setattr(outboxes, 'SpillFile', SmallSpillFile)
     full = [True]
-    write = SmallFile.write
+    write = SmallSpillFile.write
 
     def sometimes(self, number, row):
         if full[0]:
             raise OSError(28, 'No space left on device')
         write(self, number, row)
 
-    monkeypatch.setattr(SmallFile, 'write', sometimes)
+    monkeypatch.setattr(SmallSpillFile, 'write', sometimes)
     # A learner that acknowledges late, then not at all, though it granted a lot.
     nodes = start(learner__headroom=1000, learner__journal_period=0.5)
     learner, collector = nodes.add(Learner()), nodes.add(CollectorNode())
@@ -200,7 +200,7 @@ def test_only_a_greater_version_of_the_followed_run_acts(start, monkeypatch):
     # Before a learner was heard any run may act; afterwards that of the learner alone.
     offer(3, run='run-2')
     learner = nodes.add(Learner())
-    nodes.until(lambda: collector._following.run == learner._run)
+    nodes.until(lambda: collector._learner_selection.run == learner._run)
     offer(4, run='run-2')
     offer(1, run=learner._run)
     offer(2, data=exported(20), run=learner._run)

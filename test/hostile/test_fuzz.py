@@ -27,7 +27,7 @@ from rl_control.robots.kinematics import Kinematics
 from rl_control.ros import codec
 from rl_control.ros.journal_reader import read_history
 from rl_control.transport.inbox import Inbox
-from rl_control.transport.spill_file import produced_by
+from rl_control.transport.spill_file import read_account
 from rl_control.transport.transition_rows import validate_rows
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -216,7 +216,7 @@ def test_files(tmp_path_factory, data):
         lambda: checked_model(data, 'it'),
         lambda: read_parameter_file(file('a.yaml'), 'a'),
         lambda: Kinematics(file('a.urdf'), ('a',), 'b'),
-        lambda: produced_by(file('c-1.rows')),
+        lambda: read_account(file('c-1.rows')),
         lambda: [checkpoint.load(file(f'5/{name}').parent) for name in (
             checkpoint.TENSORS, checkpoint.STATE, checkpoint.MANIFEST)],
         lambda: list(read_history(bag, '/transitions', contract(), Inbox(), lambda *_: None)),

@@ -42,22 +42,22 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_the_first_learner_is_followed_until_it_is_silent():
-    one = LearnerSelection(silence=5.0)
-    assert one.may_act('a') and one.may_act('b')
-    assert one.follows('a', 10.0)
-    assert not one.follows('b', 12.0)
-    assert one.may_act('a') and not one.may_act('b')
-    assert one.follows('a', 14.0)
-    assert not one.follows('b', 18.9)
-    assert one.follows('b', 19.0)
-    assert not one.follows('a', 20.0) and one.may_act('b')
+    one = LearnerSelection(timeout=5.0)
+    assert one.accepts_policy('a') and one.accepts_policy('b')
+    assert one.accept('a', 10.0)
+    assert not one.accept('b', 12.0)
+    assert one.accepts_policy('a') and not one.accepts_policy('b')
+    assert one.accept('a', 14.0)
+    assert not one.accept('b', 18.9)
+    assert one.accept('b', 19.0)
+    assert not one.accept('a', 20.0) and one.accepts_policy('b')
 
 
 def test_a_learner_whose_policy_acts_is_waited_for_while_it_starts_again():
-    one = LearnerSelection(silence=5.0)
-    assert one.follows('a', 0.0)  # and is killed; the broadcaster goes on with it
-    assert not one.follows('b', 6.0, acting='a') and not one.follows('b', 60.0, acting='a')
-    assert one.follows('a', 60.0, acting='a') and one.may_act('a')
-    assert not one.follows('b', 179.9, acting='a')
-    assert one.follows('b', 180.0, acting='a')
-    assert one.follows('a', 185.0, acting='a')  # b has nothing that acts
+    one = LearnerSelection(timeout=5.0)
+    assert one.accept('a', 0.0)  # and is killed; the broadcaster goes on with it
+    assert not one.accept('b', 6.0, acting='a') and not one.accept('b', 60.0, acting='a')
+    assert one.accept('a', 60.0, acting='a') and one.accepts_policy('a')
+    assert not one.accept('b', 179.9, acting='a')
+    assert one.accept('b', 180.0, acting='a')
+    assert one.accept('a', 185.0, acting='a')  # b has nothing that acts

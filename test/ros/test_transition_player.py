@@ -124,14 +124,14 @@ def test_an_old_acknowledgement_does_not_count():
     assert not one.put(0, row)
     assert len(one.pending(0.0).rows) == 0
     one.acknowledge((5000, 6000), 0.1)  # nobody hears yet
-    one.meet(1.0)
+    one.connect(1.0)
     one.acknowledge((5000, 6000), 1.5)  # of what another sender said
     assert not one.put(0, row)
     one.acknowledge((0, 2), 2.5)
     assert one.put(0, row) and one.put(1, row) and not one.put(2, row)
     assert one.pending(2.6).header['first_sequence'] == 0
     one.acknowledge((900, 1000), 2.7)  # it has these and many more: they are sent all the same
-    assert one.backlog == 0 and one.put(2, row) and one.handed == 3
+    assert one.backlog == 0 and one.put(2, row) and one.appended == 3
     assert not one.put(10, row)  # what is before the gap first
     one.pending(2.8)
     one.acknowledge((900, 1000), 2.9)
@@ -144,8 +144,8 @@ def test_an_old_acknowledgement_does_not_count():
 def test_a_learner_that_does_not_take_the_run_is_told_of():
     one = ReplayedRun(codec.Origin('c', 'a', 'hash'), ('x',))
     one.put(0, np.zeros(1))
-    one.meet(0.0)
-    for now in np.arange(0.0, replayed_run.SETTLING + replayed_run.PATIENCE, 0.5):
+    one.connect(0.0)
+    for now in np.arange(0.0, replayed_run.SETTLING_TIME + replayed_run.ACK_TIMEOUT, 0.5):
         one.acknowledge(None, now)
-    with pytest.raises(InvalidInput, match='takes nothing of run a, whose contract is hash'):
+    with pytest.raises(InvalidInput, match='accepts nothing of run a, whose contract is hash'):
         one.acknowledge(None, 20.0)

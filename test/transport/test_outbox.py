@@ -11,11 +11,11 @@ import pytest
 from rl_control.common.errors import InvalidInput
 from rl_control.transport.inbox import Inbox
 from rl_control.transport.outbox import BATCH, WINDOW, Outbox
-from rl_control.transport.spill_file import Identity, RowFile
+from rl_control.transport.spill_file import Identity, SpillFile
 
 
 def row(number: int) -> np.ndarray:
-    """Return a row from which its number can be told."""
+    """Return a row that contains its number."""
     return np.array([number, -number, 0.5 * number])
 
 
@@ -29,8 +29,8 @@ def granted(outbox: Outbox, now: float = 0.0, acknowledged: int = 0) -> Outbox:
     return outbox
 
 
-def filed(path: Path, rows: int = 100, file_rows: int = 1000) -> RowFile:
-    return RowFile.create(path, Identity('a', path.stem, 'hash'), 3, rows, file_rows)
+def filed(path: Path, rows: int = 100, file_rows: int = 1000) -> SpillFile:
+    return SpillFile.create(path, Identity('a', path.stem, 'hash'), 3, rows, file_rows)
 
 
 def fill(outbox: Outbox, count: int) -> None:
@@ -59,7 +59,7 @@ def test_batches_are_numbered_in_order():
     assert (outbox.backlog, drain(outbox, 99.0)[1:]) == (0, [])
 
 
-def test_an_outbox_may_begin_with_a_later_number():
+def test_the_first_number_may_be_larger_than_zero():
     outbox = granted(Outbox(3, first=1000), acknowledged=1000)
     fill(outbox, 3)
     assert drain(outbox, 0.0) == [(1000, [1000, 1001, 1002])]
@@ -73,7 +73,7 @@ def test_rows_are_copied_on_entry():
     assert drain(outbox, 0.0) == [(0, [0])]
 
 
-def test_silence_sends_the_oldest_batch_again_until_there_is_progress():
+def test_without_acknowledgements_the_oldest_batch_is_resent():
     outbox = granted(Outbox(3, resend_period=0.5))
     fill(outbox, 200)
     assert len(drain(outbox, 0.0)) == 4
@@ -88,7 +88,7 @@ def test_silence_sends_the_oldest_batch_again_until_there_is_progress():
     assert outbox.resends == 2
 
 
-def test_credit_bounds_what_is_sent_and_is_announced_when_missing():
+def test_credit_bounds_what_is_sent_and_is_requested_when_missing():
     outbox = Outbox(3)
     fill(outbox, 10)
     first, rows = outbox.pending(0.0)
@@ -106,7 +106,7 @@ def test_a_learner_that_acknowledges_without_granting_is_asked_again():
     outbox = granted(Outbox(3))
     fill(outbox, 1)
     drain(outbox, 0.0)
-    for tick in range(1, 20):  # it took this run for idle, yet tells all runs where they are
+    for tick in range(1, 20):  # it treats this run as idle: acknowledged, no credit
         outbox.acknowledge(1, 1, 0.1 * tick)
     assert outbox.pending(2.0)[1].shape == (0, 3)
 
@@ -186,7 +186,7 @@ def test_unusable_arguments_are_refused(tmp_path):
         outbox.acknowledge(1, 1, 0.0)
 
 
-def test_learner_that_lost_its_journal_counts_the_loss_and_goes_on():
+def test_a_lost_journal_is_counted_and_delivery_continues():
     outbox, inbox = granted(Outbox(3)), Inbox()
     fill(outbox, 100)
     drain(outbox, 0.0)
@@ -199,7 +199,7 @@ def test_learner_that_lost_its_journal_counts_the_loss_and_goes_on():
     assert (inbox.runs['a1'].lost, inbox.runs['a1'].expected) == (90, 100)
 
 
-def test_learner_that_forgot_a_waiting_run_hears_of_it():
+def test_a_waiting_run_announces_itself_to_a_learner_that_forgot_it():
     outbox = Outbox(3)
     outbox.acknowledge(0, 5, 0.0)
     fill(outbox, 5)
