@@ -102,14 +102,14 @@ def examine(publications: int, seed: int, template: bytes | None = None) -> dict
     try:
         # The first is let through: without a policy any run may act.
         send(mine.export(1, 0), 'run-1', 1)
-        collector._learner_selection.accept('run-1', time.monotonic())
+        collector._selection.accept('run-1', time.monotonic())
         for version in range(2, publications + 2):
             for passed in channel.pass_on(version):
                 send(mine.export(passed, 0), 'run-1', passed)
                 arrived.append(passed)
                 wrong += came[-1] != max(arrived)
             if version % 10 == 0:
-                collector._learner_selection.accept('run-1', time.monotonic())  # it is alive
+                collector._selection.accept('run-1', time.monotonic())  # it is alive
                 send(foreign.export(version + 1, 0), 'run-2', version + 1)
                 send(mine.export(1, 0), 'run-1', version + 1)  # its file is another version
                 wrong += came[-1] != max([1, *arrived])

@@ -61,7 +61,7 @@ class CollectorNode(Node):
         self._collecting = collecting(
             self._environment, self.settings, self._tell, self._tell_end, self._outboxes.start)
         watch(self, 'collector', self.settings, self._collecting.apply_settings)
-        self._learner_selection = LearnerSelection(LEARNER_TIMEOUT)
+        self._selection = LearnerSelection(LEARNER_TIMEOUT)
         self._learner = LivelinessMonitor(self, 'transitions/ack', 'the learner', self._report)
         # The newest acknowledgement, from the executor's thread to that which exchanges.
         self._acknowledged: deque[dict[str, tuple[int, int]]] = deque(maxlen=1)
@@ -190,10 +190,10 @@ class CollectorNode(Node):
         try:
             learner, acknowledged = codec.read_acknowledge(codec.decode_table(message))
             policy = self._collecting.policy
-            if not self._learner_selection.accept(
+            if not self._selection.accept(
                     learner, time.monotonic(), policy.run if policy else ''):
                 raise InvalidInput(
-                    f'learner {learner} acknowledges but {self._learner_selection.run} is followed; '
+                    f'learner {learner} acknowledges but {self._selection.run} is followed; '
                     'stop one learner, or give it a namespace of its own')
         except InvalidInput as refused:
             self._refused.add(f'acknowledgement not taken: {refused}')
@@ -206,9 +206,9 @@ class CollectorNode(Node):
         """Check a policy and have it taken up at the next tick; keep the old one if refused."""
         try:
             data, learner, version = codec.decode_policy(message)
-            if not self._learner_selection.accepts_policy(learner):
+            if not self._selection.accepts_policy(learner):
                 raise InvalidInput(
-                    f'it is of run {learner} but {self._learner_selection.run} is followed; '
+                    f'it is of run {learner} but {self._selection.run} is followed; '
                     'stop one learner, or give it a namespace of its own'
                 )
             current = self._collecting.policy
@@ -225,8 +225,10 @@ class CollectorNode(Node):
         self._collecting.policy = policy
         self._received = time.monotonic()
 
-    def _problems(self, policy: OnnxPolicy | None, age: float) -> Iterator[tuple[bytes, str]]:
-        """Yield what is not as it should be, with its level."""
+    def _problems(
+        self, policy: OnnxPolicy | None, policy_age: float,
+    ) -> Iterator[tuple[bytes, str]]:
+        """Yield (level, sentence) of each problem that diagnostics should show."""
         now = time.monotonic()
         acting = f'acting with version {policy.version}' if policy else 'acting without a policy'
         if self._disk:
@@ -239,10 +241,12 @@ class CollectorNode(Node):
             yield from self._attending.problems()
         if not self._learner.alive:
             yield codec.WARN, f'no learner for {now - self._learner.changed:.0f} s; {acting}'
-        elif self._learner_selection.run and (silent := now - self._learner_selection.acknowledged_at) > LEARNER_TIMEOUT:
-            yield codec.WARN, f'the learner says nothing for {silent:.0f} s; {acting}'
+        elif self._selection.run:
+            age = now - self._selection.acknowledged_at
+            if age > LEARNER_TIMEOUT:
+                yield codec.WARN, f'no acknowledgement for {age:.0f} s; {acting}'
         if policy is None:
-            yield codec.WARN, f'waiting for a policy for {age:.0f} s'
+            yield codec.WARN, f'waiting for a policy for {policy_age:.0f} s'
         if self._refused.total:
             yield codec.WARN, f'{self._refused.total} messages refused'
 
@@ -255,7 +259,7 @@ class CollectorNode(Node):
             max((level for level, _ in problems), default=codec.OK),
             '; '.join(text for _, text in problems) or 'collecting',
             {**self._outboxes.account(), 'version': policy.version if policy else -1,
-             'policy_age': age, 'learner': self._learner_selection.run},
+             'policy_age': age, 'learner': self._selection.run},
             self.get_clock().now().nanoseconds * 1e-9))
 
 

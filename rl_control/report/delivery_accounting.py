@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rl_control.ros.journal import read_journal
 from rl_control.transport.outboxes import ACCOUNTS, SPILL
-from rl_control.transport.spill_file import spill_files, read_account
+from rl_control.transport.spill_file import read_account, spill_files
 from rl_control.transport.table import decode_table_cdr
 from rl_control.transport.transition_rows import Origin
 

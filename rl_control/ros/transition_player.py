@@ -75,7 +75,7 @@ class _Player:
     def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
         self.runs: dict[str, ReplayedRun] = {}
         self._tell = tell
-        self._learner_selection = LearnerSelection(LEARNER_TIMEOUT)
+        self._selection = LearnerSelection(LEARNER_TIMEOUT)
         self._fresh = 0
         self._flushed = self._told = time.monotonic()
         self._publisher = node.create_publisher(
@@ -128,7 +128,7 @@ class _Player:
                     self._publisher.publish(codec.encode_table(table))
         if now - self._told >= WORD_PERIOD:
             self._told = now
-            silent = now - self._learner_selection.acknowledged_at > LEARNER_TIMEOUT
+            silent = now - self._selection.acknowledged_at > LEARNER_TIMEOUT
             count = sum(playback.appended for playback in self.runs.values())
             self._tell('waiting for a learner' if silent else f'{count} transitions handed over')
         self._executor.spin_once(timeout_sec=patience)
@@ -140,6 +140,6 @@ class _Player:
             self._tell(f'acknowledgement not taken: {refused}')
             return
         now = time.monotonic()
-        if self._learner_selection.accept(learner, now):
+        if self._selection.accept(learner, now):
             for run, playback in self.runs.items():
                 playback.acknowledge(acknowledged.get(run), now)

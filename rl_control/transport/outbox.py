@@ -106,7 +106,8 @@ class Outbox:
             raise InvalidInput(f'row has shape {row.shape}; the outbox takes ({self.width},)')
         if self.full:
             raise InvalidInput(
-                f'outbox is full with {self.backlog} rows; wait until the learner acknowledges some')
+                f'outbox is full with {self.backlog} rows; '
+                'wait until the learner acknowledges some')
         if self._spilled == self._next and self.backlog < len(self._memory):
             self._memory[self._next % len(self._memory)] = row
             self._marks[1] = self._spilled = self._spilled + 1

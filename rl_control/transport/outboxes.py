@@ -63,10 +63,10 @@ class Outboxes:
         for identity, outbox in self._inherited:
             if not outbox.backlog:
                 self._finish(identity, outbox)
-        self._inherited = [(identity, outbox) for identity, outbox in self._inherited if outbox.backlog]
+        self._inherited = [one for one in self._inherited if one[1].backlog]
 
     def pending(self, now: float) -> Iterator[tuple[Identity, int, np.ndarray, int]]:
-        """Yield (identity, first number, rows, oldest number kept) for each message to send now."""
+        """Yield (identity, first number, rows, oldest number kept) of each message to send."""
         for identity, outbox in [*self._inherited, (self.identity, self.own)]:
             while (batch := outbox.pending(now)) is not None:
                 yield identity, *batch, outbox.oldest

@@ -63,7 +63,8 @@ class ReplayedRun:
         An acknowledgement within SETTLING_TIME of the connection is ignored, because it may answer
         an earlier sender. Raise InvalidInput when the run is not named for ACK_TIMEOUT.
         """
-        if self._outbox is None or self._connected is None or now - self._connected < SETTLING_TIME:
+        if (self._outbox is None or self._connected is None
+                or now - self._connected < SETTLING_TIME):
             return
         if known is not None:
             self._unknown = None

@@ -200,7 +200,7 @@ def test_only_a_greater_version_of_the_followed_run_acts(start, monkeypatch):
     # Before a learner was heard any run may act; afterwards that of the learner alone.
     offer(3, run='run-2')
     learner = nodes.add(Learner())
-    nodes.until(lambda: collector._learner_selection.run == learner._run)
+    nodes.until(lambda: collector._selection.run == learner._run)
     offer(4, run='run-2')
     offer(1, run=learner._run)
     offer(2, data=exported(20), run=learner._run)
@@ -236,7 +236,7 @@ def test_a_hang_is_told(start, monkeypatch):
     go_on.set()
     nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.OK)
     # The learner's executor is stuck: alive, but it says nothing.
-    nodes.until(lambda: 'the learner says nothing' in nodes.levels['/collector: collecting'][1],
+    nodes.until(lambda: 'no acknowledgement for' in nodes.levels['/collector: collecting'][1],
                 but=(learner,))
     nodes.until(lambda: 'the learner says' not in nodes.levels['/collector: collecting'][1])
 

@@ -15,7 +15,7 @@ from rl_control.report.delivery_accounting import produced
 from rl_control.transport.inbox import Inbox
 from rl_control.transport.outbox import Outbox
 from rl_control.transport.outboxes import Outboxes
-from rl_control.transport.spill_file import Identity, SpillFile, spill_files, read_account
+from rl_control.transport.spill_file import Identity, SpillFile, read_account, spill_files
 
 WIDTH = 3
 VICTIM = '''
