@@ -27,7 +27,7 @@ from rl_control.common.files import write_json
 from rl_control.common.statistics import student_95, wilson_interval
 from rl_control.environments.make import make_environment
 from rl_control.learning.algorithms import make_agent, settings_of
-from rl_control.learning.batch_sampler import sampler_of
+from rl_control.learning.batch_sampler import make_sampler
 from rl_control.learning.replay import ReplayBuffer
 
 TURN = 250  # updates
@@ -50,12 +50,12 @@ class Ours:
             hidden_sizes=NETWORK, observation_normalisation='fixed', seed=seed,
             **SHARED, **rates, **own))
         steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
-        ring = ReplayBuffer(
+        replay = ReplayBuffer(
             len(dataset.contract.observation), len(dataset.contract.action), len(steps), seed
         )
-        ring.extend_mixed(steps)
+        replay.extend_mixed(steps)
         self._agent.observe(steps.observation)
-        self._sampler = sampler_of(self._agent, ring)
+        self._sampler = make_sampler(self._agent, replay)
 
     def update(self) -> None:
         """Learn once."""

@@ -25,7 +25,7 @@ def filled(sparse: bool = True, capacity: int = 60, success_distance: float = 0.
     """Two streams by turns, episodes of 10 steps; the arm goes 1 m along x and turns a step."""
     task = make_task(TaskSettings(
         name=name, sparse=sparse, success_distance=success_distance, success_angle=0.15), HOME)
-    ring = ReplayBuffer(len(task.columns(('a', 'b'))), JOINTS, capacity, seed=0)
+    replay = ReplayBuffer(len(task.columns(('a', 'b'))), JOINTS, capacity, seed=0)
     where = []
     for k in range(100):
         stream, number = k % 2, k // 2
@@ -37,6 +37,6 @@ def filled(sparse: bool = True, capacity: int = 60, success_distance: float = 0.
             state.pose[:2, :2] = [[np.cos(TURN * x), -np.sin(TURN * x)],
                                   [np.sin(TURN * x), np.cos(TURN * x)]]
             rows.append(task.observe(state))
-        ring.append('ab'[stream], episode, step, rows[0], [1.0, 2.0], -7.0, rows[1], 1.0)
+        replay.append('ab'[stream], episode, step, rows[0], [1.0, 2.0], -7.0, rows[1], 1.0)
         where.append((stream, episode, step))
-    return task, ring, where
+    return task, replay, where

@@ -18,7 +18,7 @@ from rl_control.environments.make import load_arm
 from rl_control.environments.tasks import Task
 from rl_control.learning.algorithms import make_agent, settings_of
 from rl_control.learning.algorithms.agent import Agent
-from rl_control.learning.batch_sampler import make_sampler
+from rl_control.learning.batch_sampler import make_symmetric_sampler
 from rl_control.learning.compilation.compiled_updates import CompiledUpdates
 from rl_control.learning.replay import ReplayBuffer, TransitionBatch
 
@@ -83,30 +83,30 @@ def learn(
     """
     settings, contract = agent.settings, world.contract
     sizes = len(contract.observation), len(contract.action)
-    ring = ReplayBuffer(*sizes, settings.replay_capacity, seed)
+    replay = ReplayBuffer(*sizes, settings.replay_capacity, seed)
     demonstrations = ReplayBuffer(*sizes, 1 if old is None else len(old), seed)
     if old is not None:
         demonstrations.extend_mixed(old)
-    sampler = make_sampler(agent, ring, demonstrations, task)
+    sampler = make_symmetric_sampler(agent, replay, demonstrations, task)
     actor = Actor(agent)
     update = update or agent.update
     span = np.subtract(contract.action_high, contract.action_low)
 
     def take(transition: Transition) -> None:
         agent.observe(transition.observation[None])
-        ring.append('', transition.episode, transition.step, transition.observation,
+        replay.append('', transition.episode, transition.step, transition.observation,
                     transition.action, transition.reward, transition.next_observation,
                     transition.discount, behaviour_log_prob(
                         transition.log_prob, transition.action, transition.applied,
                         np.bool_(transition.intervention), span))
-        learned_from = ring.total - settings.learning_starts
+        learned_from = replay.total - settings.learning_starts
         if learned_from >= 0:
             collecting.policy = actor
         while agent.updates < learned_from * settings.updates_per_transition:
             update(*sampler.sample(settings.batch_size))
-            sampler.learned(agent.error.numpy())
-        tell(ring.total, actor)
-        if ring.total >= steps:
+            sampler.update_priorities(agent.error.numpy())
+        tell(replay.total, actor)
+        if replay.total >= steps:
             collecting.stopped.set()
 
     collecting = Collector(world, CollectorSettings(seed=seed), take, lambda end: None)

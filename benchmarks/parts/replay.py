@@ -31,7 +31,7 @@ def measure(scale: Scale) -> Iterator[Comparison]:
     calls = scale.size(2_000, 20)
     yield compare(
         f'replay: sample {BATCH} of {rows:,} rows', 'us', [
-            Contender(OURS, lambda: _timed(ring(rows).sample, BATCH, calls)),
+            Contender(OURS, lambda: _timed(filled(rows).sample, BATCH, calls)),
             Contender('stable-baselines3', lambda: _timed(_sb3(rows).sample, BATCH, calls)),
             Contender('cpprb', lambda: _timed(_cpprb(rows).sample, BATCH, calls)),
             Contender(f'{LIMIT}one gather', lambda: _gather(rows, calls)),
@@ -49,9 +49,9 @@ def measure(scale: Scale) -> Iterator[Comparison]:
         ], scale.rounds, [Goal('in messages of 64', at_most=1.0)])
     yield compare(
         f'replay: memory of {rows:,} transitions of a reach of 7 joints', 'MB', [
-            Contender(OURS, lambda: lambda: {'ring': _size(ring(rows, 30, 7)),
+            Contender(OURS, lambda: lambda: {'replay': _size(filled(rows, 30, 7)),
                                              'with priorities': _size(_sampler(rows, 30, 7))}),
-        ], 1, [Goal('ring', at_most=400.0), Goal('with priorities', at_most=400.0)])
+        ], 1, [Goal('replay', at_most=400.0), Goal('with priorities', at_most=400.0)])
 
 
 def steps(number: int, observation: int = OBSERVATION, action: int = ACTION) -> tuple:
@@ -63,8 +63,8 @@ def steps(number: int, observation: int = OBSERVATION, action: int = ACTION) -> 
             rng.normal(size=(number, observation)), np.ones(number))
 
 
-def ring(rows: int, observation: int = OBSERVATION, action: int = ACTION) -> ReplayBuffer:
-    """Return a full ring."""
+def filled(rows: int, observation: int = OBSERVATION, action: int = ACTION) -> ReplayBuffer:
+    """Return a full replay buffer."""
     made = ReplayBuffer(observation, action, rows, seed=0)
     part = steps(min(rows, 10_000), observation, action)
     while len(made) < rows:
@@ -73,10 +73,11 @@ def ring(rows: int, observation: int = OBSERVATION, action: int = ACTION) -> Rep
 
 
 def _sampler(rows: int, observation: int = OBSERVATION, action: int = ACTION) -> Sampler:
-    """Return a sampler by priority over a full ring, whose priorities are all known."""
+    """Return a sampler by priority over a full replay buffer, whose priorities are all known."""
     rng = np.random.default_rng(1)
     made = Sampler(
-        ring(rows, observation, action), AlgorithmSettings(priority_exponent=0.6), np.ones(action),
+        filled(rows, observation, action), AlgorithmSettings(priority_exponent=0.6),
+        np.ones(action),
         lambda batch: rng.random(len(batch.reward)), lambda observation: observation)
     made.sample(BATCH)
     return made
@@ -91,13 +92,13 @@ def _prioritised(rows: int, calls: int) -> Callable[[], Figures]:
 
     def both() -> None:
         sampler.sample(BATCH)
-        sampler.learned(error)
+        sampler.update_priorities(error)
 
     return lambda: {'both': per_call(both, calls)}
 
 
 def _append(rows: int, calls: int) -> Callable[[], Figures]:
-    made, part = ring(rows), steps(CHUNK)
+    made, part = filled(rows), steps(CHUNK)
     one = [column[0] for column in part]
     return lambda: {
         'in messages of 64': per_call(lambda: made.extend(STREAM, *part), calls) / CHUNK,
@@ -106,7 +107,7 @@ def _append(rows: int, calls: int) -> Callable[[], Figures]:
 
 def _size(owner: ReplayBuffer | Sampler) -> float:
     """Return the arrays' size in MB."""
-    held = owner if isinstance(owner, ReplayBuffer) else owner._ring
+    held = owner if isinstance(owner, ReplayBuffer) else owner._replay
     arrays = [held.rows, held.successor, held.log_prob]
     if isinstance(owner, Sampler):
         arrays += owner._tree.levels
@@ -115,7 +116,7 @@ def _size(owner: ReplayBuffer | Sampler) -> float:
 
 def _gather(rows: int, calls: int) -> Callable[[], Figures]:
     """Return what numpy needs for the rows alone, at slots that are known."""
-    made = ring(rows)
+    made = filled(rows)
     slots = [made.draw(BATCH) for _ in range(64)]
     out = np.empty((BATCH, made.rows.shape[1]), np.float32)
     turn = iter(slots * (calls // len(slots) + 1) * 1000)

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from benchmarks.parts.replay import ring, steps
+from benchmarks.parts.replay import filled, steps
 from benchmarks.parts.things import ACTION, OBSERVATION, contract, per_call, spaces
 
 ROWS = 20_000
@@ -30,7 +30,7 @@ def ours(name: str, width: int, batch: int, compiled: bool) -> Callable[[], obje
         updates.begin()
         while updates.look():
             time.sleep(0.1)
-    replay = ring(ROWS)
+    replay = filled(ROWS)
     return lambda: updates.update(replay.sample(batch))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent's batches are drawn from, made of settings, replay and old data."""
+"""Batch samplers for an agent: from its settings, the replay and offline data."""
 
 from typing import TYPE_CHECKING
 
@@ -13,31 +13,35 @@ if TYPE_CHECKING:
     from rl_control.learning.algorithms.agent import Agent
 
 
-def make_sampler(
-    agent: 'Agent', ring: ReplayBuffer, old: ReplayBuffer, task: Task | None = None
+def make_symmetric_sampler(
+    agent: 'Agent', replay: ReplayBuffer, offline: ReplayBuffer, task: Task | None = None
 ) -> SymmetricSampler:
     """
-    Return the sampler of `ring` that the agent's settings describe.
+    Return a sampler of `replay` and `offline` as the agent's settings describe.
 
-    A half of each batch is of `old`, less where it has less, drawn by the ring's generator: its
-    state is all that a checkpoint needs.
+    Half of each batch comes from `offline`, less where it has fewer rows. Both buffers draw from
+    the generator of `replay`, so that a checkpoint holds one generator state.
     """
-    old.generator = ring.generator
-    return SymmetricSampler(sampler_of(agent, ring, task), sampler_of(agent, old, task))
+    offline.generator = replay.generator
+    return SymmetricSampler(make_sampler(agent, replay, task), make_sampler(agent, offline, task))
 
 
-def sampler_of(agent: 'Agent', ring: ReplayBuffer, task: Task | None = None) -> Sampler:
-    """Return the sampler of one ring that the agent's settings describe."""
+def make_sampler(agent: 'Agent', replay: ReplayBuffer, task: Task | None = None) -> Sampler:
+    """
+    Return a sampler of one buffer as the agent's settings describe.
+
+    Raise InvalidInput for hindsight with a task that has no goals.
+    """
     contract, settings = agent.contract, agent.settings
     low, high = np.array(contract.action_low), np.array(contract.action_high)
     if settings.hindsight and task is None:
         raise InvalidInput(
-            f'setting hindsight is {settings.hindsight} but {contract.task} has no goals that '
-            'can be exchanged; set it to 0, or train a task of rl_control')
+            f'setting hindsight is {settings.hindsight} but {contract.task} has no goals to '
+            'relabel; set it to 0, or train a task of rl_control')
     hindsight = None
     if settings.hindsight and task is not None:
-        hindsight = Hindsight(ring, task, settings.hindsight, low, high)
+        hindsight = Hindsight(replay, task, settings.hindsight, low, high)
     evaluate = agent.evaluate if settings.correction == 'retrace' else None
     return Sampler(
-        ring, settings, (high - low) / 2, lambda batch: agent.td_error(batch).numpy(),
+        replay, settings, (high - low) / 2, lambda batch: agent.td_error(batch).numpy(),
         agent.act, hindsight, evaluate)

@@ -18,7 +18,7 @@ from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.nodes import LearnerSettings
 from rl_control.environments.tasks import Task
 from rl_control.learning.algorithms import make_agent
-from rl_control.learning.batch_sampler import make_sampler
+from rl_control.learning.batch_sampler import make_symmetric_sampler
 from rl_control.learning.checkpoint import Checkpoint
 from rl_control.learning.checkpoint_writer import CheckpointWriter
 from rl_control.learning.compilation.compiled_updates import CompiledUpdates
@@ -73,7 +73,7 @@ class Trainer:
         # Old data, and what people did (HIL-SERL, Luo et al. 2024): room for both.
         known = 0 if offline is None else len(offline)
         self.demonstrations = ReplayBuffer(*sizes, known + settings.replay_capacity, settings.seed)
-        self.sampler = make_sampler(self.agent, self.replay, self.demonstrations, task)
+        self.sampler = make_symmetric_sampler(self.agent, self.replay, self.demonstrations, task)
         if offline is not None:
             self.demonstrations.extend_mixed(offline)
             self.agent.observe(offline.observation)
@@ -220,7 +220,7 @@ class Trainer:
         try:
             losses = update(*self.sampler.sample(self._settings.batch_size))
             if self.recovery.check(losses):
-                self.sampler.learned(self.agent.error.numpy())
+                self.sampler.update_priorities(self.agent.error.numpy())
                 return losses
         except InvalidInput as refused:  # priorities that are not finite
             self.recovery.take_back(str(refused))

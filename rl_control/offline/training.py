@@ -20,7 +20,7 @@ from rl_control.config.offline import OfflineSettings
 from rl_control.environments.tasks import Task
 from rl_control.learning import checkpoint
 from rl_control.learning.algorithms import make_agent
-from rl_control.learning.batch_sampler import sampler_of
+from rl_control.learning.batch_sampler import make_sampler
 from rl_control.learning.checkpoint_writer import CheckpointWriter
 from rl_control.learning.replay import ReplayBuffer
 
@@ -60,11 +60,11 @@ class OfflineTraining:
         self.algorithm = algorithm
         self.dataset = dataset
         steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
-        self._ring = ReplayBuffer(
+        self._replay = ReplayBuffer(
             len(dataset.contract.observation), len(dataset.contract.action), len(steps),
             algorithm.seed)
-        self._ring.extend_mixed(steps)
-        self._sampler = sampler_of(self.agent, self._ring, task)
+        self._replay.extend_mixed(steps)
+        self._sampler = make_sampler(self.agent, self._replay, task)
         self._saver = CheckpointWriter(Path(settings.out) / 'checkpoints')
         saved = checkpoint.latest(Path(settings.out) / 'checkpoints')
         if saved is None:
@@ -87,7 +87,7 @@ class OfflineTraining:
         metrics: dict[str, Tensor] = {}
         while agent.updates < goal and not stopped():
             metrics.update(agent.update(*sampler.sample(batch_size)))
-            sampler.learned(agent.error.numpy())
+            sampler.update_priorities(agent.error.numpy())
             if agent.updates % every == 0 or agent.updates == goal:
                 self._record(metrics)
             now = time.monotonic()
@@ -140,7 +140,7 @@ class OfflineTraining:
             'transitions': len(self.dataset),
             'versions': 0,
             'parity': 0.0,
-            'replay_generator': self._ring.generator.bit_generator.state,
+            'replay_generator': self._replay.generator.bit_generator.state,
             'data': self.dataset.digest,
             'curve': list(self.curve),
             'seconds': self.seconds,
@@ -159,4 +159,4 @@ class OfflineTraining:
                 f'{self.settings.data}; give that, or name another directory with out')
         self.agent.load(saved.tensors)
         self.curve, self.seconds = list(state['curve']), state['seconds']
-        self._ring.generator.bit_generator.state = state['replay_generator']
+        self._replay.generator.bit_generator.state = state['replay_generator']

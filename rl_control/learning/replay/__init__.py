@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory of transitions; numpy only."""
+"""Experience replay: store transitions and sample batches; numpy only."""
 
 from rl_control.common.transition_batch import TransitionBatch
 from rl_control.learning.replay.hindsight import Hindsight

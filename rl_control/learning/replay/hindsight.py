@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hindsight: what was reached is taken for what was wanted."""
+"""Hindsight experience replay (HER): relabel goals with achieved goals."""
 
 import numpy as np
 
@@ -11,34 +11,35 @@ class Hindsight:
     """
     Relabels a share of the rows of a batch (Andrychowicz et al. 2017, strategy `future`).
 
-    The goal of such a row is what a step drawn evenly from itself to the newest of its episode
-    reached. A return of several steps has one goal, and ends with the first step that reached it:
-    what was done behind it was done for another. `low` and `high` (a,) are the bounds of the
-    actions.
+    The new goal of a row is the achieved goal of a step drawn uniformly from that row to the
+    newest row of its episode. An n-step return has one goal and ends at the first step that
+    reaches it, since later actions pursued another goal. `low` and `high` (a,) are the action
+    bounds in SI units.
     """
 
     def __init__(
-        self, ring: ReplayBuffer, task: Task, share: float, low: np.ndarray, high: np.ndarray
+        self, replay: ReplayBuffer, task: Task, share: float, low: np.ndarray, high: np.ndarray
     ) -> None:
-        self._ring = ring
+        self._replay = replay
         self._task = task
         self._share = share
         self._centre, self._half_range = (low + high) / 2, (high - low) / 2
 
     def relabel(self, path: np.ndarray, fields: Batch) -> np.ndarray:
         """
-        Give a share of the columns of a `window` other goals, in place.
+        Relabel a share of the columns of a `window` in place.
 
-        Return which rows (m, b) are still there: those up to the first that reached the goal.
+        Return a mask (m, b) of the rows that the return keeps: up to the first that reached the
+        new goal.
         """
         alive = path != NO_ROW
         slots = path[0]
-        chosen = self._ring.generator.random(len(slots)) < self._share
+        chosen = self._replay.generator.random(len(slots)) < self._share
         steps, number = len(path), int(chosen.sum())
         if not number:
             return alive
         goal = self._task.achieved(
-            self._ring.fields.next_observation[self._later(slots[chosen])])
+            self._replay.fields.next_observation[self._future(slots[chosen])])
         goal = np.tile(goal, (steps, 1))
         observation, action, next_observation = (
             field[:, chosen].reshape(steps * number, -1)
@@ -54,17 +55,17 @@ class Hindsight:
             field[:, chosen] = values.reshape(steps, number, *field.shape[2:])
         return alive
 
-    def _later(self, slots: np.ndarray) -> np.ndarray:
-        """Return for each slot one drawn evenly from it to the end of its episode."""
-        walk = [slots]
-        while (walk[-1] != NO_ROW).any():
-            # NO_ROW stays NO_ROW: the last slot's successor is not asked for it.
-            here = walk[-1]
-            walk.append(np.where(here == NO_ROW, NO_ROW, self._ring.successor[here]))
-        walked = np.stack(walk)
-        steps = (walked != NO_ROW).sum(0)
-        drawn = (self._ring.generator.random(len(slots)) * steps).astype(int)
-        return walked[drawn, np.arange(len(slots))]
+    def _future(self, slots: np.ndarray) -> np.ndarray:
+        """Return for each slot one drawn uniformly from it to the end of its episode."""
+        path = [slots]
+        while (path[-1] != NO_ROW).any():
+            # NO_ROW is index -1, so `successor` of it would be that of the last slot.
+            here = path[-1]
+            path.append(np.where(here == NO_ROW, NO_ROW, self._replay.successor[here]))
+        future = np.stack(path)
+        steps = (future != NO_ROW).sum(0)
+        drawn = (self._replay.generator.random(len(slots)) * steps).astype(int)
+        return future[drawn, np.arange(len(slots))]
 
     def _normalised(self, action: np.ndarray) -> np.ndarray:
         return (action - self._centre) / self._half_range

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a return over several steps does about actions that another policy took."""
+"""Off-policy corrections of n-step returns: cut traces, and Retrace (Munos et al. 2016)."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ def cut(
     tolerance: np.ndarray,
 ) -> np.ndarray:
     """
-    Return `alive` (m, b) ended in front of what the current policy would do otherwise.
+    Return `alive` (m, b), ended before the first action that the current policy would not take.
 
-    That is, where the action differs in any column by more than `tolerance` (a,) from what
-    `act(observation (k, o)) -> (k, a)` gives. The first row of a return is never asked.
+    An action differs where any column is farther than `tolerance` (a,) from what
+    `act(observation (k, o)) -> (k, a)` returns. The first row of a return always counts.
     """
-    behind = alive[1:]
-    as_now = np.ones_like(alive)
-    if behind.any():
-        away = np.abs(act(fields.observation[1:][behind]) - fields.action[1:][behind])
-        as_now[1:][behind] = (away <= tolerance).all(1)
-    return np.logical_and.accumulate(alive & as_now)
+    later = alive[1:]
+    on_policy = np.ones_like(alive)
+    if later.any():
+        difference = np.abs(act(fields.observation[1:][later]) - fields.action[1:][later])
+        on_policy[1:][later] = (difference <= tolerance).all(1)
+    return np.logical_and.accumulate(alive & on_policy)
 
 
 def retrace(
@@ -37,8 +37,8 @@ def retrace(
     Munos et al. 2016, equations 3 and 4: the target is q(s_0, a_0) + sum over t of
     gamma^t c_1 ... c_t (r_t + gamma v(s_{t+1}) - q(s_t, a_t)), and its first q cancels.
     c_t = decay min(1, pi(a_t | s_t) / mu(a_t | s_t)), where `log_prob` (m, b) is the logarithm of
-    mu: where that is NaN the return ends in front. `evaluate(observation (k, o), action (k, a))`
-    gives q, v and the logarithm of pi, (k,) each.
+    mu: the return ends before a row where that is NaN. `evaluate(observation (k, o),
+    action (k, a))` returns q, v and the logarithm of pi, (k,) each.
     """
     known = np.ones_like(alive)
     known[1:] = ~np.isnan(log_prob[1:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ring of transitions: one preallocated float32 row each, so that a sample is one gather."""
+"""Replay buffer: a preallocated float32 row per transition, so that a sample is one gather."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ NO_ROW = -1
 
 class Batch(NamedTuple):
     """
-    What one update learns from, float32.
+    One update's batch, float32.
 
     observation (b, o), action (b, a) in SI units, reward (b,), next_observation (b, o) and
-    discount (b,), which is 1 - terminated for single steps. A longer return puts its powers of
-    gamma but one into `discount`, so that the target stays reward + gamma * discount * next_q.
+    discount (b,), which is 1 - terminated for single steps. An n-step return puts gamma^(n - 1)
+    into `discount`, so that target_q = reward + gamma * discount * next_q holds for both.
     """
 
     observation: np.ndarray
@@ -43,10 +43,10 @@ class ReplayBuffer:
     """
     The newest `capacity` transitions of all collectors, sampled uniformly with replacement.
 
-    Rows are copied in and out; `successor` tells which row is the next step of the same episode
-    of the same stream (one collector run), NO_ROW where there is none: never index + 1. A row
-    and its successor leave oldest first, so a successor is always of a row still there.
-    `log_prob` (capacity,) stands beside the rows, see Steps. Owned by one thread.
+    Rows are copied in and out. `successor` is the slot of the next step of the same episode and
+    stream (one collector run), NO_ROW where there is none; it need not be the next slot. The
+    oldest row is overwritten first, so a successor is always present. `log_prob` (capacity,)
+    is stored beside the rows, see TransitionBatch. Owned by one thread.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ReplayBuffer:
         discount: float,
         log_prob: float = float('nan'),
     ) -> None:
-        """Copy one transition in; `extend` is the same for many."""
+        """Copy one transition in; `extend` copies many."""
         total, fields = self.total, self.fields
         slot = total % self.capacity
         fields.observation[slot] = observation
@@ -110,7 +110,7 @@ class ReplayBuffer:
             observation, action, reward, next_observation, discount))
 
     def extend_mixed(self, steps: TransitionBatch) -> None:
-        """Copy transitions of several streams in, as they came; otherwise as `extend`."""
+        """Copy transitions of several streams in, in their order; otherwise as `extend`."""
         number = len(steps)
         if not number:
             return
@@ -169,7 +169,7 @@ class ReplayBuffer:
         return self.take(self.draw(batch_size))
 
     def _link(self, stream: str, number: int, episode: int, step: int) -> None:
-        """Make row `number` the successor of the stream's newest, if it is that and still here."""
+        """Link the stream's newest row to row `number` if that is its next step and still here."""
         newest = self._newest.get(stream)
         if (
             newest is not None

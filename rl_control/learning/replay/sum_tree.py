@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers whose sum is known, so that one can be drawn in proportion to itself."""
+"""Sum tree for prioritized replay: draw slots in proportion to their priorities."""
 
 from itertools import pairwise
 
@@ -7,8 +7,8 @@ import numpy as np
 
 from rl_control.common.errors import InvalidInput
 
-# Children of a node. Two need four times as many levels, each of which costs several calls of
-# numpy; with more, the running sums within a node cost more than levels saved.
+# Children of a node. Two need four times as many levels, and each level costs several calls of
+# numpy; above 16 the running sums within a node cost more than the saved levels.
 FAN = 16
 
 
@@ -16,9 +16,9 @@ class SumTree:
     """
     A tree over `capacity` priorities, each node the sum of its children.
 
-    As Schaul et al. 2016, appendix B.2.1, but for more children than two. `levels` are from the
-    leaves to the root, (nodes, FAN) each; whole arrays go through them together. float64, so
-    that a million small numbers still add up.
+    As Schaul et al. 2016, appendix B.2.1, with FAN children instead of two. `levels` run from the
+    leaves to the root, (nodes, FAN) each; all methods are vectorised over slots. float64, so
+    that the sum of a million small numbers stays exact enough.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -36,11 +36,11 @@ class SumTree:
         return self.levels[0].reshape(-1)[slots]
 
     def set(self, slots: np.ndarray, priorities: np.ndarray) -> None:
-        """Set the priorities of `slots` (n,); of a slot that comes twice the last one counts."""
+        """Set the priorities of `slots` (n,); for a repeated slot the last value counts."""
         if not (np.isfinite(priorities).all() and (priorities >= 0.0).all()):
             raise InvalidInput(
-                'priorities have NaN, infinity or a negative number; the critic has diverged: '
-                'lower its step size'
+                'priorities have NaN, infinity or a negative number: the critic has diverged; '
+                'lower its learning rate'
             )
         self.levels[0].reshape(-1)[slots] = priorities
         for lower, upper in pairwise(self.levels):
@@ -53,7 +53,7 @@ class SumTree:
         rows = np.arange(len(sums))
         for level in reversed(self.levels):
             running = level[nodes].cumsum(1)
-            # Rounding may leave a rest of all there is or more: never go where there is none.
+            # Rounding may leave the whole sum or more: stay on a child with a priority.
             rest = np.minimum(sums, np.nextafter(running[:, -1], 0.0))
             child = (running <= rest[:, None]).sum(1)
             sums = rest - np.where(child > 0, running[rows, child - 1], 0.0)

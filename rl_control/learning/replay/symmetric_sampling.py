@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old data and new data, as much of each."""
+"""Symmetric sampling (RLPD, Ball et al. 2023): half online, half offline data in each batch."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from rl_control.learning.replay.sampler import Sampler
 
 class SymmetricSampler:
     """
-    Draws a half of each batch from each of two samplers (RLPD, Ball et al. 2023, section 4.1).
+    Draws half of each batch from each of two samplers (RLPD, Ball et al. 2023, section 4.1).
 
-    However much there is of old data, new data keeps its half. Of little old data no more rows are
-    in a batch than there are: one row is not half of what is learned. Used as a Sampler is.
+    Online data always has at least its half. A batch has no more offline rows than there are, so
+    that a few rows do not fill half of every batch. Same interface as Sampler.
     """
 
     def __init__(self, online: Sampler, offline: Sampler) -> None:
@@ -20,10 +20,10 @@ class SymmetricSampler:
         self._split = 0
 
     def sample(self, batch_size: int) -> tuple[Batch, np.ndarray | None]:
-        """Return a batch, the new rows first, of which there is one more if it is odd."""
-        old = min(batch_size // 2, len(self._samplers[1]))
-        self._split = batch_size - old
-        numbers = self._split, old
+        """Return a batch, online rows first; of an odd size the odd row is online."""
+        offline = min(batch_size // 2, len(self._samplers[1]))
+        self._split = batch_size - offline
+        numbers = self._split, offline
         parts = [
             sampler.sample(number) for sampler, number in zip(self._samplers, numbers, strict=True)
             if number]
@@ -31,10 +31,10 @@ class SymmetricSampler:
         batch = Batch(*map(np.concatenate, zip(*batches, strict=True)))
         return batch, None if weights[0] is None else np.concatenate(weights)
 
-    def learned(self, error: np.ndarray) -> None:
-        """Take the errors (b,) of the last batch as its rows' new priorities."""
+    def update_priorities(self, error: np.ndarray) -> None:
+        """Set the priorities of the last batch's rows by their errors (b,)."""
         for sampler, part in zip(
             self._samplers, np.split(error, [self._split]), strict=True
         ):
             if len(part):
-                sampler.learned(part)
+                sampler.update_priorities(part)

@@ -30,10 +30,10 @@ def _same(one, other) -> bool:
     return all(torch.equal(tensor, others[name]) for name, tensor in mine.items())
 
 
-def _ring(rng: np.random.Generator, rows: int = 40) -> ReplayBuffer:
-    ring = ReplayBuffer(OBSERVATION, ACTION, 30, seed=5)
-    ring.extend('c', np.zeros(rows), np.arange(rows), *made_up_batch(rng, rows))
-    return ring
+def _filled(rng: np.random.Generator, rows: int = 40) -> ReplayBuffer:
+    replay = ReplayBuffer(OBSERVATION, ACTION, 30, seed=5)
+    replay.extend('c', np.zeros(rows), np.arange(rows), *made_up_batch(rng, rows))
+    return replay
 
 
 @every_algorithm
@@ -88,22 +88,23 @@ def test_making_an_agent_leaves_the_global_generator_alone(algorithm):
 def test_save_load_update_is_as_never_stopped(algorithm, normalisation, tmp_path):
     """Through a checkpoint on disk, and a replay of the same rows, bit for bit."""
     values = {'observation_normalisation': normalisation}
-    agent, ring = shaken(small_agent(algorithm, **values)), _ring(np.random.default_rng(0))
-    ring.sample(8)
+    agent, replay = shaken(small_agent(algorithm, **values)), _filled(np.random.default_rng(0))
+    replay.sample(8)
     checkpoint.save(tmp_path, agent.updates, agent.tensors(), {
-        'replay_generator': ring.generator.bit_generator.state})
+        'replay_generator': replay.generator.bit_generator.state})
 
     saved = checkpoint.latest(tmp_path)
-    other, other_ring = small_agent(algorithm, **values, seed=77), _ring(np.random.default_rng(0))
-    other_ring.generator.bit_generator.state = saved.state['replay_generator']
+    other = small_agent(algorithm, **values, seed=77)
+    other_replay = _filled(np.random.default_rng(0))
+    other_replay.generator.bit_generator.state = saved.state['replay_generator']
     other.load(saved.tensors)
     assert other.updates == agent.updates == 5
-    for one, its_ring in ((agent, ring), (other, other_ring)):
+    for one, its_replay in ((agent, replay), (other, other_replay)):
         draws = np.random.default_rng(9)
         for _ in range(20):
-            its_ring.extend('c', np.zeros(3), np.arange(3), *made_up_batch(draws, 3))
+            its_replay.extend('c', np.zeros(3), np.arange(3), *made_up_batch(draws, 3))
             one.observe(draws.normal(size=(3, OBSERVATION)))
-            one.update(its_ring.sample(8))
+            one.update(its_replay.sample(8))
     assert _same(agent, other)
 
 

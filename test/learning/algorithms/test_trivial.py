@@ -9,7 +9,7 @@ from rl_control.common.types import Column, Contract
 from rl_control.learning.algorithms import make_agent, settings_of
 from rl_control.learning.algorithms.naf import Quadratic
 from rl_control.learning.algorithms.networks import Critics
-from rl_control.learning.batch_sampler import make_sampler
+from rl_control.learning.batch_sampler import make_symmetric_sampler
 from rl_control.learning.replay import ReplayBuffer
 
 # Those that collect for themselves, and learn q by its next value.
@@ -43,13 +43,13 @@ def test_targets_by_hand(algorithm, n):
     settings = settings_of(algorithm)(
         gamma=0.5, n_step=n, hidden_sizes=(4,), **IDLE_TIMEOUT.get(algorithm, {}))
     agent = _saying(make_agent(algorithm, CONTRACT, settings), 10.0)
-    ring = ReplayBuffer(1, 1, 20, seed=0)
+    replay = ReplayBuffer(1, 1, 20, seed=0)
     rewards = {0: (1.0, 2.0, 4.0), 1: (3.0, 5.0), 2: (6.0, 7.0, 8.0, 9.0)}
     for episode, earned in rewards.items():
         for step, reward in enumerate(earned):
             terminated = episode == 0 and step == 2
-            ring.append('c', episode, step, [0.0], [0.0], reward, [0.0], float(not terminated))
-    sampler = make_sampler(agent, ring, ReplayBuffer(1, 1, 20, seed=0))._samplers[0]
+            replay.append('c', episode, step, [0.0], [0.0], reward, [0.0], float(not terminated))
+    sampler = make_symmetric_sampler(agent, replay, ReplayBuffer(1, 1, 20, seed=0))._samplers[0]
     error = agent.td_error(sampler._batch(np.arange(9)))
     target = {
         1: [1 + 5, 2 + 5, 4, 3 + 5, 5 + 5, 6 + 5, 7 + 5, 8 + 5, 9 + 5],
@@ -70,8 +70,8 @@ def test_learns_to_bring_a_point_home(algorithm):
         gamma=0.5, tau=0.05, hidden_sizes=(32, 32), batch_size=64, **noise, **rates,
         **({'lag': 20, 'cem_samples': 32} if algorithm == 'qt_opt' else {}))
     agent = make_agent(algorithm, CONTRACT, settings)
-    ring = ReplayBuffer(1, 1, 10_000, seed=0)
-    sampler = make_sampler(agent, ring, ReplayBuffer(1, 1, 1, seed=0))
+    replay = ReplayBuffer(1, 1, 10_000, seed=0)
+    sampler = make_symmetric_sampler(agent, replay, ReplayBuffer(1, 1, 1, seed=0))
     rng = np.random.default_rng(0)
     x = np.zeros((32, 1), np.float32)
     for step in range(50):
@@ -83,7 +83,7 @@ def test_learns_to_bring_a_point_home(algorithm):
         action = (result[0] if isinstance(result, tuple) else result).numpy()
         after = x + action
         for k in range(len(x)):
-            ring.append(str(k), step // 5, step % 5, x[k], action[k], -abs(after[k, 0]),
+            replay.append(str(k), step // 5, step % 5, x[k], action[k], -abs(after[k, 0]),
                         after[k], 1.0)
         x = after
         for _ in range(8):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hindsight: relabelled rows against a state that had that goal, and against a list."""
+"""Hindsight relabelling against states that had that goal, and against lists."""
 
 from dataclasses import replace
 
@@ -39,18 +39,18 @@ def test_relabel_is_what_the_state_with_that_goal_gives(sparse):
 
 
 def _batch(
-    hindsight: Hindsight, ring: ReplayBuffer, slots: np.ndarray, steps: int, gamma: float
+    hindsight: Hindsight, replay: ReplayBuffer, slots: np.ndarray, steps: int, gamma: float
 ) -> Batch:
-    path, fields = window(ring, slots, steps)
+    path, fields = window(replay, slots, steps)
     alive = hindsight.relabel(path, fields)
     return n_step(fields, alive, gamma)
 
 
 def test_goals_are_reached_later_in_the_same_episode():
-    task, ring, where = filled()
-    hindsight = Hindsight(ring, task, 1.0, LOW, HIGH)
+    task, replay, where = filled()
+    hindsight = Hindsight(replay, task, 1.0, LOW, HIGH)
     slots = np.repeat(np.arange(60), 200)
-    batch = _batch(hindsight, ring, slots, 1, 0.9)
+    batch = _batch(hindsight, replay, slots, 1, 0.9)
     goal = batch.observation[:, -9:-6] + batch.observation[:, -6:-3]
     np.testing.assert_allclose(
         goal, batch.next_observation[:, -9:-6] + batch.next_observation[:, -6:-3], atol=1e-3)
@@ -68,20 +68,20 @@ def test_goals_are_reached_later_in_the_same_episode():
 
 
 def test_the_share_that_is_not_chosen_stays():
-    task, ring, _ = filled()
+    task, replay, _ = filled()
     slots = np.tile(np.arange(60), 100)
-    batch = _batch(Hindsight(ring, task, 0.25, LOW, HIGH), ring, slots, 1, 0.9)
+    batch = _batch(Hindsight(replay, task, 0.25, LOW, HIGH), replay, slots, 1, 0.9)
     stays = batch.reward == -7.0
     assert stays.mean() == pytest.approx(0.75, abs=0.02)
     np.testing.assert_array_equal(
-        batch.observation[stays], ring.fields.observation[slots[stays]])
-    assert not (batch.observation[~stays] == ring.fields.observation[slots[~stays]]).all(1).any()
+        batch.observation[stays], replay.fields.observation[slots[stays]])
+    assert not (batch.observation[~stays] == replay.fields.observation[slots[~stays]]).all(1).any()
 
 
 def test_several_steps_have_one_goal_and_end_where_it_was_reached():
-    task, ring, where = filled()
+    task, replay, where = filled()
     slots = np.repeat(np.arange(60), 50)
-    batch = _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, slots, 3, 0.5)
+    batch = _batch(Hindsight(replay, task, 1.0, LOW, HIGH), replay, slots, 3, 0.5)
     for k, slot in enumerate(slots):
         _, episode, step = where[slot + 60 if slot < 40 else slot]
         goal = batch.observation[k, -9] + batch.observation[k, -6] - 100.0 * episode
@@ -96,9 +96,9 @@ def test_several_steps_have_one_goal_and_end_where_it_was_reached():
 @pytest.mark.parametrize('name', ['reach', 'reach_pose'])
 def test_the_first_step_near_enough_ends_a_return(name):
     """Success within 1 m and 0.15 rad: the step in front of the one that was drawn is as good."""
-    task, ring, where = filled(success_distance=1.0, name=name)
+    task, replay, where = filled(success_distance=1.0, name=name)
     slots = np.repeat(np.arange(60), 50)
-    batch = _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, slots, 4, 0.5)
+    batch = _batch(Hindsight(replay, task, 1.0, LOW, HIGH), replay, slots, 4, 0.5)
     lengths = set()
     for k, slot in enumerate(slots):
         _, episode, step = where[slot + 60 if slot < 40 else slot]
@@ -113,8 +113,8 @@ def test_the_first_step_near_enough_ends_a_return(name):
 
 
 def test_the_action_is_normalised_for_the_reward():
-    task, ring, _ = filled(sparse=False)
-    batch = _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, np.arange(60), 1, 0.9)
+    task, replay, _ = filled(sparse=False)
+    batch = _batch(Hindsight(replay, task, 1.0, LOW, HIGH), replay, np.arange(60), 1, 0.9)
     # Actions 1 and 2 within -2..2 and -1..3 are 0.5 and 0.5.
     _, _, expected = task.relabel(
         batch.observation, np.full((60, 2), 0.5), batch.next_observation,
@@ -123,10 +123,10 @@ def test_the_action_is_normalised_for_the_reward():
 
 
 def test_the_ring_is_not_changed():
-    task, ring, _ = filled()
-    before = ring.rows.copy()
-    _batch(Hindsight(ring, task, 1.0, LOW, HIGH), ring, np.arange(60), 3, 0.9)
-    assert (ring.rows == before).all()
+    task, replay, _ = filled()
+    before = replay.rows.copy()
+    _batch(Hindsight(replay, task, 1.0, LOW, HIGH), replay, np.arange(60), 3, 0.9)
+    assert (replay.rows == before).all()
 
 
 def test_a_world_without_goals_is_refused(tmp_path):

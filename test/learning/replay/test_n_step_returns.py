@@ -12,25 +12,26 @@ from rl_control.learning.replay.replay_buffer import NO_ROW, Batch
 GAMMA = 0.9
 
 
-def _returns(ring: ReplayBuffer, slots: np.ndarray, n: int, gamma: float = GAMMA) -> Batch:
-    path, fields = window(ring, slots, n)
+def _returns(replay: ReplayBuffer, slots: np.ndarray, n: int, gamma: float = GAMMA) -> Batch:
+    path, fields = window(replay, slots, n)
     return n_step(fields, path != NO_ROW, gamma)
 
 
 def _row(
-    ring: ReplayBuffer, stream: str, episode: int, step: int, reward: float, discount: float = 1.0
+    replay: ReplayBuffer, stream: str, episode: int, step: int, reward: float,
+    discount: float = 1.0,
 ):
     """Append a row whose observations and action say where it is."""
-    ring.append(stream, episode, step, [step], [step], reward, [step + 1], discount)
+    replay.append(stream, episode, step, [step], [step], reward, [step + 1], discount)
 
 
 def test_closed_form():
     """Reward 1 for ever: (1 - gamma^n) / (1 - gamma), and gamma^(n - 1) left for the future."""
-    ring = ReplayBuffer(1, 1, 100, seed=0)
+    replay = ReplayBuffer(1, 1, 100, seed=0)
     for step in range(100):
-        _row(ring, 'c', 0, step, 1.0)
+        _row(replay, 'c', 0, step, 1.0)
     for n in (1, 2, 3, 7):
-        batch = _returns(ring, np.arange(50), n)
+        batch = _returns(replay, np.arange(50), n)
         np.testing.assert_allclose(batch.reward, (1 - GAMMA**n) / (1 - GAMMA), rtol=1e-6)
         np.testing.assert_allclose(batch.discount, GAMMA**(n - 1), rtol=1e-6)
         assert batch.observation[:, 0].tolist() == list(range(50))
@@ -39,13 +40,13 @@ def test_closed_form():
 
 
 def test_a_termination_and_a_time_out():
-    ring = ReplayBuffer(1, 1, 10, seed=0)
+    replay = ReplayBuffer(1, 1, 10, seed=0)
     for step in range(3):
-        _row(ring, 'c', 0, step, 1.0 + step, discount=float(step != 2))
+        _row(replay, 'c', 0, step, 1.0 + step, discount=float(step != 2))
     for step in range(3):  # the next episode runs out of time
-        _row(ring, 'c', 1, step, 10.0 + step)
-    _row(ring, 'c', 2, 0, 99.0)
-    batch = _returns(ring, np.arange(7), 3)
+        _row(replay, 'c', 1, step, 10.0 + step)
+    _row(replay, 'c', 2, 0, 99.0)
+    batch = _returns(replay, np.arange(7), 3)
     np.testing.assert_allclose(batch.reward, [
         1 + 0.9 * 2 + 0.81 * 3, 2 + 0.9 * 3, 3,
         10 + 0.9 * 11 + 0.81 * 12, 11 + 0.9 * 12, 12, 99], rtol=1e-6)
@@ -56,18 +57,18 @@ def test_a_termination_and_a_time_out():
 
 def test_nothing_is_taken_from_behind_a_termination():
     """Not even where an episode goes on under its number, as of an environment never reset."""
-    ring = ReplayBuffer(1, 1, 10, seed=0)
+    replay = ReplayBuffer(1, 1, 10, seed=0)
     for step in range(4):
-        _row(ring, 'c', 0, step, 1.0, discount=float(step != 1))
-    batch = _returns(ring, np.arange(2), 4)
+        _row(replay, 'c', 0, step, 1.0, discount=float(step != 1))
+    batch = _returns(replay, np.arange(2), 4)
     np.testing.assert_allclose(batch.reward, [1.9, 1.0])
     assert batch.discount.tolist() == [0.0, 0.0]
 
 
 def test_against_a_list():
-    """Streams mixed, gaps, ends of both kinds, many turns of the ring."""
+    """Streams mixed, gaps, ends of both kinds, many turns of the buffer."""
     rng = np.random.default_rng(0)
-    ring, history, where = (
+    replay, history, where = (
         ReplayBuffer(1, 1, 37, seed=0),
         [],
         {'a': (0, 0), 'b': (0, 0), 'c': (0, 0)},
@@ -76,14 +77,14 @@ def test_against_a_list():
         stream = str(rng.choice(list(where)))
         episode, step = where[stream]
         reward, discount = float(rng.integers(10)), float(rng.random() > 0.1)
-        _row(ring, stream, episode, step, reward, discount)
+        _row(replay, stream, episode, step, reward, discount)
         history.append((stream, episode, step, reward, discount))
         ends = discount == 0.0 or rng.random() < 0.1
         where[stream] = (episode + 1, 0) if ends else (episode, step + 1 + (rng.random() < 0.05))
         oldest = max(0, len(history) - 37)
         slots = np.arange(oldest, len(history)) % 37
         n = int(rng.integers(1, 6))
-        batch = _returns(ring, slots, n)
+        batch = _returns(replay, slots, n)
         known = {row[:3]: row for row in history}
         for k in range(len(slots)):
             stream, episode, step, reward, discount = history[oldest + k]
@@ -98,21 +99,21 @@ def test_against_a_list():
 
 
 def test_the_ring_is_not_changed():
-    ring = ReplayBuffer(1, 1, 10, seed=0)
+    replay = ReplayBuffer(1, 1, 10, seed=0)
     for step in range(10):
-        _row(ring, 'c', 0, step, 1.0)
-    before = ring.rows.copy()
-    batch = _returns(ring, np.arange(10), 5)
+        _row(replay, 'c', 0, step, 1.0)
+    before = replay.rows.copy()
+    batch = _returns(replay, np.arange(10), 5)
     for field in batch:
         field[:] = -1.0
-    assert (ring.rows == before).all()
+    assert (replay.rows == before).all()
 
 
 def test_a_trace_ends_in_front_of_what_would_be_done_otherwise():
-    ring = ReplayBuffer(1, 1, 10, seed=0)
+    replay = ReplayBuffer(1, 1, 10, seed=0)
     for step in range(6):
-        _row(ring, 'c', 0, step, 1.0)
-    path, fields = window(ring, np.arange(5), 4)
+        _row(replay, 'c', 0, step, 1.0)
+    path, fields = window(replay, np.arange(5), 4)
     # Done was what the number of the step says; now all would be done so but step 2.
     alive = cut(fields, path != NO_ROW, lambda o: o + 10.0 * (o == 2.0), np.array([0.5]))
     batch = n_step(fields, alive, 1.0)

@@ -12,7 +12,7 @@ import torch
 from rl_control.common.errors import InvalidInput
 from rl_control.config.algorithm import SacSettings
 from rl_control.learning.algorithms import ALGORITHMS, settings_of
-from rl_control.learning.batch_sampler import make_sampler
+from rl_control.learning.batch_sampler import make_symmetric_sampler
 from rl_control.learning.replay import Batch, Hindsight, ReplayBuffer, Sampler
 from rl_control.transport.transition_rows import TransitionRows
 
@@ -21,30 +21,30 @@ PI, MU = {-1.0: 0.2, 1.0: 0.8}, {-1.0: 0.5, 1.0: 0.5}  # of the chain's two acti
 REWARD = {-1.0: 3.0, 1.0: 1.0}
 
 
-def _targets(ring: ReplayBuffer, evaluate, n: int, decay: float = 1.0, gamma: float = GAMMA):
-    """Return the target of each row of the ring, whose value behind the last step is v."""
+def _targets(replay: ReplayBuffer, evaluate, n: int, decay: float = 1.0, gamma: float = GAMMA):
+    """Return the target of each row of the buffer, whose value behind the last step is v."""
     sampler = Sampler(
-        ring, SacSettings(n_step=n, correction='retrace', trace_decay=decay, gamma=gamma),
+        replay, SacSettings(n_step=n, correction='retrace', trace_decay=decay, gamma=gamma),
         np.ones(1), None, None, evaluate=evaluate)
-    batch = sampler._batch(np.arange(len(ring)))
+    batch = sampler._batch(np.arange(len(replay)))
     _, value, _ = evaluate(batch.next_observation, batch.action)
     return batch.reward + gamma * batch.discount * value
 
 
-def _episode(ring: ReplayBuffer, name: str, actions, log_prob) -> None:
+def _episode(replay: ReplayBuffer, name: str, actions, log_prob) -> None:
     for step, action in enumerate(actions):
-        ring.append(name, 0, step, [step], [action], REWARD[action], [step + 1], 1.0,
+        replay.append(name, 0, step, [step], [action], REWARD[action], [step + 1], 1.0,
                     log_prob[step])
 
 
 def _chain(behind: int) -> tuple[ReplayBuffer, np.ndarray]:
     """Return every episode of 1 + `behind` actions, the first +1, and how likely each is."""
-    ring, share = ReplayBuffer(1, 1, 1000, seed=0), []
+    replay, share = ReplayBuffer(1, 1, 1000, seed=0), []
     for k, actions in enumerate(product(PI, repeat=behind)):
         actions = 1.0, *actions
-        _episode(ring, str(k), actions, [np.log(MU[action]) for action in actions])
+        _episode(replay, str(k), actions, [np.log(MU[action]) for action in actions])
         share.append(np.prod([MU[action] for action in actions[1:]]))
-    return ring, np.array(share)
+    return replay, np.array(share)
 
 
 def _evaluate(q, v):
@@ -59,17 +59,17 @@ def _evaluate(q, v):
 def test_the_value_of_the_policy_stays_what_it_is(n, decay):
     """An endless chain: v = E_pi r / (1 - gamma) and q = r + gamma v, from whatever was done."""
     v = sum(PI[a] * REWARD[a] for a in PI) / (1.0 - GAMMA)
-    ring, _ = _chain(4)
-    target = _targets(ring, _evaluate(lambda a: 2.0 - a + GAMMA * v, v), n, decay)
-    np.testing.assert_allclose(target, ring.fields.reward[:80] + GAMMA * v, rtol=1e-5)
+    replay, _ = _chain(4)
+    target = _targets(replay, _evaluate(lambda a: 2.0 - a + GAMMA * v, v), n, decay)
+    np.testing.assert_allclose(target, replay.fields.reward[:80] + GAMMA * v, rtol=1e-5)
 
 
 @pytest.mark.parametrize('decay', [0.5, 1.0])
 @pytest.mark.parametrize('n', [1, 2, 4])
 def test_closed_form_of_a_chain(n, decay):
     """From q = v = 0 only rewards count, each by the chance that both policies would earn it."""
-    ring, share = _chain(n - 1)
-    target = _targets(ring, _evaluate(np.zeros_like, 0.0), n, decay)[::n]
+    replay, share = _chain(n - 1)
+    target = _targets(replay, _evaluate(np.zeros_like, 0.0), n, decay)[::n]
     both = sum(min(PI[a], MU[a]) for a in PI)
     earned = sum(min(PI[a], MU[a]) * REWARD[a] for a in PI)
     expected = REWARD[1.0] + sum(
@@ -79,9 +79,9 @@ def test_closed_form_of_a_chain(n, decay):
 
 def test_by_hand():
     """Three steps, of which the second is 0.4 times as likely as it was, the third more so."""
-    ring = ReplayBuffer(1, 1, 10, seed=0)
-    _episode(ring, 'c', (1.0, -1.0, 1.0), np.log([0.5, 0.5, 0.5]))
-    target = _targets(ring, _evaluate(lambda a: 10.0 + a, 7.0), 3, decay=0.8)
+    replay = ReplayBuffer(1, 1, 10, seed=0)
+    _episode(replay, 'c', (1.0, -1.0, 1.0), np.log([0.5, 0.5, 0.5]))
+    target = _targets(replay, _evaluate(lambda a: 10.0 + a, 7.0), 3, decay=0.8)
     # c_1 = 0.8 * 0.4, c_2 = 0.8 * 1; q of what was done is 9, then 11; v is 7 everywhere.
     second, third = 3.0 + 0.9 * 7.0 - 9.0, 1.0 + 0.9 * 7.0 - 11.0
     expected = [1.0 + 0.9 * 7.0 + 0.9 * 0.32 * (second + 0.9 * 0.8 * third),
@@ -92,10 +92,10 @@ def test_by_hand():
 def test_on_policy_it_is_the_return_of_several_steps():
     """Where q says no more than v; with entropy, where v's one action is the one that was done."""
     rng = np.random.default_rng(0)
-    ring, alpha, n = ReplayBuffer(1, 1, 100, seed=0), 0.3, 4
+    replay, alpha, n = ReplayBuffer(1, 1, 100, seed=0), 0.3, 4
     log_prob = rng.normal(size=50).astype(np.float32)
     for step in range(50):
-        ring.append('c', 0, step, [step], [0.0], rng.normal(), [step + 1], 1.0, log_prob[step])
+        replay.append('c', 0, step, [step], [0.0], rng.normal(), [step + 1], 1.0, log_prob[step])
 
     def evaluate(observation, action):
         of = observation[:, 0].astype(int)
@@ -103,8 +103,8 @@ def test_on_policy_it_is_the_return_of_several_steps():
         log_pi = np.append(log_prob, 0.0)[of]
         return q, q - alpha * log_pi, log_pi
 
-    target = _targets(ring, evaluate, n)
-    reward, value = ring.fields.reward, evaluate(np.arange(51.0)[:, None], None)[1]
+    target = _targets(replay, evaluate, n)
+    reward, value = replay.fields.reward, evaluate(np.arange(51.0)[:, None], None)[1]
     for k in range(47):
         expected = sum(GAMMA**t * reward[k + t] for t in range(n)) + GAMMA**n * value[k + n]
         expected -= sum(GAMMA**t * alpha * log_prob[k + t] for t in range(1, n))
@@ -118,9 +118,9 @@ def _made_up(observation, action):
 
 
 def test_against_a_loop_over_random_streams():
-    """Ends of both kinds, gaps, unknown densities, three collectors, many turns of the ring."""
+    """Ends of both kinds, gaps, unknown densities, three collectors, many turns of the buffer."""
     rng = np.random.default_rng(1)
-    ring, history, where = (
+    replay, history, where = (
         ReplayBuffer(1, 1, 37, seed=0),
         [],
         {'a': (0, 0), 'b': (0, 0), 'c': (0, 0)},
@@ -129,11 +129,11 @@ def test_against_a_loop_over_random_streams():
     for turn in range(400):
         stream = str(rng.choice(list(where)))
         episode, step = where[stream]
-        # float32, so that the loop sees what the ring holds.
+        # float32, so that the loop sees what the buffer holds.
         s, a, r, log_mu = rng.normal(size=4).astype(np.float32).tolist()
         log_mu = float('nan') if rng.random() < 0.1 else log_mu - 1.0
         discount = float(rng.random() > 0.1)
-        ring.append(stream, episode, step, [s], [a], r, [s + 1.0], discount, log_mu)
+        replay.append(stream, episode, step, [s], [a], r, [s + 1.0], discount, log_mu)
         history.append(((stream, episode, step), s, a, r, discount, log_mu))
         ends = discount == 0.0 or rng.random() < 0.1
         where[stream] = (episode + 1, 0) if ends else (episode, step + 1 + (rng.random() < 0.05))
@@ -142,7 +142,7 @@ def test_against_a_loop_over_random_streams():
         here = history[-37:]
         known = {row[0]: row for row in here}
         n, decay = int(rng.integers(1, 6)), float(rng.choice([1.0, 0.7]))
-        got = _targets(ring, _made_up, n, decay)
+        got = _targets(replay, _made_up, n, decay)
         for key, s, a, r, discount, _ in here:
             slot = history.index(known[key]) % 37
             target, power, t = r, 1.0, 0
@@ -168,8 +168,8 @@ def test_against_a_loop_over_random_streams():
 
 def test_with_hindsight_the_window_has_one_goal_and_ends_where_it_was_reached():
     """q, v and pi are asked for the new goal; nothing behind the goal counts."""
-    task, ring, where = filled()
-    ring.log_prob[:] = 0.0
+    task, replay, where = filled()
+    replay.log_prob[:] = 0.0
     asked = []
 
     def evaluate(observation, action):
@@ -177,8 +177,8 @@ def test_with_hindsight_the_window_has_one_goal_and_ends_where_it_was_reached():
         return np.full((3, len(observation)), (5.0, 7.0, np.log(0.5))[0]) * [[1.0], [1.4], [0.0]]
 
     sampler = Sampler(
-        ring, SacSettings(n_step=3, correction='retrace', gamma=0.5, hindsight=1.0),
-        np.ones(2), None, None, Hindsight(ring, task, 1.0, np.full(2, -2.0), np.full(2, 3.0)),
+        replay, SacSettings(n_step=3, correction='retrace', gamma=0.5, hindsight=1.0),
+        np.ones(2), None, None, Hindsight(replay, task, 1.0, np.full(2, -2.0), np.full(2, 3.0)),
         evaluate)
     slots = np.repeat(np.arange(60), 20)
     batch = sampler._batch(slots)
@@ -212,9 +212,9 @@ def test_what_limits_or_a_person_changed_has_no_density():
     steps = rows.steps(('a',), n.astype(int), CONTRACT)
     expected = [0.5, 1.5, np.nan, np.nan, np.nan, 5.5]
     np.testing.assert_array_equal(steps.log_prob, expected)
-    ring = ReplayBuffer(OBSERVATION, ACTION, 10, seed=0)
-    ring.extend_mixed(steps)
-    np.testing.assert_array_equal(ring.log_prob[:6], expected)
+    replay = ReplayBuffer(OBSERVATION, ACTION, 10, seed=0)
+    replay.extend_mixed(steps)
+    np.testing.assert_array_equal(replay.log_prob[:6], expected)
     assert steps.interventions().log_prob.tolist() == [pytest.approx(np.nan, nan_ok=True)]
 
 
@@ -255,22 +255,22 @@ def test_it_is_sac_s_alone(algorithm):
 def test_sac_learns_with_all_of_it():
     agent = shaken(small_agent(
         'sac', n_step=4, correction='retrace', priority_exponent=0.6, critics=4))
-    ring = ReplayBuffer(OBSERVATION, ACTION, 30, seed=5)
+    replay = ReplayBuffer(OBSERVATION, ACTION, 30, seed=5)
     rng = np.random.default_rng(0)
-    ring.extend('c', np.zeros(40), np.arange(40), *made_up_batch(rng, 40))
-    ring.log_prob[:] = rng.normal(size=30)
-    sampler = make_sampler(agent, ring, ReplayBuffer(OBSERVATION, ACTION, 30, seed=5))
+    replay.extend('c', np.zeros(40), np.arange(40), *made_up_batch(rng, 40))
+    replay.log_prob[:] = rng.normal(size=30)
+    sampler = make_symmetric_sampler(agent, replay, ReplayBuffer(OBSERVATION, ACTION, 30, seed=5))
     before = agent.tensors()
     for _ in range(3):
         batch, weight = sampler.sample(8)
         assert isinstance(batch, Batch) and all(field.dtype == np.float32 for field in batch)
         agent.update(batch, weight)
-        sampler.learned(agent.error.numpy())
+        sampler.update_priorities(agent.error.numpy())
     assert any(not np.array_equal(tensor, before[name])
                for name, tensor in agent.tensors().items() if 'weight' in name)
 
 
 def test_a_million_transitions_of_seven_joints_stay_below_400_mb():
-    ring = ReplayBuffer(30, 7, 1_000_000, seed=0)
-    size = ring.rows.nbytes + ring.successor.nbytes + ring.log_prob.nbytes
+    replay = ReplayBuffer(30, 7, 1_000_000, seed=0)
+    size = replay.rows.nbytes + replay.successor.nbytes + replay.log_prob.nbytes
     assert size < 300e6

@@ -21,19 +21,19 @@ def _sampler(asked: list | None = None) -> Sampler:
             asked.append(len(batch.reward))
         return np.ones(len(batch.reward))
 
-    ring = ReplayBuffer(1, 1, ROWS, seed=1)
+    replay = ReplayBuffer(1, 1, ROWS, seed=1)
     for step in range(ROWS):
-        ring.append('c', 0, step, [step], [0.0], 0.0, [step + 1], 1.0)
+        replay.append('c', 0, step, [step], [0.0], 0.0, [step + 1], 1.0)
     settings = AlgorithmSettings(priority_exponent=ALPHA, importance_exponent=BETA)
-    return Sampler(ring, settings, np.ones(1), td_error, None)
+    return Sampler(replay, settings, np.ones(1), td_error, None)
 
 
-def _taught(sampler: Sampler) -> Sampler:
+def _trained(sampler: Sampler) -> Sampler:
     """Return it after each row was learned from, with the errors of ERRORS."""
     seen = np.zeros(ROWS, bool)
     while not seen.all():
         rows = sampler.sample(32)[0].observation[:, 0].astype(int)
-        sampler.learned(ERRORS[rows])
+        sampler.update_priorities(ERRORS[rows])
         seen[rows] = True
     return sampler
 
@@ -55,7 +55,7 @@ def _statistic(counts: np.ndarray, share: np.ndarray) -> float:
 
 def test_single_draws_are_of_the_formula_s_distribution():
     """Chi-square: each row comes in proportion to (|error| + least)^alpha, one draw at a time."""
-    rows, weight = _drawn(_taught(_sampler()), 1, 12_000)
+    rows, weight = _drawn(_trained(_sampler()), 1, 12_000)
     counts = np.bincount(rows, minlength=ROWS)
     assert _statistic(counts, SHARE) < CHI_SQUARE
     assert (weight == 1.0).all()
@@ -65,7 +65,7 @@ def test_single_draws_are_of_the_formula_s_distribution():
 
 
 def test_batches_are_of_it_and_vary_less():
-    rows, _ = _drawn(_taught(_sampler()), 64, 500)
+    rows, _ = _drawn(_trained(_sampler()), 64, 500)
     # One draw in each of 64 equal parts: no row comes less than its share, rounded down, less one.
     assert _statistic(np.bincount(rows, minlength=ROWS), SHARE) < 40.0  # 2 % of chi-squares are
     least = np.floor(64 * SHARE).astype(int) - 1
@@ -74,7 +74,7 @@ def test_batches_are_of_it_and_vary_less():
 
 
 def test_weights_are_those_of_the_formula():
-    rows, weight = _drawn(_taught(_sampler()), 64, 20)
+    rows, weight = _drawn(_trained(_sampler()), 64, 20)
     for batch, given in zip(rows.reshape(20, 64), weight.reshape(20, 64), strict=True):
         expected = (ROWS * SHARE[batch]) ** -BETA
         np.testing.assert_allclose(given, expected / expected.max(), rtol=1e-6)
@@ -102,7 +102,7 @@ def _of_cpprb():
 
 def test_a_library_draws_the_same():
     """Two-sample chi-square, and weights that differ by a factor of the batch alone."""
-    rows, _ = _drawn(_taught(_sampler()), 64, 500)
+    rows, _ = _drawn(_trained(_sampler()), 64, 500)
     mine, theirs = np.bincount(rows, minlength=ROWS), np.zeros(ROWS)
     known = dict(zip(rows, (ROWS * SHARE[rows]) ** -BETA, strict=True))
     for drawn, its in _of_cpprb():

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ring against plain lists."""
-
+"""The replay buffer against plain lists."""
 
 import numpy as np
 import pytest
@@ -28,21 +27,21 @@ def _flat(batch: Batch) -> np.ndarray:
 
 
 def test_sample_returns_whole_rows():
-    ring = ReplayBuffer(OBS, ACT, 10, seed=0)
+    replay = ReplayBuffer(OBS, ACT, 10, seed=0)
     for number in range(4):
-        ring.append('c', 0, number, *_row(number))
+        replay.append('c', 0, number, *_row(number))
     expected = {tuple(_flat(_stack(range(k, k + 1)))[0]) for k in range(4)}
-    batch = ring.sample(64)
+    batch = replay.sample(64)
     assert {tuple(row) for row in _flat(batch)} == expected
     assert batch.observation.shape == (64, OBS) and batch.discount.shape == (64,)
     assert all(field.dtype == np.float32 for field in batch)
 
 
 def test_sample_is_uniform():
-    ring = ReplayBuffer(OBS, ACT, 8, seed=1)
+    replay = ReplayBuffer(OBS, ACT, 8, seed=1)
     for number in range(11):
-        ring.append('c', 0, number, *_row(number))
-    rewards = np.concatenate([ring.sample(100).reward.copy() for _ in range(200)])
+        replay.append('c', 0, number, *_row(number))
+    rewards = np.concatenate([replay.sample(100).reward.copy() for _ in range(200)])
     values, counts = np.unique(rewards, return_counts=True)
     assert values.tolist() == [10.0 * k + 5 for k in range(3, 11)]
     # 20,000 draws from 8 rows: one standard deviation is 47.
@@ -50,28 +49,28 @@ def test_sample_is_uniform():
 
 
 def test_rows_are_copied():
-    ring, row = ReplayBuffer(OBS, ACT, 4, seed=0), _row(7)
-    ring.append('c', 0, 0, *row)
+    replay, row = ReplayBuffer(OBS, ACT, 4, seed=0), _row(7)
+    replay.append('c', 0, 0, *row)
     row[0][:] = -1.0
-    assert ring.sample(1).observation[0].tolist() == [70.0, 71.0, 72.0]
+    assert replay.sample(1).observation[0].tolist() == [70.0, 71.0, 72.0]
     many = _stack(range(2))
-    ring.extend('c', np.zeros(2), np.arange(1, 3), *many)
+    replay.extend('c', np.zeros(2), np.arange(1, 3), *many)
     many[3][:] = -1.0
-    assert (ring.fields.next_observation[:3] >= 0.0).all()
+    assert (replay.fields.next_observation[:3] >= 0.0).all()
 
 
 def test_the_same_seed_gives_the_same_batches():
-    rings = [ReplayBuffer(OBS, ACT, 50, seed=s) for s in (3, 3, 4)]
-    for ring in rings:
-        ring.extend('c', np.zeros(40), np.arange(40), *_stack(range(40)))
-    first, second, other = (_flat(ring.sample(16)) for ring in rings)
+    buffers = [ReplayBuffer(OBS, ACT, 50, seed=s) for s in (3, 3, 4)]
+    for replay in buffers:
+        replay.extend('c', np.zeros(40), np.arange(40), *_stack(range(40)))
+    first, second, other = (_flat(replay.sample(16)) for replay in buffers)
     assert (first == second).all() and (first != other).any()
 
 
 def test_successors_against_a_list():
-    """Two collectors, episodes, gaps and many turns of the ring, against a search in a list."""
+    """Two collectors, episodes, gaps and many turns of the buffer, against a search in a list."""
     rng = np.random.default_rng(0)
-    ring, history = ReplayBuffer(OBS, ACT, 17, seed=0), []
+    replay, history = ReplayBuffer(OBS, ACT, 17, seed=0), []
     where = {'a': (0, 0), 'b': (0, 0), 'rare': (0, 0)}
     for _ in range(300):
         stream = rng.choice(['a', 'b', 'rare'], p=[0.6, 0.37, 0.03])
@@ -87,9 +86,9 @@ def test_successors_against_a_list():
         where[stream] = episode, step
         numbers = range(len(history), len(history) + number)
         if number == 1:
-            ring.append(stream, episodes[0], steps[0], *_row(numbers[0]))
+            replay.append(stream, episodes[0], steps[0], *_row(numbers[0]))
         else:
-            ring.extend(stream, np.array(episodes), np.array(steps), *_stack(numbers))
+            replay.extend(stream, np.array(episodes), np.array(steps), *_stack(numbers))
         history += [(stream, e, s) for e, s in zip(episodes, steps, strict=True)]
         oldest = max(0, len(history) - 17)
         for k in range(oldest, len(history)):
@@ -99,16 +98,16 @@ def test_successors_against_a_list():
             newer = [j for j in range(k + 1, len(history)) if history[j][0] == stream_k]
             if newer and follower is not None and follower != newer[0]:
                 follower = None
-            assert ring.successor[k % 17] == (NO_ROW if follower is None else follower % 17)
-            assert ring.fields.reward[k % 17] == 10.0 * k + 5
-    assert ring.total == len(history) > 1000
+            assert replay.successor[k % 17] == (NO_ROW if follower is None else follower % 17)
+            assert replay.fields.reward[k % 17] == 10.0 * k + 5
+    assert replay.total == len(history) > 1000
 
 
 def test_more_rows_than_capacity_keep_the_newest():
-    ring = ReplayBuffer(OBS, ACT, 4, seed=0)
-    ring.extend('c', np.zeros(11), np.arange(11), *_stack(range(11)))
-    assert sorted(ring.fields.reward.tolist()) == [75.0, 85.0, 95.0, 105.0]
-    assert ring.successor[10 % 4] == NO_ROW and ring.successor[9 % 4] == 10 % 4
+    replay = ReplayBuffer(OBS, ACT, 4, seed=0)
+    replay.extend('c', np.zeros(11), np.arange(11), *_stack(range(11)))
+    assert sorted(replay.fields.reward.tolist()) == [75.0, 85.0, 95.0, 105.0]
+    assert replay.successor[10 % 4] == NO_ROW and replay.successor[9 % 4] == 10 % 4
 
 
 def test_mixed_streams_are_what_single_rows_are():
@@ -134,12 +133,12 @@ def test_mixed_streams_are_what_single_rows_are():
 
 
 def test_refusals():
-    ring = ReplayBuffer(OBS, ACT, 6, seed=5)
+    replay = ReplayBuffer(OBS, ACT, 6, seed=5)
     with pytest.raises(InvalidInput, match='replay is empty'):
-        ring.sample(3)
+        replay.sample(3)
     good = _stack(range(2))
     with pytest.raises(
         InvalidInput, match=r'action of 2 transitions has shape \(2, 1\).*\(2, 2\)'
     ):
-        ring.extend('c', np.zeros(2), np.arange(2), good[0], good[1][:, :1], *good[2:])
-    assert len(ring) == 0
+        replay.extend('c', np.zeros(2), np.arange(2), good[0], good[1][:, :1], *good[2:])
+    assert len(replay) == 0

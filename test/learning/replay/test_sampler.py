@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which rows are drawn, how often, and with what weight."""
+"""The sampler: drawn rows, their frequency and their weights."""
 
 from learning import ACTION, HIGH, LOW, OBSERVATION, made_up_batch, shaken, small_agent
 import numpy as np
@@ -11,22 +11,22 @@ from rl_control.learning.algorithms import ALGORITHMS
 from rl_control.learning.replay import ReplayBuffer, Sampler
 
 
-def _ring(rewards, capacity: int = 50) -> ReplayBuffer:
-    ring = ReplayBuffer(1, 1, capacity, seed=0)
+def _filled(rewards, capacity: int = 50) -> ReplayBuffer:
+    replay = ReplayBuffer(1, 1, capacity, seed=0)
     for step, reward in enumerate(rewards):
-        ring.append('c', 0, step, [step], [0.1 * step], reward, [step + 1], 1.0)
-    return ring
+        replay.append('c', 0, step, [step], [0.1 * step], reward, [step + 1], 1.0)
+    return replay
 
 
-def _sampler(ring: ReplayBuffer, act=None, **settings) -> Sampler:
+def _sampler(replay: ReplayBuffer, act=None, **settings) -> Sampler:
     """Return a sampler to whose critic the error of a row is its reward."""
     return Sampler(
-        ring, AlgorithmSettings(gamma=0.9, **settings), np.array([2.0]),
+        replay, AlgorithmSettings(gamma=0.9, **settings), np.array([2.0]),
         lambda batch: np.abs(batch.reward), act)
 
 
-def test_without_options_it_is_the_ring():
-    one, other = _ring(range(40)), _ring(range(40))
+def test_without_options_it_is_the_buffer():
+    one, other = _filled(range(40)), _filled(range(40))
     batch, weight = _sampler(one).sample(16)
     assert weight is None
     for mine, expected in zip(batch, other.sample(16), strict=True):
@@ -35,8 +35,8 @@ def test_without_options_it_is_the_ring():
 
 @pytest.mark.parametrize('exponent', [0.5, 1.0])
 def test_rows_are_drawn_in_proportion_to_their_error(exponent):
-    ring = _ring(range(1, 11))
-    sampler = _sampler(ring, priority_exponent=exponent, importance_exponent=0.7)
+    replay = _filled(range(1, 11))
+    sampler = _sampler(replay, priority_exponent=exponent, importance_exponent=0.7)
     counts, share = np.zeros(10), np.arange(1, 11) ** exponent
     share /= share.sum()
     for _ in range(500):
@@ -50,31 +50,31 @@ def test_rows_are_drawn_in_proportion_to_their_error(exponent):
 
 
 def test_errors_that_were_learned_become_priorities():
-    ring = _ring(np.ones(10))
-    sampler = _sampler(ring, priority_exponent=1.0)
+    replay = _filled(np.ones(10))
+    sampler = _sampler(replay, priority_exponent=1.0)
     batch, _ = sampler.sample(200)
     seen = batch.observation[:, 0].astype(int)
     assert set(seen) == set(range(10))
-    sampler.learned(np.where(seen == 3, 9.0, 0.0))
+    sampler.update_priorities(np.where(seen == 3, 9.0, 0.0))
     batch, _ = sampler.sample(1000)
     assert (batch.observation[:, 0] == 3).mean() > 0.999
 
 
 def test_rows_that_come_later_get_their_own_priority_and_no_old_one():
-    """Through a turn of the ring: the priority of a slot is that of the row in it."""
-    ring = _ring([1.0] * 8, capacity=8)
-    sampler = _sampler(ring, priority_exponent=1.0)
+    """Through a turn of the buffer: the priority of a slot is that of the row in it."""
+    replay = _filled([1.0] * 8, capacity=8)
+    sampler = _sampler(replay, priority_exponent=1.0)
     sampler.sample(4)
-    sampler.learned(np.full(4, 1000.0))
+    sampler.update_priorities(np.full(4, 1000.0))
     for step in range(8, 16):
-        ring.append('c', 0, step, [step], [0.0], 3.0 if step == 12 else 1.0, [step + 1], 1.0)
+        replay.append('c', 0, step, [step], [0.0], 3.0 if step == 12 else 1.0, [step + 1], 1.0)
     share = np.concatenate([sampler.sample(50)[0].observation[:, 0] == 12 for _ in range(200)])
     assert share.mean() == pytest.approx(0.3, abs=0.02)
 
 
 def test_a_first_pass_goes_over_all_rows_in_parts(monkeypatch):
-    monkeypatch.setattr('rl_control.learning.replay.sampler.PASS', 7)
-    sampler = _sampler(_ring(range(40)), priority_exponent=1.0)
+    monkeypatch.setattr('rl_control.learning.replay.sampler.CHUNK', 7)
+    sampler = _sampler(_filled(range(40)), priority_exponent=1.0)
     batch, _ = sampler.sample(5000)
     counts = np.bincount(batch.reward.astype(int), minlength=40)
     np.testing.assert_allclose(counts / 5000, np.arange(40) / 780, atol=0.01)
@@ -82,15 +82,15 @@ def test_a_first_pass_goes_over_all_rows_in_parts(monkeypatch):
 
 def test_priorities_that_are_nan_are_refused():
     with pytest.raises(InvalidInput, match='the critic has diverged'):
-        _sampler(_ring([1.0, np.nan]), priority_exponent=1.0).sample(2)
-    sampler = _sampler(_ring([1.0, 1.0]), priority_exponent=1.0)
+        _sampler(_filled([1.0, np.nan]), priority_exponent=1.0).sample(2)
+    sampler = _sampler(_filled([1.0, 1.0]), priority_exponent=1.0)
     sampler.sample(2)
     with pytest.raises(InvalidInput, match='the critic has diverged'):
-        sampler.learned(np.array([1.0, np.inf]))
+        sampler.update_priorities(np.array([1.0, np.inf]))
 
 
 def test_several_steps_and_priorities_go_together():
-    sampler = _sampler(_ring(np.arange(10)), n_step=3, priority_exponent=1.0)
+    sampler = _sampler(_filled(np.arange(10)), n_step=3, priority_exponent=1.0)
     batch, _ = sampler.sample(20)
     first = batch.observation[:, 0]
     full = first < 8
@@ -99,10 +99,10 @@ def test_several_steps_and_priorities_go_together():
 
 
 def test_a_trace_is_cut_where_the_policy_would_do_something_else():
-    ring = _ring(np.ones(10))
+    replay = _filled(np.ones(10))
     # Done was 0.1 at step 1, 0.2 at step 2 and so on; now it would be 0.5 everywhere.
     sampler = _sampler(
-        ring, lambda observation: np.full((len(observation), 1), 0.5, np.float32),
+        replay, lambda observation: np.full((len(observation), 1), 0.5, np.float32),
         n_step=3, correction='cut', trace_tolerance=0.16)
     batch, _ = sampler.sample(400)
     first = batch.observation[:, 0]
@@ -119,17 +119,17 @@ def test_every_algorithm_takes_all_of_it(algorithm):
     agent = shaken(small_agent(
         algorithm, n_step=3, correction='cut', trace_tolerance=0.5, priority_exponent=0.6))
     rng = np.random.default_rng(0)
-    ring = ReplayBuffer(OBSERVATION, ACTION, 30, seed=5)
-    ring.extend('c', np.zeros(40), np.arange(40), *made_up_batch(rng, 40))
+    replay = ReplayBuffer(OBSERVATION, ACTION, 30, seed=5)
+    replay.extend('c', np.zeros(40), np.arange(40), *made_up_batch(rng, 40))
     sampler = Sampler(
-        ring, agent.settings, np.subtract(HIGH, LOW) / 2,
+        replay, agent.settings, np.subtract(HIGH, LOW) / 2,
         lambda batch: agent.td_error(batch).numpy(), agent.act)
     before = agent.tensors()
     for _ in range(3):
         batch, weight = sampler.sample(8)
         agent.update(batch, weight)
         assert agent.error.shape == (8,)
-        sampler.learned(agent.error.numpy())
+        sampler.update_priorities(agent.error.numpy())
     assert weight.max() == 1.0 and weight.min() < 1.0
     assert any(not np.array_equal(tensor, before[name])
                for name, tensor in agent.tensors().items() if 'weight' in name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sum tree against running sums."""
+"""The sum tree against numpy's cumulative sums."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Half old, half new."""
+"""Symmetric sampling: half offline, half online."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def test_half_of_each_batch_is_old_however_much_of_it_there_is(tmp_path, priorit
         assert batch.observation.shape == (size, OBSERVATION)
         assert (weight is None) == (priority == 0.0)
         trainer.agent.update(batch, weight)
-        trainer.sampler.learned(trainer.agent.error.numpy())
+        trainer.sampler.update_priorities(trainer.agent.error.numpy())
 
 
 def test_errors_go_back_to_the_rows_they_are_of(tmp_path):
@@ -48,7 +48,7 @@ def test_errors_go_back_to_the_rows_they_are_of(tmp_path):
     trainer.put(some_steps(0, 45))
     trainer._ingest(wait=False)
     batch, _ = trainer.sampler.sample(200)
-    trainer.sampler.learned(np.where(batch.reward == batch.reward[150], 1e9, 1e-3))
+    trainer.sampler.update_priorities(np.where(batch.reward == batch.reward[150], 1e9, 1e-3))
     again, _ = trainer.sampler.sample(200)
     assert (again.reward[100:] == batch.reward[150]).mean() > 0.99
     assert len(set(again.reward[:100])) > 5
@@ -118,7 +118,7 @@ def test_what_people_did_is_half_of_each_batch_or_all_there_is(tmp_path, priorit
     batch, weight = trainer.sampler.sample(8)
     assert len(batch.reward) == 8
     trainer.agent.update(batch, weight)
-    trainer.sampler.learned(trainer.agent.error.numpy())
+    trainer.sampler.update_priorities(trainer.agent.error.numpy())
     steps = replace(some_steps(45, 40), reward=100.0 + np.arange(40))
     took = np.arange(40) % 4 == 1
     trainer.put(replace(steps, intervention=took))
@@ -130,7 +130,7 @@ def test_what_people_did_is_half_of_each_batch_or_all_there_is(tmp_path, priorit
         batch, _ = trainer.sampler.sample(size)
         assert len(batch.reward) == size
         assert set(batch.reward[size - old:]) <= set(taught)
-        trainer.sampler.learned(np.ones(size))
+        trainer.sampler.update_priorities(np.ones(size))
     if not priority:  # they are among the new ones, too: 10 of 85
         assert len(set(batch.reward[-old:])) > 5 and np.isin(batch.reward, taught).sum() < 40
     assert set(batch.reward[:-old]) & set(some_steps(0, 45).reward.astype(np.float32))
