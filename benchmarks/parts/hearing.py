@@ -31,7 +31,8 @@ def compare_hearing(scale: Scale, rounds: int) -> Comparison:
     """Return transitions/s that are heard."""
     seconds = scale.size(5, 1)
     return compare(
-        f'transport: transitions heard, without the journal, {ROWS} a message', 'transitions/s', [
+        f'transport: transitions received, without the journal, {ROWS} a message',
+        'transitions/s', [
             Contender(OURS, lambda: partial(_heard, True, seconds)),
             Contender(BARE, lambda: partial(_heard, False, seconds)),
         ], rounds, [Goal('rate', at_least=1.0, of=BARE)], more=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured as tables of a page, between marks that name the part."""
+"""Markdown tables of measurements, written between the marks of their part on a page."""
 
 from collections.abc import Sequence
 import math
@@ -35,28 +35,85 @@ def put_between(path: Path, name: str, text: str) -> None:
 
 
 def tables(comparisons: Sequence[Comparison], machine: dict[str, str | int], day: str) -> str:
-    """Return the comparisons of a part in Markdown, with what they were measured on."""
+    """Return the comparisons of a part in Markdown, and the machine that they were measured on."""
     about = ', '.join(f'{name} {value}' for name, value in machine.items())
-    return '\n\n'.join([*map(table, comparisons), f'Measured on {day}: {about}.'])
+    groups: list[list[Comparison]] = []
+    for found in comparisons:
+        if groups and _like(found, groups[-1]):
+            groups[-1].append(found)
+        else:
+            groups.append([found])
+    return '\n\n'.join([
+        *(table(group[0]) if len(group) == 1 else wide_table(group) for group in groups),
+        f'Measured on {day}: {about}.'])
 
 
 def table(found: Comparison) -> str:
-    """Return one comparison: a row a contender, then a line a goal and a line an absent peer."""
-    figures = list(dict.fromkeys(name for one in found.values.values() for name in one))
-    rows = [[f'{found.what}, {found.unit}', *figures],
-            ['---'] * (1 + len(figures))]
-    rows += [[name, *(_cell(found, name, figure) for figure in figures)] for name in found.values]
-    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
-    verdicts = [f'* {goal.by}: {goal}: {short(value)}, {"met" if met else "**missed**"}'
-                for goal, value, met in found.verdicts()]
-    return '\n'.join([*lines, '', *verdicts, *(f'* {line}' for line in found.absent)]).strip()
+    """Return one comparison: a row for each contender, or for each series of numbered ones."""
+    figures = _figures(found)
+    series = [name.rpartition(' ') for name in found.values]
+    if len(figures) == 1 and len(series) > 1 and all(size.isdigit() for *_, size in series):
+        rows = _series(found, series)
+    else:
+        rows = [[f'{found.what}, {found.unit}', *figures]]
+        rows += [[name, *(_cell(found, name, figure) for figure in figures)]
+                 for name in found.values]
+    verdicts = '; '.join(f'{goal.by}: {goal}: {short(value)}, {_met(met)}'
+                         for goal, value, met in found.verdicts())
+    lines = [_markdown(rows), *([verdicts] if verdicts else ()), *found.absent]
+    return '\n\n'.join(lines)
+
+
+def wide_table(group: Sequence[Comparison]) -> str:
+    """Return comparisons of the same contenders: a row for each, its goals in the last column."""
+    figures, contenders = _figures(group[0]), list(max((found.values for found in group), key=len))
+    columns = [(name, figure) for name in contenders for figure in figures]
+    alone = len(figures) == 1  # its name says no more than the unit
+    rows = [[group[0].unit, *(name if alone else f'{name}, {figure}' for name, figure in columns),
+             'goals']]
+    for found in group:
+        goals = '; '.join(f'{str(goal).removeprefix(f"{figures[0]} " if alone else "")}: '
+                          f'{_met(met)}' for goal, _, met in found.verdicts())
+        rows.append([found.what, *(_cell(found, *column) for column in columns), goals])
+    absent = dict.fromkeys(line for found in group for line in found.absent)
+    return '\n\n'.join([_markdown(rows), *absent])
+
+
+def _like(found: Comparison, group: Sequence[Comparison]) -> bool:
+    """Return whether `found` fits into a table of `group`: its unit, figures and contenders."""
+    ours, theirs = set(found.values), set().union(*(other.values for other in group))
+    return (found.unit == group[0].unit and _figures(found) == _figures(group[0])
+            and (ours <= theirs or ours >= theirs))
+
+
+def _figures(found: Comparison) -> list[str]:
+    return list(dict.fromkeys(name for one in found.values.values() for name in one))
+
+
+def _series(found: Comparison, series: list[tuple[str, str, str]]) -> list[list[str]]:
+    """Return a row for each series, a column for each number."""
+    (figure,), sizes = _figures(found), list(dict.fromkeys(size for *_, size in series))
+    rows = [[f'{found.what}, {found.unit}', *sizes]]
+    for who in dict.fromkeys(who for who, *_ in series):
+        rows.append([who, *(_cell(found, f'{who} {size}', figure) for size in sizes)])
+    return rows
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    return '\n'.join('| ' + ' | '.join(row) + ' |'
+                     for row in [rows[0], ['---'] * len(rows[0]), *rows[1:]])
+
+
+def _met(met: bool) -> str:
+    return 'met' if met else '**missed**'
 
 
 def _cell(found: Comparison, name: str, figure: str) -> str:
-    values = found.values[name].get(figure)
+    values = found.values.get(name, {}).get(figure)
     if not values:
         return ''
     ratio = found.ratio(name, figure)
     ahead = '' if name == OURS or math.isnan(ratio) else f'; ours {ratio:.2f} x'
-    return (f'{short(found.median(name, figure))} '
-            f'({short(min(values))} to {short(max(values))}){ahead}')
+    least, most = short(min(values)), short(max(values))
+    span = f' ({least} to {most})' if least != most else ''
+    return f'{short(found.median(name, figure))}{span}{ahead}'

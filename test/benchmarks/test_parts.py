@@ -115,13 +115,41 @@ def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
         page.put_between(path, 'bench a', page.tables([found], {'cores': 2}, 'a Monday'))
         assert path.read_text().splitlines() == [
             'above', marks[0], '| a thing, us | time | size |', '| --- | --- | --- |',
-            '| rl_control | 3 (1 to 4) |  |', '| peer | 6 (2 to 8); ours 2.00 x | 5 (5 to 5) |',
-            '', '* rl_control: time at most 2: 3, **missed**', '',
+            '| rl_control | 3 (1 to 4) |  |', '| peer | 6 (2 to 8); ours 2.00 x | 5 |',
+            '', 'rl_control: time at most 2: 3, **missed**', '',
             'Measured on a Monday: cores 2.', marks[1], 'below']
     with pytest.raises(
         InvalidInput, match='no one place for bench b; put the lines <!-- bench b: beg'
     ):
         page.put_between(path, 'bench b', '')
+
+
+def test_comparisons_of_the_same_contenders_share_a_table() -> None:
+    goals = [Goal('rate', at_least=2.0, of='peer'), Goal('rate', at_least=4.0)]
+    one, two, other = (
+        Comparison(name, '1/s', more=True, goals=goals) for name in ('one', 'two', 'other'))
+    for found, ours in ((one, 3.0), (two, 4.0), (other, 9.0)):
+        found.add(OURS, {'rate': ours})
+    one.add('peer', {'rate': 2.0})
+    other.add('somebody else', {'rate': 2.0})
+    series = Comparison('by size', 'us')
+    for who, size, value in ((OURS, 1, 2.0), (OURS, 8, 5.0), ('peer', 8, 6.0)):
+        series.add(f'{who} {size}', {'p50': value})
+    hops = [Comparison(f'hop {number}', 'ms') for number in (1, 2)]
+    for number, found in enumerate(hops, 1):
+        for who in (OURS, 'peer')[:number]:
+            found.add(who, {'p50': 2.0, 'p99': 3.0 * number})
+    tables = page.tables([one, two, other, series, *hops], {}, 'a Monday')
+    assert tables.split('\n\n')[:-1] == [
+        '| 1/s | rl_control | peer | goals |\n| --- | --- | --- | --- |\n'
+        '| one | 3 | 2; ours 1.50 x | at least 2 of peer: **missed**; at least 4: **missed** |\n'
+        '| two | 4 |  | at least 4: met |',
+        '| other, 1/s | rate |\n| --- | --- |\n| rl_control | 9 |\n'
+        '| somebody else | 2; ours 4.50 x |', 'rl_control: rate at least 4: 9, met',
+        '| by size, us | 1 | 8 |\n| --- | --- | --- |\n| rl_control | 2 | 5 |\n| peer |  | 6 |',
+        '| ms | rl_control, p50 | rl_control, p99 | peer, p50 | peer, p99 | goals |\n'
+        '| --- | --- | --- | --- | --- | --- |\n| hop 1 | 2 | 3 |  |  |  |\n'
+        '| hop 2 | 2 | 6 | 2; ours 1.00 x | 6; ours 1.00 x |  |']
 
 
 def test_growth_is_drawn(tmp_path: Path) -> None:
