@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 import math
+from statistics import NormalDist
 import threading
 
 import numpy as np
@@ -156,15 +157,43 @@ def test_a_seed_gives_the_same_actions_and_another_others() -> None:
     assert (noises[0] != noises[2]).all()
 
 
-def test_exploration_may_be_turned_down_and_then_has_no_known_density() -> None:
-    noises = []
-    for factor in (1.0, 0.25):
-        policy = StandIn(1)
-        rig = Rig(steps=20, exploration=factor)
-        told = rig.run(policy).told
-        noises.append(np.array(policy.noises))
-        assert all(np.isnan(t.log_prob) == (factor != 1.0) for t in told)
-    np.testing.assert_allclose(noises[1], 0.25 * noises[0])
+@dataclass
+class Squashed(StandIn):
+    """A Gaussian policy within tanh, each column of a mean and a deviation of its own."""
+
+    MEAN = np.array([0.3, -0.8, 0.1])
+    DEVIATION = np.array([0.4, 0.9, 0.2])
+
+    def act(
+        self, observation: np.ndarray, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, float]:
+        self.noises.append(noise)
+        action = np.tanh(self.MEAN + self.DEVIATION * noise)
+        return action, self.log_prob(action, 1.0)
+
+    def log_prob(self, action: np.ndarray, factor: float) -> float:
+        """Return the log density of `action` where the deviation is `factor` of its own."""
+        columns = zip(self.MEAN, factor * self.DEVIATION, action, strict=True)
+        return sum(math.log(NormalDist(mean, deviation).pdf(math.atanh(a)) / (1.0 - a * a))
+                   for mean, deviation, a in columns)
+
+
+@pytest.mark.parametrize('factor', [1.0, 0.25, 0.5, 2.0])
+def test_scaled_exploration_has_the_density_of_a_scaled_deviation(factor: float) -> None:
+    policy = Squashed(1)
+    told = Rig(steps=20, exploration=factor).run(policy).told
+    assert len({t.log_prob for t in told}) == 20
+    for t in told:
+        assert t.log_prob == pytest.approx(policy.log_prob(t.action, factor), abs=1e-6)
+    unscaled = Squashed(1)
+    Rig(steps=20, exploration=1.0).run(unscaled)
+    np.testing.assert_allclose(policy.noises, factor * np.array(unscaled.noises))
+
+
+def test_without_exploration_there_is_no_density() -> None:
+    told = Rig(steps=8, exploration=0.0).run(StandIn(1)).told
+    assert all(np.isnan(t.log_prob) for t in told)
+    assert {tuple(t.action) for t in told} == {(1.0, 1.0, 1.0)}
 
 
 def test_a_new_policy_acts_from_the_next_tick_on() -> None:
