@@ -107,10 +107,21 @@ class AlgorithmSettings(Settings):
 
     @property
     def sweep(self) -> int:
-        """Return how many transitions are collected before the updates from them begin."""
-        if self.update_schedule != 'fitted':
-            return 1
-        return math.ceil(self.target_period / max(self.updates_per_transition, 1e-9))
+        """Return how many updates are made before the next ones wait for more transitions."""
+        return self.target_period if self.update_schedule == 'fitted' else 1
+
+    def updates_due(self, transitions: int) -> float:
+        """
+        Return how many updates so many transitions beyond `learning_starts` pay for in all.
+
+        Where `update_schedule` is fitted, whole sweeps alone: each ends with the targets' copy.
+        """
+        updates = transitions * self.updates_per_transition
+        return updates // self.sweep * self.sweep if self.sweep > 1 else updates
+
+    def transitions_paid(self, updates: int) -> int:
+        """Return how many transitions beyond `learning_starts` so many updates take."""
+        return math.ceil(updates / max(self.updates_per_transition, 1e-9))
 
 
 @dataclass(frozen=True)

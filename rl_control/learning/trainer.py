@@ -3,7 +3,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 import logging
-import math
 import os
 from pathlib import Path
 import queue
@@ -113,9 +112,10 @@ class Trainer:
     @property
     def allowance(self) -> int:
         """Return how many transitions collectors may have made in all by now."""
-        paid = self.updates / max(self._settings.updates_per_transition, 1e-9)
-        return (self._settings.learning_starts + math.ceil(paid) + self._learner.headroom
-                + self._settings.sweep - 1)
+        settings = self._settings
+        ahead = settings.sweep if settings.sweep > 1 else 0
+        return (settings.learning_starts + settings.transitions_paid(self.updates + ahead)
+                + self._learner.headroom)
 
     def put(self, steps: TransitionBatch) -> None:
         """Hand over transitions, from any thread."""
@@ -207,10 +207,8 @@ class Trainer:
         })
 
     def _due(self) -> bool:
-        learned_from = self.transitions - self._settings.learning_starts
-        learned_from -= learned_from % self._settings.sweep
-        return (not self._learner.paused and self.transitions > 0 and learned_from >= 0 and
-                self.updates < learned_from * self._settings.updates_per_transition)
+        due = self._settings.updates_due(self.transitions - self._settings.learning_starts)
+        return not self._learner.paused and self.updates < due
 
     def _learn(self) -> dict[str, torch.Tensor]:
         """Make one update; return its losses, none where it was taken back."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The named speeds: when targets move, and when what is learned from."""
 
+from types import SimpleNamespace
+
 from learning import CONTRACT, made_up_batch, small_agent
 import numpy as np
 import pytest
@@ -66,6 +68,25 @@ def test_fitted_collects_a_sweep_and_then_learns_it(tmp_path):
         assert trainer.allowance >= 40 + 20 * (trainer.updates // 10 + 1)
     # Twenty transitions, then ten updates, at whose end the target is copied.
     assert made == [0, 0, 0, 0, 0, 10, 0, 10, 0, 10]
+
+
+def test_fitted_copies_at_the_end_of_each_of_a_thousand_sweeps(tmp_path):
+    """Three updates a transition, of which no whole number makes a sweep of 100."""
+    trainer = _trainer(tmp_path, update_schedule='fitted', target_period=100,
+                       updates_per_transition=3.0, learning_starts=40, batch_size=4)
+    copied = []
+    target = SimpleNamespace(polyak_update=lambda online, tau: copied.append(
+        (trainer.agent.updates, tau)))
+    ends = []
+    for made in range(1, 40 + 33_334 + 1):
+        trainer.transitions = made
+        while trainer._due():
+            trainer.agent.updates += 1
+            trainer.agent._follow(target, None)
+            if not trainer._due():
+                ends.append((trainer.agent.updates, 1.0))
+        assert trainer.allowance > made
+    assert copied == ends == [(100 * sweep, 1.0) for sweep in range(1, 1001)]
 
 
 def test_polyak_learns_as_it_comes(tmp_path):
