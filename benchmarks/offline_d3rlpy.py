@@ -49,7 +49,7 @@ class Ours:
         self._agent = make_agent(algorithm, dataset.contract, kind(
             hidden_sizes=NETWORK, observation_normalisation='fixed', seed=seed,
             **SHARED, **rates, **own))
-        steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
+        steps = dataset.rows.steps(dataset.streams, dataset.stream)
         replay = ReplayBuffer(
             len(dataset.contract.observation), len(dataset.contract.action), len(steps), seed
         )

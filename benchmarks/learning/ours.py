@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.learning.cells import Run
 from rl_control.collection.collector import Collector
-from rl_control.common.transition_batch import behaviour_log_prob
 from rl_control.common.types import Transition
 from rl_control.config.nodes import CollectorSettings
 from rl_control.environments.environment import Environment
@@ -90,19 +89,16 @@ def learn(
     sampler = make_symmetric_sampler(agent, replay, demonstrations, task)
     actor = Actor(agent)
     update = update or agent.update
-    span = np.subtract(contract.action_high, contract.action_low)
 
     def take(transition: Transition) -> None:
         agent.observe(transition.observation[None])
         replay.append('', transition.episode, transition.step, transition.observation,
                     transition.action, transition.reward, transition.next_observation,
-                    transition.discount, behaviour_log_prob(
-                        transition.log_prob, transition.action, transition.applied,
-                        np.bool_(transition.intervention), span))
+                    transition.discount, transition.log_prob)
         learned_from = replay.total - settings.learning_starts
         if learned_from >= 0:
             collecting.policy = actor
-        while agent.updates < learned_from * settings.updates_per_transition:
+        while agent.updates < settings.updates_due(learned_from):
             update(*sampler.sample(settings.batch_size))
             sampler.update_priorities(agent.error.numpy())
         tell(replay.total, actor)

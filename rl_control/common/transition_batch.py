@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-ROUNDING = 1e-5  # of the action range; a smaller difference of applied and requested is none
-
 
 @dataclass(frozen=True, slots=True)
 class TransitionBatch:
@@ -16,8 +14,8 @@ class TransitionBatch:
 
     `streams` are collector runs and `stream` (n,) is each row's index into them; `intervention`
     (n,) bool marks interventions, None for none. `log_prob` (n,) is the log density with which
-    the action, normalised to [-1, 1], was drawn; NaN where it is unknown and where limits or an
-    intervention changed the action; None for NaN everywhere.
+    the requested action, normalised to [-1, 1], was drawn; NaN where it is unknown, as in
+    interventions; None for NaN everywhere.
     """
 
     streams: tuple[str, ...]
@@ -49,17 +47,3 @@ class TransitionBatch:
                    if item.name != 'streams'}
         return replace(self, **{
             name: column[which] for name, column in columns.items() if column is not None})
-
-
-def behaviour_log_prob(
-    log_prob: np.ndarray, action: np.ndarray, applied: np.ndarray, intervention: np.ndarray,
-    span: np.ndarray,
-) -> np.ndarray:
-    """
-    Return `log_prob` (n,), NaN where limits or an intervention changed the drawn action.
-
-    That is where `applied` (n, a) differs from the requested `action` (n, a) by more than
-    `ROUNDING` of the range `span` (a,), or where `intervention` (n,) is True.
-    """
-    own = (np.abs(applied - action) <= ROUNDING * span).all(-1) & ~intervention
-    return np.where(own, log_prob, np.nan)

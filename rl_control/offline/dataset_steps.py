@@ -16,4 +16,4 @@ def offline_steps(path: Path | str, contract: Contract) -> TransitionBatch:
     """
     dataset = Dataset.load(path)
     contract.require_equal(dataset.contract, 'this learner', f'dataset {path}')
-    return dataset.rows.steps(dataset.streams, dataset.stream, contract)
+    return dataset.rows.steps(dataset.streams, dataset.stream)

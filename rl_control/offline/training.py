@@ -59,7 +59,7 @@ class OfflineTraining:
         self.settings = settings
         self.algorithm = algorithm
         self.dataset = dataset
-        steps = dataset.rows.steps(dataset.streams, dataset.stream, dataset.contract)
+        steps = dataset.rows.steps(dataset.streams, dataset.stream)
         self._replay = ReplayBuffer(
             len(dataset.contract.observation), len(dataset.contract.action), len(steps),
             algorithm.seed)

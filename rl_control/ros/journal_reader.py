@@ -39,7 +39,7 @@ def received_steps(
     read = TransitionRows.read(rows[good], contract)
     for number, count in enumerate(np.bincount(stream[~good], minlength=len(streams))):
         inbox.refuse(streams[number], int(count))
-    return read.steps(streams, stream[good], contract), reasons
+    return read.steps(streams, stream[good]), reasons
 
 
 def read_history(

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_control.common.episode import CONFIRMATION, EVALUATION, TRAINING
 from rl_control.common.errors import InvalidInput
-from rl_control.common.transition_batch import TransitionBatch, behaviour_log_prob
+from rl_control.common.transition_batch import TransitionBatch
 from rl_control.common.types import Contract, Transition, finite
 from rl_control.transport.table import Table, require_columns
 
@@ -90,15 +90,17 @@ class TransitionRows:
     def __len__(self) -> int:
         return len(self.episode)
 
-    def steps(
-        self, streams: tuple[str, ...], stream: np.ndarray, contract: Contract,
-    ) -> TransitionBatch:
-        """Return the rows as a batch to learn from; row i belongs to streams[stream[i]]."""
-        span = np.subtract(contract.action_high, contract.action_low)
+    def steps(self, streams: tuple[str, ...], stream: np.ndarray) -> TransitionBatch:
+        """
+        Return the rows as a batch to learn from; row i belongs to streams[stream[i]].
+
+        The limits are part of the environment: policy, behaviour and q are all of the requested
+        action, so its density holds whatever was applied. An intervention has none.
+        """
         return TransitionBatch(
             streams, stream, self.episode, self.step, self.observation, self.action, self.reward,
             self.next_observation, 1.0 - self.terminated, self.intervention,
-            behaviour_log_prob(self.log_prob, self.action, self.applied, self.intervention, span))
+            np.where(self.intervention, np.nan, self.log_prob))
 
 
 def validate_rows(rows: np.ndarray, contract: Contract) -> tuple[np.ndarray, dict[str, int]]:

@@ -4,7 +4,7 @@
 from itertools import product
 
 from goal_episodes import filled
-from learning import ACTION, CONTRACT, HIGH, LOW, OBSERVATION, made_up_batch, shaken, small_agent
+from learning import ACTION, HIGH, LOW, OBSERVATION, made_up_batch, shaken, small_agent
 import numpy as np
 import pytest
 import torch
@@ -198,24 +198,47 @@ def test_with_hindsight_the_window_has_one_goal_and_ends_where_it_was_reached():
     assert (np.abs(asked[:, -9] + asked[:, -6]) < 900.0).all()  # the old goal is at 1000 m
 
 
-def test_what_limits_or_a_person_changed_has_no_density():
+def test_limits_leave_the_density_and_an_intervention_has_none():
     rng = np.random.default_rng(0)
     batch, n = made_up_batch(rng, 6), np.zeros(6)
     applied = batch.action.astype(float)
-    applied[1, 0] += 1e-6  # rounding
-    applied[2, 1] += 1e-3 * (HIGH[1] - LOW[1])
+    applied[2, 1] += 0.3 * (HIGH[1] - LOW[1])
     intervention = np.arange(6) == 3
     log_prob = np.array([0.5, 1.5, 2.5, 3.5, np.nan, 5.5])
     rows = TransitionRows(
         n, np.arange(6), n, n, log_prob, batch.reward, n > 0, n > 0, intervention,
         batch.observation, batch.action, applied, batch.next_observation)
-    steps = rows.steps(('a',), n.astype(int), CONTRACT)
-    expected = [0.5, 1.5, np.nan, np.nan, np.nan, 5.5]
+    steps = rows.steps(('a',), n.astype(int))
+    expected = [0.5, 1.5, 2.5, np.nan, np.nan, 5.5]
     np.testing.assert_array_equal(steps.log_prob, expected)
     replay = ReplayBuffer(OBSERVATION, ACTION, 10, seed=0)
     replay.extend_mixed(steps)
     np.testing.assert_array_equal(replay.log_prob[:6], expected)
     assert steps.interventions().log_prob.tolist() == [pytest.approx(np.nan, nan_ok=True)]
+
+
+def test_by_hand_where_a_limiter_halves_each_action():
+    """
+    Two steps, each rewarded by what was applied, a / 2, of requests that were +1 or -1 evenly.
+
+    The policy prefers +1 by 0.8, so the first +1 is worth 0.5 + 0.9 (0.8 0.5 - 0.2 0.5) = 0.77.
+    The critic says -2 everywhere. One step gives 0.5 - 0.9 2 = -1.3; Retrace adds
+    0.9 (0.5 1 (0.5 + 2) + 0.5 0.4 (-0.5 + 2)) = 1.395.
+    """
+    actions = np.array([1.0, 1.0, 1.0, -1.0])
+    step, episode = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    target = {}
+    for known in (True, False):
+        log_prob = np.full(4, np.log(0.5) if known else np.nan)
+        rows = TransitionRows(
+            episode, step, step, step, log_prob, actions / 2, step == 1, step < 0, step < 0,
+            step[:, None], actions[:, None], actions[:, None] / 2, step[:, None] + 1)
+        ring = ReplayBuffer(1, 1, 10, seed=0)
+        ring.extend_mixed(rows.steps(('a',), np.zeros(4, int)))
+        targets = _targets(ring, _evaluate(lambda a: np.full_like(a, -2.0), -2.0), 2)
+        target[known] = targets[[0, 2]].mean()
+    assert target[True] == pytest.approx(0.095, abs=1e-6)
+    assert target[False] == pytest.approx(-1.3, abs=1e-6)
 
 
 def test_the_density_of_what_was_done_is_told_again():
