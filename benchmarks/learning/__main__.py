@@ -45,9 +45,7 @@ def main() -> None:
     if missing and not options.draw:
         _train(missing, options.jobs, options.results, done)
     draw(options.picture, cells, done, seeds)
-    text = '\n\n'.join(
-        f'**{cell.title}, {cell.steps:,} steps**\n\n{rows}' for cell in cells
-        if (rows := table(cell, done, seeds[cell.name])))
+    text = table(cells, done, seeds)
     print(f'\n{text}')
     if options.page:
         put_between(options.page, 'learning', text)

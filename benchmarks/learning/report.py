@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the results come to: tables in Markdown and a picture."""
+"""Final scores as a table in Markdown, and learning curves as a picture."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,23 +34,28 @@ def finished(
     return [results[key] for key in keys if key in results]
 
 
-def table(cell: Cell, results: Mapping[tuple, Result], seeds: Iterable[int]) -> str:
-    """Return the cell's final scores in Markdown, nothing where none is there."""
-    columns = ['success', 'return'] if cell.score == 'success' else ['return']
-    head = ['algorithm', *(f'{NAMES[library]}, {what}' for what in columns
-                           for library in (OURS, PEER)), 'seeds', 's a run']
+def table(
+    cells: Iterable[Cell], results: Mapping[tuple, Result], seeds: Mapping[str, Iterable[int]],
+) -> str:
+    """Return the final scores of cells in Markdown, a row for each entry; '' without results."""
+    columns = [(library, what) for what in ('success', 'return') for library in (OURS, PEER)]
+    head = ['environment', 'algorithm',
+            *(f'{NAMES[library]}, {what}' for library, what in columns), 'seeds', 's a run']
     lines = [f'| {" | ".join(head)} |', '|' + '---|' * len(head)]
-    for label, entry in cell.entries.items():
-        both = [finished(cell, library, label, results, seeds) for library in (OURS, PEER)]
-        if not any(both):
-            continue
-        cells = [_score(found, what) if entry.peer or found is both[0] else 'none'
-                 for what in columns for found in both]
-        there = [found for found in both if found]
-        lines.append('| ' + ' | '.join([
-            label, *cells, ' / '.join(str(len(found)) for found in there),
-            ' / '.join(f'{median(result.seconds for result in found):.0f}' for found in there),
-        ]) + ' |')
+    for cell in cells:
+        for label, entry in cell.entries.items():
+            found = {library: finished(cell, library, label, results, seeds[cell.name])
+                     for library in (OURS, PEER)}
+            there = [runs for runs in found.values() if runs]
+            if there:
+                lines.append('| ' + ' | '.join([
+                    f'{cell.title}, {cell.steps:,} steps', label,
+                    *('' if what == 'success' != cell.score else
+                      _score(found[library], what) if library == OURS or entry.peer else 'none'
+                      for library, what in columns),
+                    ' / '.join(str(len(runs)) for runs in there),
+                    ' / '.join(f'{median(run.seconds for run in runs):.0f}' for runs in there),
+                ]) + ' |')
     return '\n'.join(lines) if len(lines) > 2 else ''
 
 

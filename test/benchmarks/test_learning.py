@@ -65,14 +65,15 @@ def test_table_and_picture_of_what_there_is(tmp_path):
     for run in runs_of(cell, (OURS, PEER), ['sac', 'naf'], range(5)):
         shift = 100.0 if run.who == PEER else 0.0
         results[run.key] = made_up(run, -(run.seed ** 2) - shift)
-    lines = table(cell, results, range(5)).splitlines()
+    cells, seeds = [cell, CELLS['reach']], {'pendulum': range(5), 'reach': range(5)}
+    lines = table(cells, results, seeds).splitlines()
     assert len(lines) == 2 + 2
     # Of 0, 1, 4, 9, 16 the middle three count: 14 / 3.
-    assert '| -4.7 (' in lines[2] and '| -104.7 (' in lines[2] and '| 5 / 5 |' in lines[2]
-    assert '| none |' in lines[3] and '| 5 |' in lines[3]
-    assert table(CELLS['reach'], results, range(5)) == ''
-    draw(tmp_path / 'a.png', [cell, CELLS['reach']], results, {'pendulum': range(5),
-                                                              'reach': range(5)})
+    assert '| sac |  |  | -4.7 (' in lines[2] and '| -104.7 (' in lines[2]
+    assert '| 5 / 5 |' in lines[2] and '| none |' in lines[3] and '| 5 |' in lines[3]
+    assert all(line.startswith(f'| {cell.title}, {cell.steps:,} steps |') for line in lines[2:])
+    assert table(cells[1:], results, seeds) == ''
+    draw(tmp_path / 'a.png', cells, results, seeds)
     assert (tmp_path / 'a.png').stat().st_size > 5000
 
 
