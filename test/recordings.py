@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the bags share: messages as bytes, and bags written by other people's code."""
+"""Messages as bytes, and bags written by the packages rosbags and mcap."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def array(values, labels=()) -> bytes:
 
 
 def table(columns, rows, head: str) -> bytes:
-    """Return a table as the collectors send it, by another way than the package's encoder."""
+    """Return a table as collectors send it, encoded without the package's encoder."""
     n, m = np.shape(rows)
     labels = [(head, n, n * m), (','.join(columns), m, m)]
     return array(np.ravel(rows), labels)
@@ -116,6 +116,6 @@ def read(bag, **options) -> list[tuple[int, str, str, bytes]]:
 
 
 def states(count: int, period_ms: int = 10, topic: str = '/joint_states'):
-    """Return messages whose position is their own number."""
+    """Return joint states whose position is their number."""
     return [(START + n * period_ms * MS, topic, JOINT_STATE, joint_state(('a', 'b'), (n, -n)))
             for n in range(count)]

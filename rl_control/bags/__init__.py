@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags as data: what others recorded, read and turned into transitions. No ROS, no torch."""
+"""Read rosbags and turn them into datasets of transitions, without ROS and torch."""

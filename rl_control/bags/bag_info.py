@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bag has in it, and how good its time is, without a robot or a task."""
+"""Summary of a bag: topics, time quality and losses, without a robot or a task."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from rl_control.bags.time_quality import TopicTime
 
 def survey(bag: Bag) -> dict[str, Any]:
     """
-    Return the facts of a bag: topics, time quality, and what could not be read.
+    Return the topics of a bag, their time quality, and the messages that could not be read.
 
-    Every message is read once; those of the types that transitions are made from are decoded, so
-    that what cannot be is known before somebody relies on it.
+    Every message is read once. Messages of the types that transitions are made from are decoded,
+    so that the summary counts those that fail.
     """
     decoder = Decoder(bag.topics)
     times = {name: TopicTime() for name in bag.topics}
@@ -45,8 +45,8 @@ def survey(bag: Bag) -> dict[str, Any]:
 
 
 def compare_counts(bag: Bag, read: dict[str, int]) -> None:
-    """Note where metadata.yaml speaks of another number of messages than were read."""
+    """Note each topic for which metadata.yaml states another number of messages than were read."""
     for name, count in bag.expected.items():
         if name in read and read[name] != count:
             bag.losses.note(
-                f'{name}: metadata.yaml speaks of {count} messages; {read[name]} were read')
+                f'{name}: metadata.yaml states {count} messages; {read[name]} were read')

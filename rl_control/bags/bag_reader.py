@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open a bag, whatever its storage and state, and stream its messages in the order of time."""
+"""Bag reader: stream the messages of any rosbag2 recording in the order of receipt."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -16,10 +16,10 @@ from rl_control.common.errors import InvalidInput
 
 class Bag:
     """
-    A recording: rosbag2's directory or one of its files, MCAP or SQLite, compressed or not.
+    Rosbag2 recording: a directory or one of its files, MCAP or SQLite, compressed or not.
 
-    What cannot be read is told in `losses` as it is met, so it is complete after the messages
-    were read to their end. Raises InvalidInput where there is no bag.
+    `losses` collects the messages that cannot be read, so it is complete after the messages were
+    read to their end. Raises InvalidInput where there is no bag.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -35,28 +35,28 @@ class Bag:
             for topic in file.topics():
                 known = self.topics.setdefault(topic.name, topic)
                 if known.type != topic.type:
-                    self.losses.note(f'{file.name}: has {topic.name} as {topic.type}, which is '
-                                     f'{known.type} elsewhere in the bag')
+                    self.losses.note(f'{file.name}: has {topic.name} as {topic.type}; other files '
+                                     f'of the bag have it as {known.type}')
         self._unpack = zstandard.ZstdDecompressor()
 
     @property
     def size(self) -> int:
-        """Return how many bytes the files have."""
+        """Return the size of all files in bytes."""
         return sum(file.stat().st_size for file in self._layout.files)
 
     @property
     def expected(self) -> dict[str, int]:
-        """Return the number of messages by topic that metadata.yaml speaks of."""
+        """Return the number of messages by topic that metadata.yaml states."""
         return self._layout.counts
 
     def messages(
         self, wanted: Collection[str] | None = None, *, ordered: bool = True,
     ) -> Iterator[Raw]:
         """
-        Return the messages of the topics in `wanted`, or of all, sorted by receipt.
+        Return the messages of the topics in `wanted`, or of all topics, sorted by receipt.
 
-        With `ordered` false they come as they stand in the files. One that stands a second or
-        more behind its time is counted as a loss.
+        With `ordered` false they come in the order of the files. A message that stands a second
+        or more behind its receipt time is counted as a loss.
         """
         if not ordered or not self._files:
             for file in self._files:
@@ -69,10 +69,9 @@ class Bag:
 
     def find(self, name: str | None, types: Collection[str], ending: str, option: str) -> Topic:
         """
-        Return the topic called `name`, or without a name the only one that it can be.
+        Return the topic called `name`, or the only one of `types` whose name ends in `ending`.
 
-        That is one of `types` whose name ends in `ending`. Raise InvalidInput, saying what there
-        is and which `option` decides.
+        Raise InvalidInput with the candidates and the `option` that decides.
         """
         candidates = [topic for topic in self.topics.values() if topic.type in types]
         if name is not None:
@@ -82,15 +81,15 @@ class Bag:
                      if topic.name.rsplit('/', 1)[-1] == ending.strip('/')]
         if len(found) == 1:
             return found[0]
-        asked = f'no topic {name}' if name is not None else (
+        problem = f'no topic {name}' if name is not None else (
             f'{len(found)} topics named {ending}' if found else f'no topic named {ending}')
         names = ', '.join(topic.name for topic in (candidates or self.topics.values()))
         raise InvalidInput(
-            f'bag {self.path} has {asked}; choose with {option} from: {names or "none"}'
+            f'bag {self.path} has {problem}; choose with {option} from: {names or "none"}'
         )
 
     def _start(self, file: McapFile | SqliteFile) -> int:
-        """Return a time in ns before which the file has nothing."""
+        """Return a time in ns before which the file has no message."""
         if len(self._files) == 1:
             return 0
         start = self._layout.starts.get(file.name)
@@ -101,18 +100,18 @@ class Bag:
 
     def _sorted(self, messages: Iterator[Raw]) -> Iterator[Raw]:
         def late(raw: Raw) -> None:
-            self.losses.count(raw.topic.name, 'stands more than 1 s behind its time in the file')
+            self.losses.count(raw.topic.name, 'is stored more than 1 s behind its receipt time')
 
         return in_order(self._plain(messages), late, size=lambda raw: 200 + len(raw.data))
 
     def _plain(self, messages: Iterator[Raw]) -> Iterator[Raw]:
-        """Unpack messages that were compressed one by one; nothing in CDR begins like zstd."""
+        """Decompress messages that were compressed one by one; no CDR message begins like zstd."""
         for raw in messages:
             if raw.data[:4] == ZSTD_MAGIC:
                 try:
                     data = self._unpack.decompressobj().decompress(raw.data)
                 except (zstandard.ZstdError, MemoryError) as error:
-                    self.losses.count(raw.topic.name, f'cannot be unpacked ({error})')
+                    self.losses.count(raw.topic.name, f'cannot be decompressed ({error})')
                     continue
                 raw = raw._replace(data=data)
             yield raw

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bag gives before anything is decoded, and the account of what it does not give."""
+"""Types of the bag readers: topic, raw message, and the count of losses."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,7 +9,7 @@ ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of a bag: `definition` is the message's text where the bag has one, else ''."""
+    """Topic of a bag: `definition` is the message's text where the bag has one, else ''."""
 
     name: str
     type: str
@@ -18,7 +18,7 @@ class Topic:
 
 
 class Raw(NamedTuple):
-    """One message: `receipt` in ns is when the recorder took it, `data` is as it was sent."""
+    """Undecoded message: `receipt` is when the recorder received it, in ns; `data` is as sent."""
 
     receipt: int
     topic: Topic
@@ -28,16 +28,16 @@ class Raw(NamedTuple):
 @dataclass
 class Losses:
     """
-    What could not be read: `notes` about files, `messages` counted by (topic, reason).
+    Account of what was not used: `notes` about files, `messages` counted by (topic, reason).
 
-    Whoever leaves a message out says so here, so that nothing is skipped silently.
+    Code that leaves a message out counts it here, so that no message is skipped silently.
     """
 
     notes: list[str] = field(default_factory=list)
     messages: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:
-        """Say once what is wrong with a file."""
+        """Add a sentence about a file once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
@@ -57,5 +57,5 @@ class Losses:
 
 
 def same_topic(one: str, other: str) -> bool:
-    """Say whether two names mean one topic: some recorders leave the leading slash out."""
+    """Return True if two names mean one topic: some recorders omit the leading slash."""
     return one.strip('/') == other.strip('/')

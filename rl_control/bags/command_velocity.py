@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The joint velocity that a stream of commands asks for, from one tick to the next.
+Joint velocity of a recorded command stream from one tick to the next.
 
-Nothing is taken from after the tick. Each derivation is fed its commands in the order of time and
-asked at each tick for the velocity since the tick before.
+No command after the tick is used. A derivation gets its commands in the order of time and returns
+at each tick the velocity since the tick before.
 """
 
 from typing import Protocol
@@ -16,68 +16,68 @@ from rl_control.control.emulated_controllers import spline
 
 NONE_YET = 'no command yet'
 STALE = 'the newest command is too old'
-OUTSIDE = 'no command since the gap'
-NOT_TOLD = np.zeros(0)
+NO_TICK_BEFORE = 'no command since the gap'
+NO_VALUE = np.zeros(0)
 
 
 class CommandVelocity(Protocol):
-    """One derivation; times in s, rising."""
+    """Protocol of a derivation; times in s, rising."""
 
-    def take(self, time: float, command: Setpoint | Path) -> None:
-        """Take a command that came at `time`."""
+    def add(self, time: float, command: Setpoint | Path) -> None:
+        """Add a command received at `time`."""
 
     def tick(self, time: float) -> tuple[np.ndarray, np.ndarray | None] | str:
-        """Return (velocity (n,) rad/s up to now, commanded q (n,) or None), or why not."""
+        """Return (velocity (n,) rad/s up to now, commanded q (n,) or None), or the reason."""
 
     def restart(self) -> None:
-        """Forget the tick before: the next one begins anew."""
+        """Forget the tick before, so that no velocity spans a gap."""
 
 
 class HeldVelocity:
     """
-    Velocities that are in force until the next: their mean over the time since the last tick.
+    Velocity commands, each in force until the next: their mean since the last tick.
 
-    So it does not matter where between two commands the ticks fall, and their sum is the way that
-    was commanded. A command that lasts from tick to tick is returned as it is.
+    The integral of the result is the commanded displacement, wherever the ticks fall between two
+    commands. A command that lasts from tick to tick is returned as it is.
     """
 
     def __init__(self, age_limit: float) -> None:
         self._age_limit = age_limit
         self._value: np.ndarray | None = None
         self._came = self._since = 0.0
-        self._way: np.ndarray | None = None
+        self._displacement: np.ndarray | None = None
         self._last: float | None = None
 
-    def take(self, time: float, command: Setpoint) -> None:
-        """Add up the way so far, and go on with the new velocity."""
-        self._add(time)
+    def add(self, time: float, command: Setpoint) -> None:
+        """Integrate the old velocity up to `time`, then hold the new one."""
+        self._integrate(time)
         self._value, self._came, self._since = command.velocity, time, time
 
     def tick(self, time: float) -> tuple[np.ndarray, None] | str:
         """Return the mean velocity since the last tick."""
         if self._value is None:
             return NONE_YET
-        self._add(time)
-        last, way = self._last, self._way
-        self._last, self._way, self._since = time, np.zeros_like(self._value), time
+        self._integrate(time)
+        last, displacement = self._last, self._displacement
+        self._last, self._displacement, self._since = time, np.zeros_like(self._value), time
         if time - self._came > self._age_limit:
             self.restart()
             return STALE
-        if last is None or way is None:
-            return OUTSIDE
-        return way / (time - last), None
+        if last is None or displacement is None:
+            return NO_TICK_BEFORE
+        return displacement / (time - last), None
 
     def restart(self) -> None:
         """Forget the tick before."""
-        self._last = self._way = None
+        self._last = self._displacement = None
 
-    def _add(self, time: float) -> None:
-        if self._way is not None and self._value is not None:
-            self._way = self._way + (time - self._since) * self._value
+    def _integrate(self, time: float) -> None:
+        if self._displacement is not None and self._value is not None:
+            self._displacement = self._displacement + (time - self._since) * self._value
 
 
 class HeldPosition:
-    """Positions that are in force until the next: their difference from tick to tick."""
+    """Position commands, each in force until the next: their difference from tick to tick."""
 
     def __init__(self, age_limit: float) -> None:
         self._age_limit = age_limit
@@ -85,8 +85,8 @@ class HeldPosition:
         self._came = 0.0
         self._last: tuple[float, np.ndarray] | None = None
 
-    def take(self, time: float, command: Setpoint) -> None:
-        """Go on with the new position."""
+    def add(self, time: float, command: Setpoint) -> None:
+        """Hold the new position."""
         self._value, self._came = command.position, time
 
     def tick(self, time: float) -> tuple[np.ndarray, np.ndarray] | str:
@@ -98,7 +98,7 @@ class HeldPosition:
             self.restart()
             return STALE
         if last is None:
-            return OUTSIDE
+            return NO_TICK_BEFORE
         return (self._value - last[1]) / (time - last[0]), self._value
 
     def restart(self) -> None:
@@ -106,13 +106,13 @@ class HeldPosition:
         self._last = None
 
 
-class Followed:
+class TrajectoryVelocity:
     """
-    Trajectories, each from where the one before has led: the velocity that they have at the tick.
+    Trajectory commands, each starting where the one before had led: velocity at the tick.
 
-    Between points q is the cubic of position and velocity, as joint_trajectory_controller has it.
+    Between points q is the cubic of position and velocity, as in joint_trajectory_controller.
     Points without velocities are joined by straight lines, whose difference from tick to tick is
-    the velocity. A trajectory is good until `age_limit` s after its end, where it is at rest.
+    the velocity. A trajectory is in force until `age_limit` s after its end, where it is at rest.
     """
 
     def __init__(self, age_limit: float) -> None:
@@ -123,17 +123,17 @@ class Followed:
         self._began = 0.0
         self._last: tuple[float, np.ndarray] | None = None
 
-    def take(self, time: float, command: Path) -> None:
-        """Begin a trajectory where the arm was commanded to be."""
+    def add(self, time: float, command: Path) -> None:
+        """Begin a trajectory at the position commanded at `time`."""
         times, self._straight = command.times, command.dq is None
-        speeds = [NOT_TOLD] * len(times) if command.dq is None else command.dq
-        points = [Command(q, dq, NOT_TOLD) for q, dq in zip(command.q, speeds, strict=True)]
+        speeds = [NO_VALUE] * len(times) if command.dq is None else command.dq
+        points = [Command(q, dq, NO_VALUE) for q, dq in zip(command.q, speeds, strict=True)]
         if len(self._times) and times[0] > 0.0:
             times, points = np.append(0.0, times), [self._at(time), *points]
         self._times, self._points, self._began = times, points, time
 
     def tick(self, time: float) -> tuple[np.ndarray, np.ndarray] | str:
-        """Return the velocity at the tick, or of the way since the last one."""
+        """Return the velocity at the tick, or the mean since the last tick."""
         if not len(self._times):
             return NONE_YET
         desired = self._at(time)
@@ -144,7 +144,7 @@ class Followed:
             return STALE
         if not self._straight:
             return dq, q
-        return OUTSIDE if last is None else ((q - last[1]) / (time - last[0]), q)
+        return NO_TICK_BEFORE if last is None else ((q - last[1]) / (time - last[0]), q)
 
     def restart(self) -> None:
         """Forget the tick before."""
@@ -160,33 +160,33 @@ class Followed:
                       elapsed - start)
 
 
-class Measured:
-    """For commands that are no velocities (effort): nothing but their age is looked at."""
+class MeasuredVelocity:
+    """Commands without a velocity (effort): only their age counts."""
 
     def __init__(self, age_limit: float) -> None:
         self._age_limit = age_limit
         self._came: float | None = None
 
-    def take(self, time: float, command: Setpoint | Path) -> None:
-        """Note that a command came."""
+    def add(self, time: float, command: Setpoint | Path) -> None:
+        """Note the time of the command."""
         self._came = time
 
     def tick(self, time: float) -> tuple[None, None] | str:
-        """Return that nothing is known of the velocity, or that no command is in force."""
+        """Return (None, None), or the reason why no command is in force."""
         if self._came is None:
             return NONE_YET
         return STALE if time - self._came > self._age_limit else (None, None)
 
     def restart(self) -> None:
-        """Nothing was kept."""
+        """Do nothing: there is no state of the tick before."""
 
 
 class Derivation:
     """
-    Chooses how velocities follow from commands by the first of them.
+    Derivation of velocities, chosen by the first command.
 
     `measured` leaves the velocity to the joint states; `interface` decides where a command gives
-    both position and velocity. Commands of another kind are counted in `unread`.
+    both position and velocity. Commands of another kind than the first are counted in `unread`.
     """
 
     def __init__(self, age_limit: float, interface: str, *, measured: bool) -> None:
@@ -194,23 +194,23 @@ class Derivation:
         self.kind = 'measured velocity' if measured else ''
         self._age_limit = age_limit
         self._interface = interface
-        self._chosen: CommandVelocity | None = Measured(age_limit) if measured else None
+        self._chosen: CommandVelocity | None = MeasuredVelocity(age_limit) if measured else None
 
-    def take(self, time: float, command: Setpoint | Path) -> bool:
-        """Take a command that came at `time` s; say whether it can be used."""
-        if not isinstance(self._chosen, Measured):
-            name, kind = self._way(command)
+    def add(self, time: float, command: Setpoint | Path) -> bool:
+        """Add a command received at `time` s; return False if it cannot be used."""
+        if not isinstance(self._chosen, MeasuredVelocity):
+            name, kind = self._classify(command)
             if kind is not None and self._chosen is None:
                 self._chosen, self.kind = kind(self._age_limit), name
             if kind is None or type(self._chosen) is not kind:
                 reason = name if kind is None else 'is of another kind than the first'
                 self.unread[reason] = self.unread.get(reason, 0) + 1
                 return False
-        self._chosen.take(time, command)
+        self._chosen.add(time, command)
         return True
 
     def tick(self, time: float) -> tuple[np.ndarray | None, np.ndarray | None] | str:
-        """Return what the chosen derivation knows at `time` s, see Commanded."""
+        """Return the result of the chosen derivation at `time` s, see CommandVelocity."""
         return NONE_YET if self._chosen is None else self._chosen.tick(time)
 
     def restart(self) -> None:
@@ -218,9 +218,9 @@ class Derivation:
         if self._chosen is not None:
             self._chosen.restart()
 
-    def _way(self, command: Setpoint | Path) -> tuple[str, type[CommandVelocity] | None]:
+    def _classify(self, command: Setpoint | Path) -> tuple[str, type[CommandVelocity] | None]:
         if isinstance(command, Path):
-            return 'velocity of the commanded trajectory', Followed
+            return 'velocity of the commanded trajectory', TrajectoryVelocity
         velocity = command.velocity is not None and (
             command.position is None or self._interface == 'velocity')
         if velocity:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Transitions on disk: a directory of safetensors and one dataset.json.
+Dataset on disk: transitions in a directory of safetensors shards and one dataset.json.
 
-It is written shard by shard, so that writing needs no more memory than for two of them: one
-that fills and one on its way to the disk.
+A writer needs the memory of two shards: one that fills and one on its way to the disk.
 """
 
 
@@ -41,9 +40,9 @@ class Dataset:
     """
     Transitions of one contract, in order within each stream.
 
-    `rows` as the learner has them; `stream` (n,) int64 indexes `streams`, the collector runs or
-    recordings that they are from: episodes are numbered within one. `extra` (n, ...) is what else
-    is known of each row, such as the ages of what was sampled in s. `report` says how it was made.
+    `rows`: the learner's columns; `stream` (n,) int64 indexes `streams`, the collector runs or
+    recordings of the rows, within which episodes are numbered; `extra` (n, ...): further columns,
+    such as the ages of the messages used, in s; `report`: how the dataset was made.
     """
 
     contract: Contract
@@ -61,9 +60,9 @@ class Dataset:
     @classmethod
     def load(cls, path: Path | str) -> 'Dataset':
         """
-        Read a whole dataset.
+        Return a whole dataset.
 
-        Raise InvalidInput if it is none, damaged, not complete, or not finite in float32.
+        Raise InvalidInput if it is no dataset, damaged, incomplete, or not finite in float32.
         """
         described = describe(path)
         parts = list(read_parts(path, described))
@@ -96,7 +95,7 @@ class Dataset:
 
 
 def require_finite(rows: TransitionRows, where: str) -> None:
-    """Raise InvalidInput where a number of the rows could not be learned from."""
+    """Raise InvalidInput where a value of the rows is not finite in float32."""
     for name in FINITE:
         values = getattr(rows, name)
         bad = ~finite(values.reshape(len(values), -1)).all(axis=1)
@@ -107,7 +106,7 @@ def require_finite(rows: TransitionRows, where: str) -> None:
 
 
 def describe(path: Path | str) -> dict[str, Any]:
-    """Return what dataset.json says; raise InvalidInput unless it is whole and of this format."""
+    """Return the content of dataset.json; raise InvalidInput unless it is complete."""
     file = Path(path) / DESCRIPTION
     try:
         described = read_json(file)
@@ -145,12 +144,12 @@ def read_parts(
 
 
 class DatasetWriter:
-    """Writes a dataset aside and puts it in place by `finish`; left without it, nothing stays."""
+    """Writer of a dataset: `finish` puts it in place; without it no file stays."""
 
     def __init__(
         self, path: Path | str, contract: Contract, shard_rows: int = SHARD_ROWS,
     ) -> None:
-        """Begin a dataset; raise InvalidInput when `path` exists or cannot be made."""
+        """Start a dataset; raise InvalidInput when `path` exists or cannot be made."""
         self.path = Path(path)
         self.rows = 0
         self._contract = contract
@@ -159,7 +158,7 @@ class DatasetWriter:
         self._held: list[dict[str, np.ndarray]] = []
         self._held_rows = 0
         self._shards: list[dict[str, Any]] = []
-        # Serializing, hashing and writing let go of Python's lock: reading goes on meanwhile.
+        # Serializing, hashing and writing release Python's lock, so reading continues.
         self._thread = ThreadPoolExecutor(1, 'dataset')
         self._stored: Future[None] | None = None
         self._aside = self.path.with_name(f'.{self.path.name}.partial')
@@ -196,7 +195,7 @@ class DatasetWriter:
             self._store()
 
     def finish(self, source: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-        """Write what is left and the description; return the digest of all shards."""
+        """Write the last shard and the description; return the digest of all shards."""
         if not self.rows:
             raise InvalidInput(
                 'no transitions were made, so there is no dataset to write; the report says why'
@@ -226,12 +225,12 @@ class DatasetWriter:
         self._stored = self._thread.submit(self._write, held)
 
     def _wait(self) -> None:
-        """Wait for the shard on its way, and raise what kept it from the disk."""
+        """Wait for the shard on its way; re-raise an exception of the writing thread."""
         if self._stored is not None:
             self._stored.result()
 
     def _write(self, held: list[dict[str, np.ndarray]]) -> None:
-        """Write one shard; on the thread."""
+        """Write one shard; runs on the writing thread."""
         arrays = {name: np.ascontiguousarray(np.concatenate([part[name] for part in held]))
                   for name in held[0]}
         held.clear()
@@ -247,7 +246,7 @@ def pieces(dataset: Dataset) -> list[np.ndarray]:
     Return the indices (k,) of the rows of each unbroken piece of an episode, in its order.
 
     A piece ends with its episode, or where the next row of its stream is not its next step.
-    Streams may lie among each other, as those of a bag do.
+    Rows of several streams may alternate, as those of a bag do.
     """
     rows = dataset.rows
     order = np.argsort(dataset.stream, kind='stable')

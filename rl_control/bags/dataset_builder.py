@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From bags to a dataset: our own tables as they are, a robot's topics by sampling."""
-
+"""Build a dataset from bags: recorded transitions as they are, robot topics by resampling."""
 
 from collections.abc import Callable, Iterator, Sequence
 import json
@@ -32,7 +31,7 @@ PHASES = {TRAINING: 'training', EVALUATION: 'evaluation'}
 
 
 def open_bags(paths: Sequence[Path | str]) -> list[Bag]:
-    """Open the bags; raise InvalidInput where one is none, or is given twice."""
+    """Return the opened bags; raise InvalidInput where a path is no bag or is given twice."""
     seen: set[Path] = set()
     for path in paths:
         if (resolved := Path(path).expanduser().resolve()) in seen:
@@ -42,7 +41,7 @@ def open_bags(paths: Sequence[Path | str]) -> list[Bag]:
 
 
 def from_tables(bags: Sequence[Bag], contract: Contract, writer: DatasetWriter) -> dict[str, Any]:
-    """Write what the learner took from the `transitions` of the bags; return the report."""
+    """Write the rows of the `transitions` topics, each once; return the report."""
     rows = Rows(contract)
     for bag in bags:
         topics = own_topics(bag, 'transitions')
@@ -72,7 +71,7 @@ def from_tables(bags: Sequence[Bag], contract: Contract, writer: DatasetWriter) 
 def from_robot(
     bags: Sequence[Bag], arm: Arm, settings: SamplingSettings, writer: DatasetWriter,
 ) -> dict[str, Any]:
-    """Write the transitions sampled from a robot's topics; return the report."""
+    """Write transitions resampled from a robot's topics; return the report."""
     found = [RobotTopics.find(bag, arm, settings) for bag in bags]
     reports, episodes = [], 0
     joint_names = arm.settings.joint_names
@@ -91,7 +90,7 @@ def from_robot(
         episodes = sampler.episodes
     ticks = sum(report['ticks'] for report in reports)
     return {
-        'kind': "sampled from a robot's topics",
+        'kind': "resampled from a robot's topics",
         'transitions': writer.rows,
         'share': writer.rows / max(1, ticks),
         'episodes': episodes,
@@ -107,9 +106,10 @@ def _report(
     if derivation is not None:
         for reason, count in derivation.unread.items():
             bag.losses.count(topics.command.name, reason, count)
-    assumed = [f'{topics.states.name} {said}' for said in topics.state_joints.assumed]
+    assumed = [f'{topics.states.name} {assumption}' for assumption in topics.state_joints.assumed]
     if topics.command is not None:
-        assumed += [f'{topics.command.name} {said}' for said in topics.command_joints.assumed]
+        assumed += [f'{topics.command.name} {assumption}'
+                    for assumption in topics.command_joints.assumed]
         if 'MultiArray' in topics.command.type:
             assumed.append(f'{topics.command.name} commands {topics.command_joints.interface}')
     if sampler.derived_dq:
@@ -118,11 +118,11 @@ def _report(
     pace = topics.times[topics.states.name].figures().get('stamp_pace')
     if topics.clock.kind == RECEIVE and pace is not None and abs(pace - 1.0) > PACE_TOLERANCE:
         assumed.append(
-            f'a tick is one of the receiving clock, in which {topics.states.name} says that '
-            f'{pace:.3f} s pass in a second: velocities and ticks are of different clocks')
+            f'ticks follow the receiving clock; the stamps of {topics.states.name} advance by '
+            f'{pace:.3f} s per second, so velocities and ticks are of different clocks')
     if topics.frames:
         frames = ', '.join(frame or "''" for frame in sorted(topics.frames))
-        assumed.append(f"goals are in the robot's base frame; they say {frames}")
+        assumed.append(f"goals are in the robot's base frame; the messages name {frames}")
     return {
         'bag': str(bag.path),
         'states': topics.states.name,
@@ -177,7 +177,7 @@ def _batches(items: Iterator[Sampled], size: int) -> Iterator[list[Sampled]]:
 
 
 def _arrays(batch: list[Sampled]) -> tuple[TransitionRows, dict[str, np.ndarray]]:
-    """Return sampled transitions as arrays, and what is known of their times."""
+    """Return resampled transitions as columns, and their ticks and ages."""
     rows = [item.transition for item in batch]
 
     def column(name: str, kind: type = float) -> np.ndarray:
@@ -194,8 +194,8 @@ def _arrays(batch: list[Sampled]) -> tuple[TransitionRows, dict[str, np.ndarray]
     return taken, extra
 
 
-TASK = 'reach'  # where none is named
-RUN = 'run.json'  # what a learner leaves beside its journal
+TASK = 'reach'  # default
+RUN = 'run.json'  # written by a learner beside its journal
 
 
 def make_dataset(
@@ -205,13 +205,13 @@ def make_dataset(
     task: str,
     settings: SamplingSettings,
     raw: bool,
-    tell: Callable[[dict[str, Any]], None],
+    on_report: Callable[[dict[str, Any]], None],
 ) -> tuple[dict[str, Any], str]:
     """
     Write the transitions of the bags to a new dataset; return the report and the digest.
 
-    Without `robot` the contract is that of the recording. `tell` gets the report before the
-    dataset is refused for having no transitions. Raise InvalidInput for what cannot be used.
+    Without `robot` the contract is that of the recording. `on_report` gets the report before an
+    empty dataset raises InvalidInput, as unusable bags do.
     """
     own = is_own(bags, raw)
     arm: Arm | None = None
@@ -224,7 +224,7 @@ def make_dataset(
             report = from_tables(bags, contract, writer)
         else:
             report = from_robot(bags, arm, settings, writer)
-        tell(report)
+        on_report(report)
         digest = writer.finish(source_of(bags, robot, task, settings, raw), report)
     return report, digest
 
@@ -232,7 +232,7 @@ def make_dataset(
 def source_of(
     bags: Sequence[Bag], robot: str, task: str, settings: SamplingSettings, raw: bool,
 ) -> dict[str, Any]:
-    """Return what a dataset of these bags says of where it is from, as JSON gives it back."""
+    """Return the provenance of a dataset of these bags, normalised by JSON."""
     return json.loads(json.dumps({
         'bags': [{'path': str(bag.path), 'bytes': bag.size} for bag in bags],
         'robot': robot,
@@ -242,15 +242,15 @@ def source_of(
 
 
 def is_own(bags: Sequence[Bag], raw: bool) -> bool:
-    """Say whether the bags are read as our own topics, not as a robot's."""
+    """Return True if the bags are read as this package's tables, not as a robot's topics."""
     return not raw and all(own_topics(bag, 'transitions') for bag in bags)
 
 
 def recorded_contract(bag: Bag) -> Contract:
     """
-    Return the contract of a bag of our own topics, which itself holds only the hash.
+    Return the contract of a bag of transitions, which itself contains only the hash.
 
-    It is that of the run beside the bag, or of a packaged robot. Raise InvalidInput for another.
+    Searched are the run beside the bag and the packaged robots. Raise InvalidInput if none fits.
     """
     wanted = _recorded_hash(bag)
     for path in (bag.path / RUN, bag.path.parent / RUN):
@@ -258,7 +258,7 @@ def recorded_contract(bag: Bag) -> Contract:
             try:
                 contract = Contract.from_json(json.loads(path.read_bytes())['contract'])
             except (OSError, ValueError, KeyError, TypeError):
-                continue  # what lies beside a bag need not be a run
+                continue  # a file of that name need not be of a run
             if contract.hash == wanted:
                 return contract
     for robot in sorted((config_directory() / 'robots').glob('*.yaml')):
@@ -266,12 +266,12 @@ def recorded_contract(bag: Bag) -> Contract:
             contract = load_arm(robot.stem, task.stem).contract()
             if contract.hash == wanted:
                 return contract
-    raise InvalidInput(f'bag {bag.path} was recorded with contract {wanted[:12]}, which is of no '
-                  'packaged robot; name the robot and the task of the recording')
+    raise InvalidInput(f'bag {bag.path} was recorded with contract {wanted[:12]}, which no '
+                  'packaged robot has; name the robot and the task of the recording')
 
 
 def _recorded_hash(bag: Bag) -> str:
-    peeked = Bag(bag.path)  # what is amiss is counted when the rows are read
+    peeked = Bag(bag.path)  # its losses are counted when the rows are read
     for raw in peeked.messages(own_topics(bag, 'transitions'), ordered=False):
         try:
             return Origin.from_header(decode_table_cdr(raw.data, None).header).contract_hash
@@ -281,14 +281,15 @@ def _recorded_hash(bag: Bag) -> str:
 
 
 def _named(robot: str, task: str, own: bool) -> tuple[Contract, Arm | None]:
-    """Return the contract, and the arm where it has joints."""
+    """Return the contract, and the arm for a robot with joints."""
     if not robot:
         raise InvalidInput(
-            "a robot's topics do not say whose they are; name the robot and the task"
+            "a robot's topics do not name the robot; give --robot and --task"
         )
     if robot.startswith(GYMNASIUM):
         if not own:
-            raise InvalidInput(f'{robot} has no joints to sample; give bags of transitions')
+            raise InvalidInput(
+                f'{robot} has no joints to resample; give bags with a topic transitions')
         environment = make_environment(robot, '')
         environment.close()
         return environment.contract, None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages from their bytes, and the stamps in their headers, without ROS."""
+"""CDR decoding of messages and of the stamps in their headers, without ROS."""
 
 from collections.abc import Mapping
 import struct
@@ -18,14 +18,14 @@ _STAMP = {0: struct.Struct('>iI'), 1: struct.Struct('<iI')}
 
 
 class Unusable(Exception):
-    """Why one message cannot be used, in a few words that many messages share."""
+    """One message cannot be used, for a reason that many messages share."""
 
 
 class Decoder:
     """
-    Decodes the messages of a bag; types that `rosbags` lacks are taken from the bag itself.
+    Decoder of a bag's messages; types that `rosbags` lacks come from the bag itself.
 
-    `stamp` needs no decoding: a header stands at the beginning of its message.
+    `stamp` needs no decoding: a header is the first field of its message.
     """
 
     def __init__(self, topics: Mapping[str, Topic]) -> None:
@@ -36,7 +36,7 @@ class Decoder:
                          for topic in topics.values()}
 
     def stamped(self, topic: Topic) -> bool:
-        """Say whether the topic's messages begin with a header."""
+        """Return True if the topic's messages begin with a header."""
         return topic.encoding == 'cdr' and self._stamped[topic.type]
 
     def stamp(self, raw: Raw) -> int | None:
@@ -48,10 +48,10 @@ class Decoder:
         return (seconds * 10**9 + nanoseconds) or None
 
     def decode(self, raw: Raw) -> Any:
-        """Return the message as an object with its fields; raise Unusable saying why not."""
+        """Return the message as an object with its fields; raise Unusable with the reason."""
         kind, data = raw.topic.type, raw.data
         if kind not in self._store.fielddefs:
-            raise Unusable(f'is of type {kind}, which nothing describes')
+            raise Unusable(f'is of type {kind}, which is defined nowhere')
         if data[:1] in (b'{', b'['):
             raise Unusable('is JSON, not CDR')
         if len(data) < 4:
@@ -79,10 +79,10 @@ class Decoder:
                 name: fields for name, fields in found.items()
                 if name not in self._store.fielddefs})
         except (TypesysError, KeyError, ValueError):
-            return  # decode() will say that nothing describes it
+            return  # decode() raises for a type without a definition
 
     def _begins_with_stamp(self, kind: str) -> bool:
-        """Say whether the first field of a type is a header or a time."""
+        """Return True if the first field of a type is a header or a time."""
         if kind not in self._store.fielddefs:
             return False
         _, fields = self._store.fielddefs[kind]

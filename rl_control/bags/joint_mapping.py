@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Joint states and commands from messages, joint by name: the registry of what can be read.
+Registry of readable commands: joint states and commands from messages, joints by name.
 
-A type that is not here is added by `@command('package/msg/Name')` above a function that takes the
-decoded message and the `Joints` and returns a Setpoint or a Path.
+Add another type by `@command('package/msg/Name')` above a function of the decoded message and the
+`Joints` that returns a Setpoint or a Path.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ TABLE = 'std_msgs/msg/Float64MultiArray'
 
 
 class Setpoint(NamedTuple):
-    """A command for now: what is given of position rad, velocity rad/s and effort N m, (n,)."""
+    """Command for now: what is given of position rad, velocity rad/s and effort N m, (n,)."""
 
     position: np.ndarray | None = None
     velocity: np.ndarray | None = None
@@ -32,7 +32,7 @@ class Setpoint(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A command for some time: `times` (k,) s from now, `q` (k, n), `dq` (k, n) or None."""
+    """Trajectory command: `times` (k,) s from now, `q` (k, n), `dq` (k, n) or None."""
 
     times: np.ndarray
     q: np.ndarray
@@ -42,10 +42,10 @@ class Path(NamedTuple):
 @dataclass
 class Joints:
     """
-    Which number of a message belongs to which joint of the contract.
+    Mapping from the values of a message to the joints of the contract.
 
-    `rename` brings a message's names to the contract's. `order` names the numbers of messages that
-    name nothing; left empty, the contract's order is assumed, and `assumed` says so.
+    `rename` maps a message's names to the contract's. `order` is the joint order of messages
+    without names; left empty, the contract's order is assumed, and `assumed` says so.
     """
 
     names: tuple[str, ...]
@@ -69,7 +69,7 @@ class Joints:
         return picked
 
     def unnamed(self, count: int) -> tuple[str, ...]:
-        """Return the names of the numbers of a message without any."""
+        """Return the joint names for the values of a message without names."""
         order = self.order or self.names
         if not self.order:
             self.assumed.add(f'names no joints; assumed are {", ".join(order)}')
@@ -83,8 +83,8 @@ class Joints:
             ours = [self.rename.get(name, name) for name in given]
             for name in self.names:
                 if ours.count(name) != 1:
-                    said = 'lacks' if name not in ours else 'names twice'
-                    raise Unusable(f'{said} joint {name} (it names {", ".join(given)})')
+                    problem = 'lacks' if name not in ours else 'names twice'
+                    raise Unusable(f'{problem} joint {name} (it names {", ".join(given)})')
             index = self._known[given] = np.array([ours.index(name) for name in self.names])
         return index
 
@@ -94,7 +94,7 @@ COMMANDS: dict[str, Reader] = {}
 
 
 def command(*types: str) -> Callable[[Reader], Reader]:
-    """Register the function below as what reads commands of `types`."""
+    """Return a decorator that registers the reader of commands of `types`."""
     def register(reader: Reader) -> Reader:
         COMMANDS.update(dict.fromkeys(types, reader))
         return reader
@@ -103,7 +103,7 @@ def command(*types: str) -> Callable[[Reader], Reader]:
 
 @command(JOINT_STATE)
 def joint_state(message: Any, joints: Joints) -> Setpoint:
-    """Return what a JointState says of the joints, as a state or as a command."""
+    """Return position, velocity and effort of a JointState, as a state or as a command."""
     names = message.name
     return Setpoint(
         joints.pick(names, message.position, 'position'),
@@ -114,7 +114,7 @@ def joint_state(message: Any, joints: Joints) -> Setpoint:
 
 @command(TABLE, 'std_msgs/msg/Float32MultiArray')
 def array(message: Any, joints: Joints) -> Setpoint:
-    """Return numbers whose meaning is not in the message: `joints.interface` says it."""
+    """Return the values of an array, whose meaning is `joints.interface`."""
     values = joints.pick((), message.data, joints.interface)
     if values is None:
         raise Unusable('is empty')
@@ -123,7 +123,7 @@ def array(message: Any, joints: Joints) -> Setpoint:
 
 @command('trajectory_msgs/msg/JointTrajectory')
 def trajectory(message: Any, joints: Joints) -> Path:
-    """Return the points of a trajectory."""
+    """Return the points of a JointTrajectory."""
     if not message.points:
         raise Unusable('has no points')
     names = message.joint_names
@@ -139,7 +139,7 @@ def trajectory(message: Any, joints: Joints) -> Path:
 
 
 def goal_pose(message: Any) -> tuple[np.ndarray, str]:
-    """Return the goal (7,) of a PoseStamped, see `poses`, and the frame that it is given in."""
+    """Return the goal (7,) of a PoseStamped, see `poses`, and its frame."""
     try:
         return poses.from_message(message.pose), message.header.frame_id
     except InvalidInput as refused:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-MCAP files, read from front to back: to the end, to the cut, and past a damaged chunk.
+MCAP reader: read front to back, up to a cut and past a damaged chunk.
 
-The `mcap` package loses the whole of a torn chunk and stops at a damaged one; here what stands
-before the tear is read, and messages of topics that nobody wants are passed over unparsed.
+The `mcap` package drops a torn chunk and stops at a damaged one. This reader returns the records
+before the tear, and skips messages of other topics without parsing them.
 Format: https://mcap.dev/spec
 """
 
@@ -24,7 +24,7 @@ import zstandard
 
 from rl_control.bags.bag_types import Losses, Raw, Topic
 
-RECORD_LIMIT = 2**30  # bytes: a longer record is taken for damage
+RECORD_LIMIT = 2**30  # bytes: a longer record counts as damage
 CHUNK_LIMIT = 32 * 2**20  # bytes that a chunk may have unpacked, and twice what it has packed
 _HEAD = struct.Struct('<BQ')
 _MESSAGE = struct.Struct('<HIQQ')
@@ -33,7 +33,7 @@ _FOOTER = struct.Struct('<QQI')
 
 
 class McapFile:
-    """One MCAP file; `stream` is a file object to read from, at most once if it cannot seek."""
+    """MCAP file, plain or compressed as a whole."""
 
     def __init__(self, path: Path, losses: Losses) -> None:
         self.name = path.name
@@ -41,7 +41,7 @@ class McapFile:
         self._losses = losses
 
     def open(self) -> BinaryIO:
-        """Return the file's bytes, decompressed where the whole file is compressed."""
+        """Return the file's stream, decompressed where the whole file is compressed."""
         if self.path.suffix == '.zstd':
             file = self.path.open('rb')
             return zstandard.ZstdDecompressor().stream_reader(
@@ -60,7 +60,7 @@ class McapFile:
                 return list(scan.topics.values())
             scan = _Scan(self.name, Losses(), None)
             for opcode, content in scan.records(file):
-                scan.learn(opcode, content)
+                scan.register(opcode, content)
             return list(scan.topics.values())
 
     def messages(self, wanted: Collection[str] | None) -> Iterator[Raw]:
@@ -70,7 +70,7 @@ class McapFile:
 
 
 def _seek_summary(file: BinaryIO) -> bool:
-    """Go to the summary of a finished file; say whether there is one."""
+    """Seek the summary of a finished file; return False where there is none."""
     size = file.seek(0, 2)
     length = _HEAD.size + _FOOTER.size + len(MCAP0_MAGIC)
     if size < length:
@@ -86,7 +86,7 @@ def _seek_summary(file: BinaryIO) -> bool:
 
 
 class _Scan:
-    """One pass over a file: what channels mean, and where it stops."""
+    """One pass over a file: its channels and the position of a cut."""
 
     def __init__(self, name: str, losses: Losses, wanted: Collection[str] | None) -> None:
         self.topics: dict[int, Topic] = {}
@@ -96,14 +96,14 @@ class _Scan:
         self._schemas: dict[int, Schema] = {}
         self._used: dict[int, Topic] = {}
         self._at = 0
-        self._torn = False  # whether the chunk at hand is the last, and not all of it is there
+        self._torn = False  # the current chunk is the last one and incomplete
 
     def messages(self, file: BinaryIO) -> Iterator[Raw]:
         magic = self._read(file, len(MCAP0_MAGIC))
         self._at = len(magic)
         if magic != MCAP0_MAGIC:
-            self._losses.note(f'{self._name}: begins with {magic!r}, which no MCAP file does; '
-                              'nothing of it is read')
+            self._losses.note(f'{self._name}: begins with {magic!r}, not with the bytes of an '
+                              'MCAP file; it is not read')
             return
         for opcode, content in self.records(file):
             if opcode == Opcode.MESSAGE:
@@ -113,10 +113,10 @@ class _Scan:
             elif opcode == Opcode.DATA_END:
                 return
             else:
-                self.learn(opcode, content)
+                self.register(opcode, content)
 
     def records(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-        """Return (opcode, content) up to the footer; a torn chunk comes as far as it goes."""
+        """Return (opcode, content) up to the footer; of a torn chunk what is there."""
         while True:
             head = self._read(file, _HEAD.size)
             if len(head) < _HEAD.size:
@@ -124,7 +124,7 @@ class _Scan:
                 return
             opcode, length = _HEAD.unpack(head)
             if opcode == 0 or length > RECORD_LIMIT:
-                self._cut(f'at byte {self._at}, where no record stands')
+                self._cut(f'at byte {self._at}, where no record begins')
                 return
             content = self._read(file, length)
             if len(content) < length:
@@ -138,8 +138,8 @@ class _Scan:
                 return
             yield opcode, content
 
-    def learn(self, opcode: int, content: bytes) -> None:
-        """Take in a schema or a channel; other records mean nothing here."""
+    def register(self, opcode: int, content: bytes) -> None:
+        """Register a schema or a channel; ignore other records."""
         try:
             if opcode == Opcode.SCHEMA:
                 schema = Schema.read(ReadDataStream(BytesIO(content)))
@@ -168,7 +168,7 @@ class _Scan:
         if topic is not None:
             yield Raw(log_time, topic, buffer[at + _MESSAGE.size:end])
         elif channel not in self.topics:
-            self._losses.count(f'channel {channel} of {self._name}', 'nothing says what it is')
+            self._losses.count(f'channel {channel} of {self._name}', 'its topic is unknown')
 
     def _chunk(self, content: bytes) -> Iterator[Raw]:
         if (data := self._unpacked(content)) is None:
@@ -182,11 +182,11 @@ class _Scan:
             if opcode == Opcode.MESSAGE:
                 yield from self._message(data, at, at + length)
             else:
-                self.learn(opcode, data[at:at + length])
+                self.register(opcode, data[at:at + length])
             at += length
 
     def _unpacked(self, content: bytes) -> bytes | None:
-        """Return a chunk's records, of a torn one those before the tear, or None if damaged."""
+        """Return a chunk's records, those before a tear, or None if it is damaged."""
         try:
             _, _, size, crc, length = _CHUNK.unpack_from(content)
             at = _CHUNK.size + length
@@ -201,7 +201,7 @@ class _Scan:
             elif compression == 'lz4':
                 records = lz4.frame.LZ4FrameDecompressor().decompress(records, size)
             elif compression:
-                raise ValueError(f'is packed by {compression!r}, which is not known')
+                raise ValueError(f'is compressed by {compression!r}, which is not supported')
             if len(records) == size and crc and zlib.crc32(records) != crc:
                 raise ValueError('has a wrong checksum')
         except (struct.error, ValueError, RuntimeError, zstandard.ZstdError) as error:
@@ -212,15 +212,15 @@ class _Scan:
         return records
 
     def _cut(self, where: str) -> None:
-        self._losses.note(f'{self._name}: ends {where}; what stands before is read')
+        self._losses.note(f'{self._name}: ends {where}; what precedes it is read')
 
     def _read(self, file: BinaryIO, length: int) -> bytes:
-        """Return `length` bytes, or fewer at the end; a decompressing stream gives bits."""
+        """Return `length` bytes, or fewer at the end; a decompressing stream returns parts."""
         try:
             data = file.read(length)
             while len(data) < length and (more := file.read(length - len(data))):
                 data += more
         except zstandard.ZstdError as error:
-            self._losses.note(f'{self._name}: cannot be unpacked to its end ({error})')
+            self._losses.note(f'{self._name}: cannot be decompressed to its end ({error})')
             return b''
         return data

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files a bag has: what metadata.yaml says, and what is there."""
+"""Layout of a bag: the files that metadata.yaml names and those that exist."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +11,12 @@ from rl_control.bags.bag_types import Losses
 from rl_control.common.errors import InvalidInput
 
 ENDINGS = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
-SIZE_LIMIT = 2**20  # bytes of metadata.yaml: what is made of them is a hundred times as large
+SIZE_LIMIT = 2**20  # bytes of metadata.yaml: parsed it needs a hundred times as many
 
 
 @dataclass
 class Layout:
-    """The files of a bag in order, when each begins in ns where that is said, and the counts."""
+    """Files of a bag in order, their start times in ns where known, and message counts."""
 
     files: list[Path]
     starts: dict[str, int] = field(default_factory=dict)
@@ -25,9 +25,9 @@ class Layout:
 
 def layout(path: Path, losses: Losses) -> Layout:
     """
-    Return the files of the bag at `path`, a directory or a file.
+    Return the layout of the bag at `path`, a directory or a file.
 
-    Raise InvalidInput for neither.
+    Raise InvalidInput for any other path.
     """
     if path.name == 'metadata.yaml':
         path = path.parent
@@ -46,10 +46,10 @@ def layout(path: Path, losses: Losses) -> Layout:
     described = _described(path / 'metadata.yaml', losses)
     found = Layout([])
     for name in described.get('relative_file_paths') or []:
-        name = Path(str(name)).name  # bags of before ROS 2 Foxy name their own directory too
+        name = Path(str(name)).name  # bags older than ROS 2 Foxy prefix their own directory
         file = present.pop(name, None)
         if file is None:
-            losses.note(f'{name}: is named by metadata.yaml but is not there')
+            losses.note(f'{name}: is named by metadata.yaml but does not exist')
         else:
             found.files.append(file)
     if described and present:
@@ -57,12 +57,12 @@ def layout(path: Path, losses: Losses) -> Layout:
     found.files += present.values()
     if not found.files:
         raise InvalidInput(f'{path} has no bag files; name a directory with {", ".join(ENDINGS)}')
-    _take_facts(described, found)
+    _read_facts(described, found)
     return found
 
 
 def _present(path: Path) -> list[Path]:
-    """Return the files there are, by number, without the packed twin of an unpacked one."""
+    """Return the existing files by number, omitting a compressed copy of a plain file."""
     files = [file for file in path.iterdir() if file.name.endswith(ENDINGS)]
     names = {file.name for file in files}
     kept = [file for file in files if file.name.removesuffix('.zstd') not in names - {file.name}]
@@ -76,20 +76,20 @@ def _number(name: str) -> int:
 
 def _described(path: Path, losses: Losses) -> dict[str, Any]:
     if not path.is_file():
-        losses.note('metadata.yaml: is missing; the files tell what they can')
+        losses.note('metadata.yaml: is missing; topics and counts come from the files')
         return {}
     try:
         text = path.read_text() if path.stat().st_size <= SIZE_LIMIT else ''
         described = yaml.safe_load(text)['rosbag2_bagfile_information']
         return dict(described)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError) as error:
-        losses.note(f'metadata.yaml: cannot be read ({type(error).__name__}); the files tell what '
-                    'they can')
+        losses.note(f'metadata.yaml: cannot be read ({type(error).__name__}); topics and '
+                    'counts come from the files')
         return {}
 
 
-def _take_facts(described: dict[str, Any], found: Layout) -> None:
-    """Take what is helpful and well formed; the files are believed before it in any case."""
+def _read_facts(described: dict[str, Any], found: Layout) -> None:
+    """Take start times and counts if they are well formed; the files have precedence."""
     try:
         for file in described.get('files') or []:
             start = file['starting_time']['nanoseconds_since_epoch']

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Datasets to Minari and back, for whatever trains from Minari: d3rlpy, TorchRL and others.
+Minari: export datasets for d3rlpy, TorchRL and others, and import theirs.
 
-A dataset that came from here carries its contract along and comes back as it was; another one is
+An exported dataset carries its contract, so that it is imported unchanged. Another dataset is
 described by its spaces.
 """
 
@@ -18,13 +18,13 @@ from rl_control.common.types import Column, Contract
 from rl_control.transport.transition_rows import TransitionRows
 
 CONTRACT = 'rl_control_contract'
-# Of each row, what an episode of Minari has no place for but its infos.
+# Columns that an episode of Minari can only store as infos.
 CARRIED = ('stamp', 'version', 'log_prob', 'applied', 'intervention', 'episode', 'step')
 
 
 def _minari() -> Any:
     try:
-        import h5py  # noqa: F401  Minari finds out too late that it is missing
+        import h5py  # noqa: F401  Minari would fail without it only after writing
         import minari
     except ImportError as error:
         raise InvalidInput(
@@ -33,7 +33,7 @@ def _minari() -> Any:
 
 
 def export_minari(dataset: Dataset, name: str) -> int:
-    """Write the dataset to Minari as `name`; return how many episodes it has there."""
+    """Write the dataset to Minari as `name`; return the number of episodes."""
     minari = _minari()
     from gymnasium.spaces import Box
 
@@ -56,10 +56,10 @@ def export_minari(dataset: Dataset, name: str) -> int:
 
 def episodes(dataset: Dataset) -> Iterator[np.ndarray]:
     """
-    Return the indices (k,) of the rows of each episode that Minari gets.
+    Return the indices (k,) of the rows of each exported episode.
 
-    As `pieces`, but one also ends where the next row does not begin where it ended, as at another
-    goal: Minari keeps one row of observations for both.
+    As `pieces`, but split also where a row does not begin at the end of the row before, as at
+    another goal: Minari stores one observation for both.
     """
     rows = dataset.rows
     for piece in pieces(dataset):
@@ -70,7 +70,7 @@ def episodes(dataset: Dataset) -> Iterator[np.ndarray]:
 def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:
     rows = dataset.rows
     truncated = rows.truncated[chosen]
-    truncated[-1] |= not rows.terminated[chosen[-1]]  # a piece ends, and nobody knows more
+    truncated[-1] |= not rows.terminated[chosen[-1]]  # the recording ends here
     infos = {name: getattr(rows, name)[chosen] for name in CARRIED}
     infos['stream'] = dataset.stream[chosen]
     infos['truncated'] = rows.truncated[chosen]
@@ -81,13 +81,13 @@ def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:
         rewards=rows.reward[chosen],
         terminations=rows.terminated[chosen],
         truncations=truncated,
-        # Minari has one info for each observation, so one more than there are steps.
+        # Minari has one info per observation: one more than there are steps.
         infos={name: np.concatenate((values, values[-1:])) for name, values in infos.items()},
     )
 
 
 def import_minari(name: str) -> Dataset:
-    """Read a dataset that Minari has on this machine; raise InvalidInput for what is no vector."""
+    """Return a local Minari dataset; raise InvalidInput unless its spaces are vectors."""
     minari = _minari()
     try:
         found = minari.load_dataset(name)
@@ -116,18 +116,18 @@ def import_minari(name: str) -> Dataset:
 def _rows(episode: Any, contract: Contract) -> dict[str, np.ndarray]:
     observations, actions = np.asarray(episode.observations), np.asarray(episode.actions)
     n, infos = len(actions), episode.infos or {}
-    told = {key: np.asarray(infos[key])[:n] for key in (*CARRIED, 'stream', 'truncated')
+    carried = {key: np.asarray(infos[key])[:n] for key in (*CARRIED, 'stream', 'truncated')
             if key in infos and len(infos[key]) >= n}
-    absent = {
+    columns = {
         'stamp': contract.control_period * np.arange(1, n + 1), 'version': np.full(n, -1),
         'log_prob': np.full(n, np.nan), 'applied': actions, 'intervention': np.zeros(n, bool),
         'episode': np.full(n, episode.id), 'step': np.arange(n),
         'stream': np.zeros(n, np.int64), 'truncated': np.asarray(episode.truncations),
     }
-    # Somebody else's infos may have our words for other things: all of them are ours, or none.
-    if len(told) == len(absent):
-        absent = told
-    found = absent | {
+    # Infos of another origin may use some of these names: accept all columns or none.
+    if len(carried) == len(columns):
+        columns = carried
+    found = columns | {
         'observation': observations[:-1], 'next_observation': observations[1:],
         'action': actions, 'reward': np.asarray(episode.rewards),
         'terminated': np.asarray(episode.terminations),
@@ -142,7 +142,7 @@ def _rows(episode: Any, contract: Contract) -> dict[str, np.ndarray]:
 
 
 def _contract(name: str, found: Any) -> Contract:
-    """Return the contract of a foreign dataset's environment, or what its spaces say."""
+    """Return the contract of another dataset's environment, or one made from its spaces."""
     from rl_control.environments.gymnasium import GymnasiumEnvironment
 
     sizes = []

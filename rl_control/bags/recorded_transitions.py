@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags of this package's own topics: the rows that the learner took, each once and in order."""
+"""Recorded transitions: the rows of `transitions` topics, each once and in order."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -25,11 +25,11 @@ from rl_control.transport.transition_rows import (
     validate_rows,
 )
 
-BATCH = 2048  # rows that are checked at once
+BATCH = 2048  # rows that are validated at once
 
 
 def own_topics(bag: Bag, ending: str) -> list[str]:
-    """Return the topics that hold this package's tables of that name, in any namespace."""
+    """Return the names of the topics with this package's tables `ending`, in any namespace."""
     return [topic.name for topic in bag.topics.values()
             if topic.type == TABLE and topic.name.rsplit('/', 1)[-1] == ending
             and topic.encoding == 'cdr']
@@ -37,7 +37,7 @@ def own_topics(bag: Bag, ending: str) -> list[str]:
 
 @dataclass(order=True)
 class _Waiting:
-    """A batch that came before its predecessor."""
+    """Batch received before its predecessor."""
 
     first: int
     number: int
@@ -46,11 +46,11 @@ class _Waiting:
 
 class InOrder:
     """
-    Takes batches of rows as they were sent, and gives each row once, in the order of its number.
+    Reorder buffer: return each row once, in the order of its sequence number.
 
-    A recorder may have missed what the learner got, so a gap is waited for only as long as the
-    collector could still send it; then it is counted as lost. What comes later still, as from a
-    second recording, is given when it comes.
+    A recorder may have missed messages. A gap is held open as long as the collector could still
+    resend it; then it counts as lost. Rows that come later, as from a second recording, are
+    returned when they come.
     """
 
     def __init__(self) -> None:
@@ -60,21 +60,21 @@ class InOrder:
 
     def take(self, origin: Origin, rows: np.ndarray) -> Iterator[tuple[str, int, np.ndarray]]:
         """
-        Take `rows` (k, m); return (run, number of the first row, rows) of what is ready.
+        Add `rows` (k, m); return (run, number of the first row, rows) of what is in order.
 
-        Raise InvalidInput where a run is of another collector already.
+        Raise InvalidInput if another collector already uses the run.
         """
         known = self.inbox.runs.get(origin.run)
         if known is not None and known.collector != origin.collector:
-            raise InvalidInput(f'run {origin.run} is of {known.collector} as well')
+            raise InvalidInput(f'run {origin.run} is also used by {known.collector}')
         self._batches += 1
         heapq.heappush(self._waiting.setdefault(origin.run, []),
                        _Waiting(origin.first_sequence, self._batches, rows))
-        # What is older than `oldest` was acknowledged: it was sent, and will not come again.
+        # Rows before `oldest` were acknowledged and will not be sent again.
         yield from self._ready(origin.collector, origin.run, origin.oldest)
 
     def finish(self) -> Iterator[tuple[str, int, np.ndarray]]:
-        """Return what is left, also behind a gap that nothing fills; call it at the end."""
+        """Return the remaining rows, also behind an open gap; call it at the end."""
         for run, waiting in self._waiting.items():
             while waiting:
                 yield from self._ready(self.inbox.runs[run].collector, run, waiting[0].first)
@@ -99,23 +99,22 @@ class InOrder:
 
 class Rows:
     """
-    Takes tables of transitions and gives each row once, as `InOrder` does, if it is usable.
+    Reader of transition tables: return each valid row once, see `InOrder`.
 
-    Feed several bags to one object: what a second one repeats is dropped. `refused` counts rows
-    that are not usable.
+    Use one object for several bags: repeated rows are dropped. `refused` counts invalid rows.
     """
 
     def __init__(self, contract: Contract) -> None:
         self.refused: dict[str, int] = {}
         self._contract = contract
-        self._hash = contract.hash  # it is worked out anew each time it is asked for
+        self._hash = contract.hash  # computed anew at each access
         self._columns = transition_columns(contract)
         self._order = InOrder()
         self._held: dict[str, list[np.ndarray]] = {}
 
     def take(self, raw: Raw, losses: Losses) -> Iterator[tuple[str, TransitionRows]]:
         """
-        Take one message; return (collector run, rows) as soon as there are many.
+        Add one message; return (collector run, rows) in batches.
 
         Raise InvalidInput for another contract.
         """
@@ -136,22 +135,22 @@ class Rows:
             losses.count(raw.topic.name, str(refused))
 
     def finish(self) -> Iterator[tuple[str, TransitionRows]]:
-        """Return what is left; call it at the end."""
+        """Return the remaining rows; call it at the end."""
         for run, _, rows in self._order.finish():
             self._held.setdefault(run, []).append(rows)
         for run in list(self._held):
             yield from self._usable(run)
 
     def figures(self) -> dict[str, Any]:
-        """Return the account of each collector run, in rows."""
+        """Return the counts of each collector run, in rows."""
         runs = {run: asdict(known) for run, known in self._order.inbox.runs.items()}
         for known in runs.values():
-            # Of the wire: here a gap is waited for.
+            # Counts of the live connection, without meaning here.
             del known['gaps'], known['refused'], known['oldest'], known['ranges']
         return {'runs': runs, 'refused': dict(self.refused)}
 
     def _usable(self, run: str) -> Iterator[tuple[str, TransitionRows]]:
-        """Check and return what is held: many rows at once, since the checks are vectorised."""
+        """Validate and return the held rows of a run, many at once."""
         fresh = np.concatenate(self._held.pop(run))
         good, reasons = validate_rows(fresh, self._contract)
         for reason, count in reasons.items():

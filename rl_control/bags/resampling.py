@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Transitions from the topics of a robot, at the ticks of the contract.
+Resample a robot's topics at the ticks of the contract into transitions.
 
-At tick t the newest message with time <= t is used and none from after it. A transition goes from
-tick k to k + 1; its action is the velocity commanded in between. What was applied is learned: what
-somebody else's controller requested before its limits is not in a bag.
+At tick t the newest message with time <= t is used and no later one. A transition goes from tick k
+to k + 1; its action is the velocity commanded in between. That is the applied action: a bag does
+not contain what a controller requested before its limits.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ NO_POLICY = -1
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A transition, the tick it begins at and how old what was used is, in s; ages are >= 0."""
+    """Transition, the tick at which it begins, and the ages of the messages used, in s."""
 
     transition: Transition
     tick: float
@@ -46,7 +46,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class _Tick:
-    """What is known at one tick; times in ns."""
+    """State and times of the messages in force at one tick, in ns."""
 
     time: int
     state: State
@@ -56,9 +56,9 @@ class _Tick:
 
 class Sampler:
     """
-    Turns the events of one bag into transitions; `ticks` and `reasons` are its account.
+    Resampler of the events of one bag; `ticks` and `reasons` count what became of them.
 
-    `commanded` says whether there is a topic of commands, `first_episode` where to count on from.
+    `commanded`: there is a topic of commands; `first_episode`: number of the first episode.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class Sampler:
         self._pending: Sampled | None = None
 
     def sample(self, events: Iterable[Event]) -> Iterator[Sampled]:
-        """Return the transitions of `events`, which come in the order of time."""
+        """Return the transitions of `events`, which are in the order of time."""
         start, number, tick = None, 0, 0
-        met = not self._follows
+        aligned = not self._follows
         for event in events:
             if self._origin is None:
                 self._origin = event.time
@@ -109,17 +109,17 @@ class Sampler:
             while start is not None and tick < event.time:
                 yield from self._tick(tick)
                 if tick - self._state[0] > self._max_age:
-                    # Until the next event nothing changes: count the ticks without looking.
+                    # Nothing changes until the next event: count these ticks without resampling.
                     number += self._pass_over(int((event.time - 1 - tick) // self._period))
                 number += 1
                 tick = start + round(number * self._period)
-            self._take(event)
-            if start is not None and event.kind == COMMAND and not met:
-                # What commanded had ticks of its own: these fall on them, or each action would
-                # be a mixture of two. A trajectory says when the next one is.
-                aim = event.value.times[0] * 1e9 if isinstance(event.value, Path) else 0.0
-                start = tick = event.time + round(aim % self._period)
-                number, met = 0, True
+            self._process(event)
+            if start is not None and event.kind == COMMAND and not aligned:
+                # Align the ticks with those of the commanding process, or each action would be
+                # a mixture of two. The first point of a trajectory is at its next tick.
+                first_point = event.value.times[0] * 1e9 if isinstance(event.value, Path) else 0.0
+                start = tick = event.time + round(first_point % self._period)
+                number, aligned = 0, True
         if start is not None and self._state[0] >= tick:
             yield from self._tick(tick)
         yield from self._end()
@@ -131,13 +131,13 @@ class Sampler:
         self.ticks += ticks
         return ticks
 
-    def _take(self, event: Event) -> None:
+    def _process(self, event: Event) -> None:
         if event.kind == STATE:
             if self._state is not None and event.time - self._state[0] > self._max_gap:
                 self._gap = True
             self._state = event.time, event.value
         elif event.kind == COMMAND:
-            if self.derivation.take((event.time - self._origin) * 1e-9, event.value):
+            if self.derivation.add((event.time - self._origin) * 1e-9, event.value):
                 self._command_time = event.time
         elif event.kind == GOAL_SET:
             changed = self._goal is None or (event.value != self._goal).any()
@@ -150,23 +150,23 @@ class Sampler:
         self.ticks += 1
         before, self._before = self._before, None
         try:
-            now = self._look(time)
-        except Unusable as why:
-            self._refuse(str(why))
+            now = self._resample(time)
+        except Unusable as reason:
+            self._refuse(str(reason))
             yield from self._end()
             return
         self._before = now
-        why = ''
+        reason = ''
         if before is None:
-            why = UNUSABLE_BEFORE
+            reason = UNUSABLE_BEFORE
         elif self._gap:
-            why = GAP
+            reason = GAP
         else:
-            why = self._beyond(now.state.command.dq)
+            reason = self._beyond(now.state.command.dq)
         self._gap = False
         border, self._border = self._border, False
-        if why:
-            self._refuse(why)
+        if reason:
+            self._refuse(reason)
             yield from self._end()
             return
         yield from self._flush()
@@ -174,13 +174,13 @@ class Sampler:
         if self._pending.transition.terminated or self._pending.transition.truncated:
             yield from self._end()
 
-    def _look(self, time: int) -> _Tick:
-        """Return what is known at `time`; raise Unusable saying what is not."""
+    def _resample(self, time: int) -> _Tick:
+        """Return the messages in force at `time`; raise Unusable where one lacks."""
         state_time, state = self._state
         last, self._last_state = self._last_state, (state_time, state.position)
-        moved = None, None
+        derived = None, None
         if self.derivation is not None:
-            moved = self.derivation.tick((time - self._origin) * 1e-9)
+            derived = self.derivation.tick((time - self._origin) * 1e-9)
         if time - state_time > self._max_age:
             raise Unusable(OLD_STATE)
         self.state_ages.add((time - state_time) * 1e-9)
@@ -192,14 +192,14 @@ class Sampler:
                 raise Unusable('no earlier joint state to derive the velocity from')
             self.derived_dq = True
             dq = (state.position - last[1]) / ((state_time - last[0]) * 1e-9)
-        if isinstance(moved, str):
-            raise Unusable(moved)
+        if isinstance(derived, str):
+            raise Unusable(derived)
         if self._command_time:
             self.command_ages.add((time - self._command_time) * 1e-9)
         if self._goal is None:
             raise Unusable(NO_GOAL)
-        velocity = dq if moved[0] is None else moved[0]
-        position = state.position if moved[1] is None else moved[1]
+        velocity = dq if derived[0] is None else derived[0]
+        position = state.position if derived[1] is None else derived[1]
         command = Command(position, velocity, np.zeros_like(velocity))
         state = self._arm.state(state_time * 1e-9, state.position, dq, command, self._goal)
         return _Tick(time, state, state_time, self._command_time or time)
@@ -237,7 +237,7 @@ class Sampler:
             yield pending
 
     def _end(self) -> Iterator[Sampled]:
-        """End the episode: its last transition is truncated unless the task ended it."""
+        """Return the last transition of the episode, truncated unless the task terminated it."""
         if self._pending is not None and not self._pending.transition.terminated:
             self._pending = replace(
                 self._pending, transition=replace(self._pending.transition, truncated=True))

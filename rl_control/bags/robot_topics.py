@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the messages of a robot's topics to events in the order of the chosen time."""
+"""Robot topics: turn a bag's messages into events in the order of the chosen clock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ STATE, COMMAND, GOAL_SET, EPISODE_END = 'state', 'command', 'goal', 'episode end
 
 
 class Event(NamedTuple):
-    """Something that was so from `time` ns on: `kind` is one of the four above."""
+    """Value that is valid from `time` ns on: `kind` is one of the four above."""
 
     time: int
     kind: str
@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
 @dataclass
 class RobotTopics:
-    """The topics of one arm in one bag, found and checked before anything is sampled."""
+    """Topics of one arm in one bag, found and checked before resampling."""
 
     bag: Bag
     decoder: Decoder
@@ -59,7 +59,7 @@ class RobotTopics:
 
     @classmethod
     def find(cls, bag: Bag, arm: Arm, settings: SamplingSettings) -> 'RobotTopics':
-        """Find the topics that the settings mean; raise InvalidInput where that is not clear."""
+        """Return the topics that the settings name; raise InvalidInput if ambiguous."""
         decoder = Decoder(bag.topics)
         states = bag.find(settings.joint_states or None, {JOINT_STATE}, '/joint_states',
                           '--joint-states')
@@ -101,7 +101,7 @@ class RobotTopics:
             self.states, self.command, self.goal, self.episode_end) if topic is not None}
         self.times = {name: TopicTime() for name in used}
         header = self.clock.kind == HEADER
-        waiting: list[Event] = []  # of topics without that clock: they count from the next state
+        waiting: list[Event] = []  # of topics without that clock: valid from the next state on
         for raw in self.bag.messages(used):
             stamp = self.decoder.stamp(raw)
             self.times[raw.topic.name].add(raw.receipt, stamp)
@@ -157,7 +157,7 @@ def _find_command(bag: Bag, settings: SamplingSettings, states: Topic) -> Topic 
 
 
 def _ours(topic: Topic) -> bool:
-    """Say whether an array is a table of this package rather than numbers for joints."""
+    """Return True if an array is a table of this package rather than values for joints."""
     return topic.type == TABLE and topic.name.strip('/').endswith(
         ('transitions', 'transitions/ack', 'episodes'))
 
@@ -171,27 +171,27 @@ def _require_readable(topic: Topic | None, types: object) -> None:
             'convert the bag first'
         )
     if topic.type not in types:
-        raise InvalidInput(f'topic {topic.name} is of type {topic.type}; known here are '
+        raise InvalidInput(f'topic {topic.name} is of type {topic.type}; supported types are '
                       f'{", ".join(sorted(types))}')
 
 
 def _interface(arm: Arm, settings: SamplingSettings, command: Topic | None) -> str:
     """
-    Return what unnamed numbers command.
+    Return the command interface of values without names.
 
-    Raise InvalidInput where that is in doubt, or effort.
+    Raise InvalidInput where it is ambiguous, or effort.
     """
     if command is None:
         return ''
     interface = settings.command_interface or arm.settings.command_interface
     if not settings.command_interface and 'MultiArray' in command.type:
-        said = [word for word in COMMAND_INTERFACES if word in command.name]
-        if said and interface not in said:
+        named = [word for word in COMMAND_INTERFACES if word in command.name]
+        if named and interface not in named:
             raise InvalidInput(
-                f'topic {command.name} speaks of {said[0]} but robot {arm.settings.name} is '
-                f'commanded by {interface}; say what it is with --command-interface')
+                f'topic {command.name} names {named[0]} but robot {arm.settings.name} is '
+                f'commanded by {interface}; choose it with --command-interface')
     if interface == 'effort' and settings.action != 'measured':
         raise InvalidInput(
-            f'topic {command.name} commands effort, which says nothing of velocities; '
+            f'topic {command.name} commands effort, from which no velocity follows; '
             'with --action measured the measured velocity is learned instead')
     return interface

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQLite files of rosbag2, read row by row: past damage where there is some."""
+"""SQLite reader: read the rows of a rosbag2 file one by one, past damage."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -12,20 +12,20 @@ import zstandard
 
 from rl_control.bags.bag_types import Losses, Raw, Topic
 
-FARTHEST = 2**40  # rows to look ahead for what is still readable
-# Views, triggers, virtual tables, and columns that are computed or pass for the rows' numbers.
-STRANGE = '''
+MAX_ROW_SKIP = 2**40  # rows to skip in search of a readable one
+# Views, triggers, virtual tables, and columns that are computed or named like row numbers.
+COMPUTED_OBJECTS = '''
     SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR NOT rootpage
     UNION ALL SELECT kept.name FROM sqlite_master AS kept, pragma_table_xinfo(kept.name) AS found
     WHERE kept.type = 'table' AND (found.hidden OR lower(found.name) = '_rowid_')'''
 
 
-class _Swollen(sqlite3.DatabaseError):
-    """A file computes what it says to hold, or has one part in many places."""
+class _OversizedError(sqlite3.DatabaseError):
+    """Rows have more bytes than the file: it computes them, or refers to one part many times."""
 
 
 class SqliteFile:
-    """One .db3 file; a compressed one is unpacked into a temporary file while it is read."""
+    """SQLite file (.db3); a compressed one is unpacked into a temporary file while it is read."""
 
     def __init__(self, path: Path, losses: Losses) -> None:
         self.name = path.name
@@ -33,7 +33,7 @@ class SqliteFile:
         self._losses = losses
 
     def topics(self) -> list[Topic]:
-        """Return the topics; none, with a note, when the file does not say."""
+        """Return the topics; add a note where they cannot be read."""
         with _Database(self.path, self.name, self._losses) as database:
             return list(self._topics(database).values())
 
@@ -46,12 +46,12 @@ class SqliteFile:
             yield from self._rows(database, used)
 
     def _rows(self, database: '_Database', used: dict[int, Topic]) -> Iterator[Raw]:
-        # By row number, which is the order of writing: an index may be torn, which the plus keeps
-        # from being used, and sorting would need memory or the disk.
+        # By row number, which is the order of writing. The plus keeps SQLite from using an index,
+        # which may be torn, and sorting would need memory or the disk.
         query = ('SELECT _rowid_, topic_id, timestamp, data FROM messages WHERE _rowid_ > ? AND '
                  f'+topic_id IN ({",".join("?" * len(used))}) ORDER BY _rowid_')
         last, step = -2**62, 1
-        while step < FARTHEST:
+        while step < MAX_ROW_SKIP:
             try:
                 for row, topic, timestamp, data in database.rows(query, last, *used):
                     last, step = row, 1
@@ -60,37 +60,37 @@ class SqliteFile:
                     else:
                         self._losses.count(used[topic].name, 'is no row of bytes and a time')
                 return
-            except _Swollen as error:
-                self._losses.note(f'{self.name}: {error}; nothing behind row {last} is read')
+            except _OversizedError as error:
+                self._losses.note(f'{self.name}: {error}; rows after {last} are not read')
                 return
             except sqlite3.DatabaseError as error:
-                self._losses.note(f'{self.name}: is damaged behind row {max(last, 0)} ({error}); '
-                                  'what can still be found is read')
+                self._losses.note(f'{self.name}: is damaged after row {max(last, 0)} ({error}); '
+                                  'readable rows behind the damage are read')
                 last, step = max(last, 0) + step, 2 * step
 
     def _topics(self, database: '_Database') -> dict[int, Topic]:
         try:
-            for (strange,) in database.rows(STRANGE):
-                self._losses.note(f'{self.name}: computes what {strange} says to hold, as no bag '
-                                  'does; nothing of it is read')
+            for (name,) in database.rows(COMPUTED_OBJECTS):
+                self._losses.note(f'{self.name}: computes the content of {name}, as no bag '
+                                  'does; the file is not read')
                 return {}
             rows = list(database.rows('SELECT id, name, type, serialization_format FROM topics'))
         except sqlite3.DatabaseError as error:
-            self._losses.note(f'{self.name}: does not say what its topics are ({error}); nothing '
-                              'of it is read')
+            self._losses.note(f'{self.name}: has no readable topics ({error}); the file '
+                              'is not read')
             return {}
         try:
             texts = dict(database.rows(
                 "SELECT topic_type, encoded_message_definition FROM message_definitions "
                 "WHERE encoding = 'ros2msg'"))
         except sqlite3.DatabaseError:
-            texts = {}  # files of before ROS 2 Iron have no such table
+            texts = {}  # files older than ROS 2 Iron have no such table
         return {number: Topic(name, kind, encoding, texts.get(kind, ''))
                 for number, name, kind, encoding in rows}
 
 
 class _Database:
-    """Opens a file read-only, whether or not its directory may be written."""
+    """SQLite connection, read-only, also in a directory without write permission."""
 
     def __init__(self, path: Path, name: str, losses: Losses) -> None:
         self._path = path
@@ -101,12 +101,12 @@ class _Database:
         self._left = 0  # bytes that its rows may still have
 
     def rows(self, query: str, *values: int) -> Iterator[tuple]:
-        """Yield the rows of `query`; raise _Swollen when all have more bytes than the file has."""
+        """Yield the rows of `query`; raise _OversizedError beyond the bytes of the file."""
         assert self._connection is not None, 'it is not open'
         for row in self._connection.execute(query, values):
             self._left -= 1 + sum(len(value) for value in row if isinstance(value, (bytes, str)))
             if self._left < 0:
-                raise _Swollen('has rows of more bytes than the file')
+                raise _OversizedError('has rows of more bytes than the file')
             yield row
 
     def __enter__(self) -> '_Database':
@@ -120,7 +120,7 @@ class _Database:
                         packed, read_across_frames=True)
                     shutil.copyfileobj(stream, plain, 2**20)
                 except zstandard.ZstdError as error:
-                    self._losses.note(f'{self._name}: cannot be unpacked to its end ({error})')
+                    self._losses.note(f'{self._name}: cannot be decompressed to its end ({error})')
         beside = [path.with_name(path.name + ending) for ending in ('-wal', '-journal')]
         unfinished = any(one.exists() for one in beside)
         self._left = sum(one.stat().st_size for one in (path, *beside) if one.exists())
@@ -128,8 +128,8 @@ class _Database:
         if unfinished and not _readable(self._connection):
             self._connection.close()
             self._losses.note(
-                f'{self._name}: was being written, and what its -wal or -journal file has cannot '
-                'be joined where the directory may not be written; copy the bag to read it')
+                f'{self._name}: was being written, and its -wal or -journal file cannot be '
+                'applied in a read-only directory; copy the bag to read it')
             self._connection = self._connect(path, 'immutable=1')
         return self
 
@@ -141,9 +141,9 @@ class _Database:
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
         connection = sqlite3.connect(f'file:{quote(str(path))}?{mode}', uri=True)
-        # Nothing can be written here; this lets SQLite read a file that is shorter than it says.
+        # The connection is read-only; this lets SQLite read a file shorter than its header states.
         connection.execute('PRAGMA writable_schema = ON')
-        # A file may compute what it seems to hold: no more than it could hold, and from no views.
+        # A file may compute its content: limit a value to the size of the file.
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(2**20, path.stat().st_size))
         connection.text_factory = lambda data: data.decode(errors='replace')
         return connection

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Streams in order of time, with bounded memory."""
+"""Merge and sort streams by time with bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import heapq
@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 T = TypeVar('T', bound=tuple)  # its first element is a time in ns
 
-WINDOW = 1_000_000_000  # ns: a message further behind its successors than this is late
-SIZE_LIMIT = 64 * 2**20  # bytes that wait for their turn at the most
+WINDOW = 1_000_000_000  # ns: a message further behind its successors is late
+SIZE_LIMIT = 64 * 2**20  # bytes held for sorting at most
 
 
 def in_order(
@@ -16,10 +16,10 @@ def in_order(
     size: Callable[[T], int] = lambda _: 64, size_limit: int = SIZE_LIMIT,
 ) -> Iterator[T]:
     """
-    Return `items` sorted by their time, those of equal time in the order they came.
+    Return `items` sorted by time, items of equal time in their order of arrival.
 
-    An item waits until one that is `window` ns younger came, or until the waiting ones exceed
-    `size_limit`. One whose turn has passed is handed to `late` and left out.
+    An item is held until one that is `window` ns younger arrives, or until the held items exceed
+    `size_limit`. An item that arrives after its successors were returned goes to `late`.
     """
     waiting: list[tuple[int, int, T]] = []
     held, passed, newest = 0, None, None
@@ -42,10 +42,10 @@ def in_order(
 
 def merged(parts: Sequence[tuple[int, Callable[[], Iterator[T]]]]) -> Iterator[T]:
     """
-    Return the items of several sorted streams in one order.
+    Return the items of several sorted streams in the order of time.
 
-    Each part is (the time of its first item, what begins it): a stream is begun when its time has
-    come, so that the files of a long recording are open one after the other.
+    Each part is (time of its first item, function that opens it): a stream is opened when its
+    time is reached, so that the files of a long recording are open one after the other.
     """
     pending = sorted(((start, index, begin) for index, (start, begin) in enumerate(parts)),
                      key=lambda part: part[:2], reverse=True)

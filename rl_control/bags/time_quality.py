@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the time of a topic is: rates, gaps, jitter, clocks; with memory that does not grow."""
+"""Time quality of a topic: rate, gaps, jitter and clocks, in constant memory."""
 
 from dataclasses import dataclass, field
 import math
@@ -13,7 +13,7 @@ CLOCK_WINDOW = 1_000_000_000  # ns of receipt over which the stamps' pace is mea
 
 
 class Histogram:
-    """Counts of positive numbers in bins of equal ratio; quantiles are good to 1 %."""
+    """Histogram of positive numbers in bins of equal ratio; quantiles are accurate to 1 %."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(DECADES * PER_DECADE + 2, dtype=np.int64)
@@ -28,14 +28,14 @@ class Histogram:
         self.largest = max(self.largest, value)
 
     def bins(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return (values, counts) of the bins that have any."""
+        """Return (values, counts) of the bins that are not empty."""
         index = np.flatnonzero(self._counts)
         values = LEAST * 10.0 ** ((index - 0.5) / PER_DECADE)
         values[index == 0] = 0.0
         return np.minimum(values, self.largest), self._counts[index]
 
     def quantile(self, share: float) -> float | None:
-        """Return the value that `share` of the numbers do not exceed, None without any."""
+        """Return the value that `share` of the numbers do not exceed, None without numbers."""
         return quantile(*self.bins(), share)
 
 
@@ -50,7 +50,7 @@ def quantile(values: np.ndarray, counts: np.ndarray, share: float) -> float | No
 
 @dataclass
 class TopicTime:
-    """The times of one topic, message by message in the order of receipt."""
+    """Times of one topic, message by message in the order of receipt."""
 
     count: int = 0
     stamped: int = 0
@@ -66,7 +66,7 @@ class TopicTime:
     _paces: list[float] = field(default_factory=list)
 
     def add(self, receipt: int, stamp: int | None) -> None:
-        """Take the receipt and the header's stamp of the next message, both in ns."""
+        """Add the receipt and the header's stamp of the next message, both in ns."""
         if self.count:
             self._intervals.add((receipt - self._last) * 1e-9)
         else:
@@ -93,13 +93,13 @@ class TopicTime:
             self._window = receipt, stamp
 
     def figures(self) -> dict[str, Any]:
-        """Return what a report says: times in s, rates in Hz, None where it cannot be known."""
-        told: dict[str, Any] = {'messages': self.count}
+        """Return the figures of a report: times in s, rates in Hz, None where unknown."""
+        figures: dict[str, Any] = {'messages': self.count}
         if self.count < 2:
-            return told
+            return figures
         values, counts = self._intervals.bins()
         usual = quantile(values, counts, 0.5)
-        told |= {
+        figures |= {
             'duration': (self._last - self._first) * 1e-9,
             'rate': _ratio(self.count - 1, (self._last - self._first) * 1e-9),
             'interval_p50': usual,
@@ -110,9 +110,9 @@ class TopicTime:
             'missing_estimate': _missing(values, counts, usual) if usual else None,
         }
         if self._ends is None or self._offset is None:
-            return told | {'clock': 'no stamps'}
+            return figures | {'clock': 'no stamps'}
         (receipt, stamp), (last_receipt, last_stamp) = self._ends
-        return told | {
+        return figures | {
             'stamped': self.stamped,
             'stamps_equal_to_the_last': self.still,
             'stamps_before_the_last': self.backward,
@@ -126,7 +126,7 @@ class TopicTime:
 
 
 def _missing(values: np.ndarray, counts: np.ndarray, usual: float) -> int:
-    """Return how many messages the long intervals have room for, if the rate is constant."""
+    """Return the number of messages that fit into the gaps at the usual rate."""
     long = values > GAP_FACTOR * usual
     return int(((np.round(values[long] / usual) - 1) * counts[long]).sum())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose time counts: that of the headers or that of the receipt."""
+"""Clock of a bag: header stamps or receipt times."""
 
 from dataclasses import dataclass, field
 
@@ -10,15 +10,15 @@ from rl_control.bags.bag_types import Topic
 from rl_control.bags.decoding import Decoder
 from rl_control.common.errors import InvalidInput
 
-SAMPLED_MESSAGES = 20_000  # messages to look at
-MAX_CLOCK_DIFFERENCE = 0.05  # s: clocks that differ by more are not one
+SAMPLED_MESSAGES = 20_000  # messages that are examined
+MAX_CLOCK_DIFFERENCE = 0.05  # s: topics that differ by more have different clocks
 BACKWARD = 0.01  # share of stamps that may go back
 HEADER, RECEIVE = 'header', 'receive'
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The choice, `header` or `receive`, and the reason for it."""
+    """Chosen clock, `header` or `receive`, and the reason."""
 
     kind: str
     why: str
@@ -26,7 +26,7 @@ class Clock:
 
 @dataclass
 class _Times:
-    """What a look at one topic gave, in ns."""
+    """Sampled times of one topic, in ns."""
 
     receipts: list[int] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
@@ -35,13 +35,13 @@ class _Times:
 
 def choose_clock(bag: Bag, decoder: Decoder, topics: list[Topic], asked: str) -> Clock:
     """Return the clock asked for, or for `auto` the better one; raise InvalidInput if unusable."""
-    times = _look(bag, decoder, topics)
+    times = _sample_times(bag, decoder, topics)
     no_header = next(filter(None, (_no_stamps(topic, times[topic.name]) for topic in topics)), '')
     no_header = no_header or _apart(topics, times)
     receipts = times[topics[0].name].receipts
-    stands = len(receipts) > 1 and receipts[0] == receipts[-1]
+    constant = len(receipts) > 1 and receipts[0] == receipts[-1]
     if asked == RECEIVE or (asked == 'auto' and no_header):
-        if stands:
+        if constant:
             raise InvalidInput(f'bag {bag.path} has one receive time for all of {topics[0].name}'
                           + (f', and {no_header}' if no_header else '; use --time header'))
         return Clock(RECEIVE, no_header if asked == 'auto' else 'asked for')
@@ -49,12 +49,12 @@ def choose_clock(bag: Bag, decoder: Decoder, topics: list[Topic], asked: str) ->
         raise InvalidInput(f'header time is asked for, but {no_header}; use --time receive')
     if asked == HEADER:
         return Clock(HEADER, 'asked for')
-    why = 'the receive times stand still' if stands else (
+    why = 'the receive times are constant' if constant else (
         'the stamps of all topics advance and are of one clock')
     return Clock(HEADER, why)
 
 
-def _look(bag: Bag, decoder: Decoder, topics: list[Topic]) -> dict[str, _Times]:
+def _sample_times(bag: Bag, decoder: Decoder, topics: list[Topic]) -> dict[str, _Times]:
     times = {topic.name: _Times() for topic in topics}
     for number, raw in enumerate(bag.messages(times, ordered=False)):
         found = times[raw.topic.name]
@@ -69,7 +69,7 @@ def _look(bag: Bag, decoder: Decoder, topics: list[Topic]) -> dict[str, _Times]:
 
 
 def _no_stamps(topic: Topic, times: _Times) -> str:
-    """Return why the stamps of a topic cannot order it, or ''."""
+    """Return the reason why the stamps of a topic cannot order it, or ''."""
     stamps = np.array(times.stamps)
     if not len(stamps):
         return f'{topic.name} carries no stamps'
@@ -85,10 +85,9 @@ def _no_stamps(topic: Topic, times: _Times) -> str:
 
 def _apart(topics: list[Topic], times: dict[str, _Times]) -> str:
     """
-    Return how two topics' stamps belong to different clocks, or ''.
+    Return the difference if two topics' stamps belong to different clocks, else ''.
 
-    The offset (receipt - stamp) may drift, as in a slow simulation, but in both alike: it is
-    compared where both were received.
+    The offset (receipt - stamp) may drift, as in a slow simulation, but equally in both topics.
     """
     offsets = []
     for topic in topics:

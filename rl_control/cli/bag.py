@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look into a rosbag, or turn rosbags into transitions to train from."""
+"""Summarise rosbags, turn them into datasets, play them, export and import Minari datasets."""
 
 import argparse
 from importlib.util import find_spec
@@ -19,11 +19,11 @@ from rl_control.config.sampling import SamplingSettings
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the commands."""
     commands = parser.add_subparsers(required=True, metavar='WHAT')
-    info = commands.add_parser('info', help='topics, time quality, and what cannot be read')
+    info = commands.add_parser('info', help='summarise topics, time quality and losses')
     info.add_argument('bag', help='directory or file')
     info.add_argument('--json', action='store_true', help='print JSON')
     info.set_defaults(action_of_bag=_info)
-    make = commands.add_parser('transitions', help='make a dataset of transitions')
+    make = commands.add_parser('transitions', help='make a dataset of transitions from bags')
     make.add_argument('bags', nargs='+', metavar='BAG', help='directory or file')
     make.add_argument('--robot', default='', help='name or path of its parameter file; needed '
                       "for a robot's topics, else that of the recording")
@@ -33,27 +33,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
                       help="use the robot's topics even where transitions were recorded")
     make.add_argument('--json', action='store_true', help='print the report as JSON')
     add_settings(
-        make.add_argument_group("how a robot's topics are sampled"), SamplingSettings)
+        make.add_argument_group("resampling of a robot's topics"), SamplingSettings)
     make.set_defaults(action_of_bag=_transitions)
-    play = commands.add_parser('play', help='play transitions into a running learner')
+    play = commands.add_parser('play', help='play recorded transitions into a running learner')
     play.add_argument('bag', help='directory or file')
     play.add_argument('--rate', type=float, default=0.0, metavar='TIMES',
-                      help='times the recorded speed; default: as fast as the learner takes them')
+                      help='times the recorded speed; default: as the learner acknowledges')
     play.add_argument('--namespace', default='', help="the learner's")
     play.add_argument('--json', action='store_true', help='print JSON')
     play.set_defaults(action_of_bag=_play)
     away = commands.add_parser('minari', help='export a dataset to Minari')
-    away.add_argument('dataset', help='directory that `transitions` made')
+    away.add_argument('dataset', help='directory made by `bag transitions`')
     away.add_argument('name', help='name in Minari, such as arm/reach-v0')
     away.set_defaults(action_of_bag=_to_minari)
-    back = commands.add_parser('from-minari', help='make a dataset of one of Minari')
+    back = commands.add_parser('from-minari', help='import a dataset from Minari')
     back.add_argument('name', help='name in Minari, such as arm/reach-v0')
     back.add_argument('-o', '--output', required=True, help='directory to make')
     back.set_defaults(action_of_bag=_from_minari)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run the chosen command; return the exit status."""
     return options.action_of_bag(options)
 
 
@@ -77,13 +77,13 @@ def _info(options: argparse.Namespace) -> int:
 def _transitions(options: argparse.Namespace) -> int:
     from rl_control.bags.dataset_builder import make_dataset, open_bags
 
-    def tell(report: dict[str, Any]) -> None:
+    def on_report(report: dict[str, Any]) -> None:
         if not options.json or not report['transitions']:
             _print_report(report)
 
     report, digest = make_dataset(
         open_bags(options.bags), options.output, options.robot, options.task,
-        given_settings(options, SamplingSettings), options.raw, tell)
+        given_settings(options, SamplingSettings), options.raw, on_report)
     facts = {'dataset': options.output, 'transitions': report['transitions'], 'digest': digest}
     if options.json:
         print(json.dumps(facts | {'report': report}, indent=2))
@@ -107,8 +107,8 @@ def _play(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({'runs': facts, 'losses': bag.losses.figures()}, indent=2))
         return 0
-    for run, told in facts.items():
-        print(f'{run}: {told["transitions"]} transitions, {told["not_recorded"]} not recorded')
+    for run, counts in facts.items():
+        print(f'{run}: {counts["transitions"]} transitions, {counts["not_recorded"]} not recorded')
     _print_losses(bag.losses.figures())
     return 0
 

@@ -62,7 +62,7 @@ def test_files_of_a_split_bag_are_joined_whatever_their_names(tmp_path):
         mcap(tmp_path / 'bag' / f'{name}.mcap', part)
     bag = Bag(tmp_path / 'bag')
     assert read(bag) == written
-    assert bag.losses.notes == ['metadata.yaml: is missing; the files tell what they can']
+    assert bag.losses.notes == ['metadata.yaml: is missing; topics and counts come from the files']
 
 
 def describe(path, files):
@@ -78,7 +78,7 @@ def test_metadata_that_names_a_missing_file_or_not_every_file(tmp_path):
     bag = Bag(tmp_path / 'bag')
     assert read(bag) == written
     assert bag.losses.notes == [
-        'bag_0.mcap: is named by metadata.yaml but is not there',
+        'bag_0.mcap: is named by metadata.yaml but does not exist',
         'bag_2.mcap: not named by metadata.yaml; read as well']
 
 
@@ -87,7 +87,7 @@ def test_metadata_that_is_damaged_or_counts_otherwise_is_said(tmp_path):
     file = tmp_path / 'bag' / 'metadata.yaml'
     file.write_text(file.read_text().replace('message_count: 10', 'message_count: 12'))
     facts = survey(Bag(tmp_path / 'bag'))
-    assert '/commands: metadata.yaml speaks of 12 messages; 10 were read' in (
+    assert '/commands: metadata.yaml states 12 messages; 10 were read' in (
         facts['losses']['files'])
     file.write_text('rosbag2_bagfile_information: [')
     bag = Bag(tmp_path / 'bag')
@@ -166,7 +166,7 @@ def test_damage_in_the_middle_of_a_sqlite_file_is_passed(tmp_path):
     found = read(bag)
     assert found[0] == written[0] and found[-1] == written[-1]
     assert 0.9 * len(written) < len(found) < len(written)
-    assert any('damaged behind row' in note for note in bag.losses.notes)
+    assert any('damaged after row' in note for note in bag.losses.notes)
 
 
 def test_rows_of_a_recording_that_was_killed_are_read_from_its_log(tmp_path):
@@ -198,7 +198,7 @@ def test_a_message_far_behind_its_time_is_counted(tmp_path):
     bag = Bag(mcap(tmp_path / 'bag.mcap', [*written[1:], written[0]]))
     assert read(bag) == written[1:]
     assert bag.losses.messages == {
-        ('/joint_states', 'stands more than 1 s behind its time in the file'): 1}
+        ('/joint_states', 'is stored more than 1 s behind its receipt time'): 1}
 
 
 def test_order_keeps_ties_bounds_memory_and_tells_what_is_late():

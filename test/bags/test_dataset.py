@@ -141,15 +141,15 @@ def test_minari_gives_back_what_it_got(tmp_path, monkeypatch):
     dataset = some()
     assert export_minari(dataset, 'arm/reach-v0') == 6
     assert_same(dataset, import_minari('arm/reach-v0'))
-    # And what others see of it is an episode of theirs, with its end.
-    told = list(minari.load_dataset('arm/reach-v0').iterate_episodes())
-    assert [len(episode) for episode in told] == [50] * 6
-    assert np.array_equal(told[1].observations[:-1], dataset.rows.observation[50:100])
-    assert np.array_equal(told[1].observations[-1], dataset.rows.next_observation[99])
-    assert np.array_equal(told[1].rewards, dataset.rows.reward[50:100])
-    assert [bool(episode.terminations[-1]) for episode in told] == [
+    # And what others read is an episode of theirs, with its end.
+    output = list(minari.load_dataset('arm/reach-v0').iterate_episodes())
+    assert [len(episode) for episode in output] == [50] * 6
+    assert np.array_equal(output[1].observations[:-1], dataset.rows.observation[50:100])
+    assert np.array_equal(output[1].observations[-1], dataset.rows.next_observation[99])
+    assert np.array_equal(output[1].rewards, dataset.rows.reward[50:100])
+    assert [bool(episode.terminations[-1]) for episode in output] == [
         False, False, True, False, False, False]
-    assert [bool(episode.truncations[-1]) for episode in told] == [
+    assert [bool(episode.truncations[-1]) for episode in output] == [
         True, True, False, True, True, True]
     with pytest.raises(InvalidInput, match='does not take'):
         export_minari(dataset, 'arm/reach-v0')
@@ -191,7 +191,7 @@ def test_a_foreign_minari_dataset_is_described_by_its_spaces(tmp_path, monkeypat
         import_minari('large-v0')
 
 
-def test_without_minari_the_mend_is_named(monkeypatch):
+def test_without_minari_the_remedy_is_named(monkeypatch):
     import builtins
 
     real = builtins.__import__
@@ -214,8 +214,8 @@ def test_the_command_makes_a_dataset_of_a_robots_topics(tmp_path, capsys):
     bag, out = record(tmp_path / 'bag', messages, 'sqlite3'), tmp_path / 'set'
     arguments = ['bag', 'transitions', str(bag), '--robot', 'panda', '--task', 'reach']
     assert main([*arguments, '-o', str(out), '--time', 'receive']) == 0
-    told = capsys.readouterr().out
-    assert "sampled from a robot's topics" in told and 'transitions, digest' in told
+    output = capsys.readouterr().out
+    assert "resampled from a robot's topics" in output and 'transitions, digest' in output
     found = Dataset.load(out)
     assert found.contract == load_arm('panda', 'reach').contract() and len(found) > 70
     assert found.source['settings']['time'] == 'receive'
@@ -239,9 +239,10 @@ def test_the_command_says_why_there_are_no_transitions(tmp_path, capsys):
     bag = record(tmp_path / 'bag', messages)
     assert main(['bag', 'transitions', str(bag), '--robot', 'panda', '--goal', '0', '0', '0',
                  '-o', str(tmp_path / 'set')]) == 2
-    told = capsys.readouterr()
-    assert 'lost: 50 messages of /joint_states: lacks joint panda_joint1 (it names q1)' in told.err
-    assert 'no transitions were made' in told.err and not (tmp_path / 'set').exists()
+    output = capsys.readouterr()
+    assert ('lost: 50 messages of /joint_states: lacks joint panda_joint1 (it names q1)'
+            in output.err)
+    assert 'no transitions were made' in output.err and not (tmp_path / 'set').exists()
 
 
 def test_the_command_takes_our_own_tables_as_they_are(tmp_path, capsys):

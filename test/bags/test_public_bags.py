@@ -37,7 +37,7 @@ def other_reader(name, *topics):
     ('danieffe_bag_os_1', {'/joint_states': 696, '/effort_controller/commands': 512}, 0.348),
     ('abitobot_mcap', {'/joint_states': 1866, '/imu/data': 4712}, 0.990),
 ])
-def test_every_message_is_read_and_the_clocks_are_told_apart(name, counts, pace):
+def test_every_message_is_read_and_the_clocks_are_distinguished(name, counts, pace):
     facts = survey(Bag(BAGS / name))
     assert facts['losses'] == {'files': [], 'messages': []}
     topics = {topic['name']: topic for topic in facts['topics']}
@@ -99,7 +99,7 @@ def test_iiwa_header_time_is_refused_since_commands_have_none(tmp_path):
 
 def test_effort_is_not_taken_for_positions(tmp_path):
     arm = load_arm('iiwa', 'reach')
-    with (pytest.raises(InvalidInput, match='speaks of effort but robot iiwa'),
+    with (pytest.raises(InvalidInput, match='names effort but robot iiwa'),
           DatasetWriter(tmp_path / 'set', arm.contract()) as writer):
         from_robot([Bag(BAGS / IIWA[0])], arm,
                    SamplingSettings(goal=(0.4, 0.2, 0.6), rename=RENAME), writer)

@@ -149,7 +149,7 @@ def test_bad_rows_and_tables_are_counted(tmp_path):
     assert report['refused'] == {'action is not finite in float32': 1}
     assert [(lost['count'], lost['reason'][:30]) for lost in
             report['bags'][0]['losses']['messages']] == [
-        (1, 'run run-1 is of c as well'), (1, 'table has 0 dimensions; it mus')]
+        (1, 'run run-1 is also used by c'), (1, 'table has 0 dimensions; it mus')]
 
 
 def test_another_contract_is_refused_with_both(tmp_path):

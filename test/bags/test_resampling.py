@@ -92,7 +92,7 @@ def report_of(arm, bag, **settings):
     return list(sampler.sample(topics.events())), sampler, topics
 
 
-def telling_states(times, names=('a', 'b'), stamps=None):
+def timed_states(times, names=('a', 'b'), stamps=None):
     """Return joint states whose position a is their own time in s."""
     stamps = times if stamps is None else stamps
     return [(int(time), '/joint_states', JOINT_STATE,
@@ -114,7 +114,7 @@ def test_every_pair_is_of_the_newest_before_the_tick(tmp_path, arm, kind):
         generator.uniform(-3.9, 3.9, (700, 2)))
     commands = [(int(time), '/commands', ARRAY, array(value))
                 for time, value in zip(command_times, values, strict=True)]
-    found = dataset(tmp_path, arm, telling_states(state_times) + commands, goal=GOAL,
+    found = dataset(tmp_path, arm, timed_states(state_times) + commands, goal=GOAL,
                     command_interface=kind, time='receive', episode_period=0.0)
     rows = found.rows
     assert len(rows) > 120
@@ -148,7 +148,7 @@ def test_every_pair_is_of_the_newest_before_the_tick(tmp_path, arm, kind):
 def test_a_message_at_the_tick_counts_and_one_after_it_does_not(tmp_path, arm):
     times = START + np.arange(0, 400) * 50 * MS
     late = times + 1
-    messages = telling_states(times)
+    messages = timed_states(times)
     # A nanosecond after each tick the world changes: nothing of it may be seen at that tick.
     messages += [(int(time), '/commands', ARRAY, array((number * 0.01, 0.0)))
                  for number, time in enumerate([times[0], *late], -1)]
@@ -163,7 +163,7 @@ def test_reward_and_observation_are_the_tasks_own(tmp_path, arm):
     times = START + np.arange(100) * 10 * MS
     commands = [(int(time), '/commands', ARRAY, array((0.001 * n, 0.0)))
                 for n, time in enumerate(times)]
-    rows = dataset(tmp_path, arm, telling_states(times) + commands, goal=GOAL).rows
+    rows = dataset(tmp_path, arm, timed_states(times) + commands, goal=GOAL).rows
     for index in (0, 3, len(rows) - 1):
         qa = rows.next_observation[index, 0]
         tip = 0.3 * np.array([np.cos(qa), np.sin(qa)]) + 0.2 * np.array(
@@ -183,7 +183,7 @@ def holding(times, value=(0.0, 0.0)):
 
 def test_time_outs_are_truncations_of_the_tasks_period(tmp_path, arm):
     times = START + np.arange(500) * 10 * MS
-    rows = dataset(tmp_path, arm, telling_states(times) + holding(times), goal=GOAL).rows
+    rows = dataset(tmp_path, arm, timed_states(times) + holding(times), goal=GOAL).rows
     ends = np.flatnonzero(rows.truncated)
     assert not rows.terminated.any()
     assert np.diff(ends)[:-1].tolist() == [10] * (len(ends) - 2)  # 0.5 s of 0.05 s
@@ -195,7 +195,7 @@ def test_an_episode_that_the_task_ends_is_terminated(tmp_path, arm, monkeypatch)
     times = START + np.arange(300) * 10 * MS
     monkeypatch.setattr(type(arm.task), 'terminated',
                         lambda self, state: bool(1.0 <= state.q[0] < 1.04))
-    rows = dataset(tmp_path, arm, telling_states(times) + holding(times), goal=GOAL,
+    rows = dataset(tmp_path, arm, timed_states(times) + holding(times), goal=GOAL,
                    episode_period=0.0).rows
     (end,) = np.flatnonzero(rows.terminated)
     assert 1.0 <= rows.next_observation[end, 0] < 1.04 and not rows.truncated[end]
@@ -209,7 +209,7 @@ def test_a_changed_goal_and_a_flag_end_an_episode(tmp_path, arm):
              (START + 2010 * MS, '/goal', POSE, pose(0.1, 0.3, 0.0))]
     flags = [(START + 3020 * MS, '/done', BOOL, flag(True)),
              (START + 3520 * MS, '/done', BOOL, flag(False))]
-    rows = dataset(tmp_path, arm, telling_states(times) + holding(times) + goals + flags,
+    rows = dataset(tmp_path, arm, timed_states(times) + holding(times) + goals + flags,
                    episode_topic='/done').rows
     ends = np.flatnonzero(rows.truncated)
     assert rows.next_observation[ends, 0] == pytest.approx([2.05, 3.05, 3.95])
@@ -249,13 +249,13 @@ def test_in_header_time_a_goal_counts_from_the_state_it_came_after(tmp_path, arm
 def test_a_velocity_is_in_force_until_it_is_too_old(arm):
     held = HeldVelocity(age_limit=0.12)
     assert held.tick(0.0) == 'no command yet'
-    held.take(0.02, Setpoint(velocity=np.array([2.0])))
+    held.add(0.02, Setpoint(velocity=np.array([2.0])))
     assert held.tick(0.05) == 'no command since the gap'
     assert [held.tick(time)[0][0] for time in (0.1, 0.139)] == [2.0, 2.0]
     assert held.tick(0.15) == held.tick(0.2) == 'the newest command is too old'
-    held.take(0.21, Setpoint(velocity=np.array([4.0])))
+    held.add(0.21, Setpoint(velocity=np.array([4.0])))
     assert held.tick(0.25) == 'no command since the gap'
-    held.take(0.26, Setpoint(velocity=np.array([-1.0])))
+    held.add(0.26, Setpoint(velocity=np.array([-1.0])))
     assert held.tick(0.30)[0] == pytest.approx([(0.01 * 4.0 - 0.04 * 1.0) / 0.05])
 
 
@@ -263,7 +263,7 @@ def test_a_hole_ends_the_episode_and_is_accounted_for(tmp_path, arm):
     times = START + np.concatenate(
         (np.arange(200), np.arange(6200, 6400), np.arange(6460, 6600))) * 10 * MS
     always = START + np.arange(0, 6600) * 10 * MS
-    found = dataset(tmp_path, arm, telling_states(times) + holding(always), goal=GOAL,
+    found = dataset(tmp_path, arm, timed_states(times) + holding(always), goal=GOAL,
                     episode_period=0.0)
     (bag,) = found.report['bags']
     rows = found.rows
@@ -280,7 +280,7 @@ def test_a_hole_ends_the_episode_and_is_accounted_for(tmp_path, arm):
 def test_a_gap_between_two_ticks_ends_the_episode_too(tmp_path, arm):
     times = START + np.delete(np.arange(200), (102, 103, 104)) * 10 * MS
     always = START + np.arange(0, 200) * 10 * MS
-    found = dataset(tmp_path, arm, telling_states(times) + holding(always), goal=GOAL,
+    found = dataset(tmp_path, arm, timed_states(times) + holding(always), goal=GOAL,
                     episode_period=0.0, max_gap=0.03)
     assert found.report['bags'][0]['reasons'][resampling.GAP] == 1
     (end,) = np.flatnonzero(np.diff(found.rows.episode))
@@ -290,7 +290,7 @@ def test_a_gap_between_two_ticks_ends_the_episode_too(tmp_path, arm):
 def test_holes_between_commands_give_no_transitions(tmp_path, arm):
     times = START + np.arange(5000) * 10 * MS
     commands = START + np.concatenate((np.arange(100, 200), np.arange(4200, 4300))) * 10 * MS
-    found = dataset(tmp_path, arm, telling_states(times) + holding(commands), goal=GOAL)
+    found = dataset(tmp_path, arm, timed_states(times) + holding(commands), goal=GOAL)
     (bag,) = found.report['bags']
     assert bag['reasons']['no command yet'] == 20
     assert bag['reasons']['the newest command is too old'] > 780
@@ -301,7 +301,7 @@ def test_holes_between_commands_give_no_transitions(tmp_path, arm):
 def test_states_slower_than_the_ticks_are_not_used_twice(tmp_path, arm):
     times = START + np.arange(100) * 80 * MS
     always = START + np.arange(800) * 10 * MS
-    bag = Bag(record(tmp_path / 'bag', sorted(telling_states(times) + holding(always))))
+    bag = Bag(record(tmp_path / 'bag', sorted(timed_states(times) + holding(always))))
     found, sampler, _ = report_of(arm, bag, goal=GOAL, max_age=1.0)
     assert sampler.reasons[resampling.SAME_STATE] > 50
     for item in found:
@@ -314,7 +314,7 @@ def test_actions_beyond_the_bounds_are_refused_not_clipped(tmp_path, arm):
     values = np.where(np.arange(400) == 200, 0.5, 0.0)  # 10 rad/s there and back
     commands = [(int(time), '/commands', ARRAY, array((value, 0.0)))
                 for time, value in zip(times, values, strict=True)]
-    found = dataset(tmp_path, arm, telling_states(times) + commands, goal=GOAL,
+    found = dataset(tmp_path, arm, timed_states(times) + commands, goal=GOAL,
                     episode_period=0.0)
     (bag,) = found.report['bags']
     assert bag['reasons'][resampling.BEYOND] == 2
@@ -329,7 +329,7 @@ def test_a_trajectory_is_followed_from_where_the_last_has_led(tmp_path, arm):
     point = [(1.0, (0.5, 0.0), (1.0, 0.0)), (2.0, (2.0, 0.0), (2.0, 0.0))]
     commands = [(START, '/joint_trajectory', TRAJECTORY,
                  trajectory(('a', 'b'), [(0.0, (0.0, 0.0), (0.0, 0.0)), *point]))]
-    found = dataset(tmp_path, arm, telling_states(times) + commands, goal=GOAL,
+    found = dataset(tmp_path, arm, timed_states(times) + commands, goal=GOAL,
                     episode_period=0.0)
     rows = found.rows
     moving = rows.next_observation[:, 0] < 1.99
@@ -344,7 +344,7 @@ def test_points_without_velocities_are_joined_by_lines(tmp_path, arm):
         (START, '/t', TRAJECTORY,
          trajectory(('b', 'a'), [(0.0, (0, 0), None), (1.0, (1, 2), None)])),
         (START + 500 * MS, '/t', TRAJECTORY, trajectory(('a', 'b'), [(0.5, (0, 0.5), None)]))]
-    rows = dataset(tmp_path, arm, telling_states(times) + commands, goal=GOAL,
+    rows = dataset(tmp_path, arm, timed_states(times) + commands, goal=GOAL,
                    episode_period=0.0).rows
     at = rows.next_observation[:, 0]
     # By name: a goes to 2 and b to 1. At 0.5 s a is at 1 and turns back; b stays where it is.
@@ -355,7 +355,7 @@ def test_points_without_velocities_are_joined_by_lines(tmp_path, arm):
 
 def test_commands_that_are_joint_states_of_a_leader(tmp_path, arm):
     times = START + np.arange(300) * 10 * MS
-    # The follower tells positions only, 170 ms behind the leader; its velocity is derived.
+    # The follower has positions only, 170 ms behind the leader; its velocity is derived.
     followers = [(int(time), '/follower/joint_states', JOINT_STATE,
                   joint_state(('a', 'b'), (0.5 * (seconds(time) - 0.17), 0.0))) for time in times]
     leaders = [(int(time), '/leader/joint_states', JOINT_STATE,
@@ -369,7 +369,7 @@ def test_commands_that_are_joint_states_of_a_leader(tmp_path, arm):
     assert any('has no velocities' in said for said in bag['assumed'])
 
 
-def test_names_off_by_one_are_told_and_renamed(tmp_path, arm):
+def test_names_off_by_one_are_reported_and_renamed(tmp_path, arm):
     times = START + np.arange(100) * 10 * MS
     messages = [(int(time), '/joint_states', JOINT_STATE,
                  joint_state(('a', 'b'), (0.0, 0.0), (0.0, 0.0))) for time in times]
@@ -386,7 +386,7 @@ def test_names_off_by_one_are_told_and_renamed(tmp_path, arm):
 
 def test_what_names_no_joints_is_assumed_and_said_or_given(tmp_path, arm):
     times = START + np.arange(100) * 10 * MS
-    messages = telling_states(times, names=())
+    messages = timed_states(times, names=())
     messages += [(int(time), '/commands', ARRAY, array((0.0, 0.01 * n)))
                  for n, time in enumerate(times)]
     bag = Bag(record(tmp_path / 'bag', sorted(messages)))
@@ -414,10 +414,10 @@ def test_messages_that_cannot_be_used_are_counted_by_reason(tmp_path, arm):
         (START + 5, '/commands', ARRAY, array((0.0, 0.0, 0.0))),
         (START + 6, '/commands', ARRAY, array((0.0, 0.0))[:-3]),
     ]
-    found = dataset(tmp_path, arm, telling_states(times) + holding(times) + bad, goal=GOAL)
-    told = {(lost['topic'], lost['reason']): lost['count']
-            for lost in found.report['bags'][0]['losses']['messages']}
-    assert told == {
+    found = dataset(tmp_path, arm, timed_states(times) + holding(times) + bad, goal=GOAL)
+    lost = {(one['topic'], one['reason']): one['count']
+            for one in found.report['bags'][0]['losses']['messages']}
+    assert lost == {
         ('/joint_states', 'has a position that is not finite'): 2,
         ('/joint_states', 'has 1 values of position for 2 joints'): 1,
         ('/joint_states', 'has no positions'): 1,
@@ -435,7 +435,7 @@ def test_effort_becomes_no_action_but_measured_velocity_may(tmp_path, arm):
                          for time in times[50:]]
     bag = Bag(record(tmp_path / 'bag', sorted(messages)))
     with pytest.raises(
-        InvalidInput, match='speaks of effort but robot two is commanded by position'
+        InvalidInput, match='names effort but robot two is commanded by position'
     ):
         make(tmp_path, arm, bag, goal=GOAL)
     with pytest.raises(InvalidInput, match='--action measured'):
@@ -450,7 +450,7 @@ def test_effort_becomes_no_action_but_measured_velocity_may(tmp_path, arm):
 
 def test_topics_in_doubt_are_refused(tmp_path, arm):
     times = START + np.arange(3) * 10 * MS
-    messages = telling_states(times) + holding(times) + [
+    messages = timed_states(times) + holding(times) + [
         (START, '/other', ARRAY, array((0.0, 0.0)))]
     bag = Bag(record(tmp_path / 'bag', sorted(messages)))
     with pytest.raises(
@@ -459,7 +459,7 @@ def test_topics_in_doubt_are_refused(tmp_path, arm):
         make(tmp_path, arm, bag, goal=GOAL)
     with pytest.raises(InvalidInput, match='no topic named /goal; choose with --goal x y z'):
         make(tmp_path, arm, bag, command='/other')
-    with pytest.raises(InvalidInput, match=r'/joint_states is of type .*; known here are'):
+    with pytest.raises(InvalidInput, match=r'/joint_states is of type .*; supported types are'):
         make(tmp_path, arm, bag, goal_topic='/joint_states', command='/other')
     json_bag = Bag(mcap(tmp_path / 'json.mcap', messages, encoding='json'))
     with pytest.raises(InvalidInput, match='/joint_states is encoded as json; only cdr is read'):

@@ -81,7 +81,7 @@ def test_receive_times_that_stand_still_leave_the_headers(tmp_path):
         for n in range(50)]))
     topics = [bag.topics['/joint_states']]
     clock = choose_clock(bag, Decoder(bag.topics), topics, 'auto')
-    assert (clock.kind, clock.why) == ('header', 'the receive times stand still')
+    assert (clock.kind, clock.why) == ('header', 'the receive times are constant')
     with pytest.raises(InvalidInput, match='one receive time for all of /joint_states; use'):
         choose_clock(bag, Decoder(bag.topics), topics, 'receive')
 
@@ -109,18 +109,18 @@ def test_time_quality_in_closed_form():
         if receipt == 300 * 10 * MS:
             stamp -= 10 * 10**6
         time.add(receipt, stamp)
-    told = time.figures()
-    assert told['messages'] == 497 and told['duration'] == pytest.approx(4.99)
-    assert told['rate'] == pytest.approx(496 / 4.99)
-    assert told['interval_p50'] == pytest.approx(0.01, rel=0.01)
-    assert told['jitter_p50'] == 0.0 and told['jitter_p99'] < 2e-4
-    assert told['gaps'] == 2 and told['missing_estimate'] == 3
-    assert told['largest_gap'] == pytest.approx(0.03)
-    assert told['stamp_pace'] == pytest.approx(0.5)
-    assert told['stamp_pace_least'] == pytest.approx(0.5, abs=0.02)
-    assert told['offset_least'] == pytest.approx(7.0)
-    assert told['offset_largest'] == pytest.approx(7.0 + 4.99 / 2)
-    assert (told['stamps_equal_to_the_last'], told['stamps_before_the_last']) == (2, 1)
+    figures = time.figures()
+    assert figures['messages'] == 497 and figures['duration'] == pytest.approx(4.99)
+    assert figures['rate'] == pytest.approx(496 / 4.99)
+    assert figures['interval_p50'] == pytest.approx(0.01, rel=0.01)
+    assert figures['jitter_p50'] == 0.0 and figures['jitter_p99'] < 2e-4
+    assert figures['gaps'] == 2 and figures['missing_estimate'] == 3
+    assert figures['largest_gap'] == pytest.approx(0.03)
+    assert figures['stamp_pace'] == pytest.approx(0.5)
+    assert figures['stamp_pace_least'] == pytest.approx(0.5, abs=0.02)
+    assert figures['offset_least'] == pytest.approx(7.0)
+    assert figures['offset_largest'] == pytest.approx(7.0 + 4.99 / 2)
+    assert (figures['stamps_equal_to_the_last'], figures['stamps_before_the_last']) == (2, 1)
     assert TopicTime().figures() == {'messages': 0}
 
 
@@ -166,12 +166,12 @@ def test_a_type_that_only_the_bag_describes(tmp_path):
     decoder, (raw,) = Decoder(bag.topics), bag.messages()
     assert decoder.decode(raw).effort == 2.5 and decoder.stamp(raw) == 5 * 10**9 + 6
     decoder, (raw,) = decoder_of((0, '/grip', 'lab_msgs/msg/Grip', data))
-    with pytest.raises(Unusable, match='which nothing describes'):
+    with pytest.raises(Unusable, match='which is defined nowhere'):
         decoder.decode(raw)
     assert decoder.stamp(raw) is None
 
 
-def test_a_survey_names_what_it_cannot_decode(tmp_path):
+def test_a_survey_counts_messages_that_it_cannot_decode(tmp_path):
     messages = [(START + n * MS, '/j', JOINT_STATE, joint_state(('a',), (0.0,))) for n in range(9)]
     messages[4] = (*messages[4][:3], messages[4][3][:-9])
     messages += [(START + 9 * MS, '/c', ARRAY, array((1.0,))),

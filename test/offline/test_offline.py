@@ -193,7 +193,7 @@ def test_data_without_rows_or_with_nan_is_refused(tmp_path: Path) -> None:
             training(dataset(tmp_path / name, made), tmp_path / 'out')
     empty = tmp_path / 'empty'
     mcap(empty / 'journal_0.mcap', [(START, '/joint_states', ARRAY, b'')])
-    with pytest.raises(InvalidInput, match='do not say whose they are; name the robot'):
+    with pytest.raises(InvalidInput, match='do not name the robot; give --robot'):
         training(empty, tmp_path / 'out')
 
 
@@ -208,7 +208,7 @@ def test_the_contract_of_a_journal_is_that_of_its_run(tmp_path: Path) -> None:
     ):
         training(tmp_path / 'run', tmp_path / 'out')
     with pytest.raises(
-        InvalidInput, match=r'recorded with contract .*, which is of no packaged robot'
+        InvalidInput, match=r'recorded with contract .*, which no packaged robot has'
     ):
         training(bag(tmp_path / 'other', replace(CONTRACT, robot='x')), tmp_path / 'new')
 
