@@ -8,13 +8,13 @@ from rl_control.environments.tasks.reach import Reach
 
 
 class Point(Reach):
-    """As Reach, but what is missed is the angle (rad) between the tool's axis and the goal."""
+    """Reach with the angle (rad) between the tool's axis and the goal as error."""
 
-    def _own_columns(self) -> tuple[Column, ...]:
+    def _extra_columns(self) -> tuple[Column, ...]:
         return (*(Column(f'axis.{axis}', '1') for axis in 'xyz'),
                 *(Column(f'aim.{axis}', '1') for axis in 'xyz'))
 
-    def _own(self, state: State) -> np.ndarray:
+    def _extra(self, state: State) -> np.ndarray:
         axis, way = state.pose[:3, 2], state.goal[:3] - state.pose[:3, 3]
         return np.concatenate((axis, way / np.linalg.norm(way) - axis))
 
@@ -22,10 +22,10 @@ class Point(Reach):
         """Return points (n, 3) that the tool's axis went through, 1 m ahead."""
         return super().achieved(observation) + observation[:, -15:-12]
 
-    def _misses(self, state: State) -> list[float]:
-        return [float(self._angle(self._own(state)[3:]))]
+    def _errors(self, state: State) -> list[float]:
+        return [float(self._angle(self._extra(state)[3:]))]
 
-    def _observed_misses(self, observation: np.ndarray) -> list[np.ndarray]:
+    def _observed_errors(self, observation: np.ndarray) -> list[np.ndarray]:
         return [self._angle(observation[:, -12:-9])]
 
     def _angle(self, aim: np.ndarray) -> np.ndarray:

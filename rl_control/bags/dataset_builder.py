@@ -21,7 +21,7 @@ from rl_control.common.types import Contract
 from rl_control.config.files import config_directory
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.arm_model import Arm
-from rl_control.environments.make import GYMNASIUM, load_arm, make_environment
+from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, make_environment
 from rl_control.transport.table import decode_table_cdr
 from rl_control.transport.transition_rows import EVALUATION, TRAINING, Origin, TransitionRows
 
@@ -286,7 +286,7 @@ def _named(robot: str, task: str, own: bool) -> tuple[Contract, Arm | None]:
         raise InvalidInput(
             "a robot's topics do not name the robot; give --robot and --task"
         )
-    if robot.startswith(GYMNASIUM):
+    if robot.startswith(GYMNASIUM_PREFIX):
         if not own:
             raise InvalidInput(
                 f'{robot} has no joints to resample; give bags with a topic transitions')

@@ -14,7 +14,7 @@ from rl_control.bringup.run_graph import graph_environment, run_graph
 from rl_control.bringup.run_record import leave_started
 from rl_control.common.errors import InvalidInput
 from rl_control.common.signals import INTERRUPTED
-from rl_control.environments.make import GYMNASIUM
+from rl_control.environments.make import GYMNASIUM_PREFIX
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def run_demo(
     from rl_control.report.run import make, settle  # matplotlib: a second
 
     settle(out)
-    if goals and not robot.startswith(GYMNASIUM):
+    if goals and not robot.startswith(GYMNASIUM_PREFIX):
         print(f'deploying: {goals} goals over topics, in real time', flush=True)
         status = run_graph(graph('deploy').processes({
             'policy': str(out / 'policy.onnx'), 'robot': robot, 'task': task,

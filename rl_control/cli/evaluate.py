@@ -6,7 +6,7 @@ import argparse
 from rl_control.cli import tell
 from rl_control.common.errors import InvalidInput
 from rl_control.common.statistics import wilson_interval
-from rl_control.environments.make import GYMNASIUM, make_environment
+from rl_control.environments.make import GYMNASIUM_PREFIX, make_environment
 from rl_control.policies.evaluate import evaluate
 from rl_control.policies.onnx_policy import load
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidInput(f'--seed is {options.seed}; give 0 or more')
     policy = load(options.policy)
     robot = options.robot or policy.contract.robot
-    task = options.task or ('' if robot.startswith(GYMNASIUM) else policy.contract.task)
+    task = options.task or ('' if robot.startswith(GYMNASIUM_PREFIX) else policy.contract.task)
     environment = make_environment(robot, task, options.randomization)
     try:
         environment.contract.require_equal(policy.contract, f'robot {robot}', options.policy)

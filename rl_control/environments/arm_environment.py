@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment of an arm: robot, limits and task, one tick at a time."""
+"""Arm environment: robot, joint limiter and task, one control period a step."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from rl_control.robots.robot import Robot
 
 class ArmEnvironment:
     """
-    Turn requested joint velocities into limited commands, and what follows into outcomes.
+    Apply requested joint velocities through the limiter; return observation and reward.
 
-    The limiter is part of this world: the policy sees the previous command and learns what it
-    requested. Every `reset_interval` episodes the arm goes to a start pose; between, an episode
-    begins where the last one ended, as it does on hardware.
+    The limiter is part of the environment: the observation has the previous command, and the
+    requested action is learned. Every `reset_interval` episodes the arm moves to a start pose;
+    in between, an episode begins where the last one ended, as on hardware.
     """
 
     def __init__(self, arm: Arm, robot: Robot) -> None:
@@ -30,7 +30,7 @@ class ArmEnvironment:
         self._state: State | None = None
 
     def reset(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw a goal, and a start pose when it is due; return the first observation (o,)."""
+        """Draw a goal, and a start pose when one is due; return the first observation (o,)."""
         state = self._state
         if state is None or self._episodes >= self.arm.task.settings.reset_interval:
             state = self.restart(rng)
@@ -40,7 +40,7 @@ class ArmEnvironment:
         return self.arm.task.observe(self._state)
 
     def restart(self, rng: np.random.Generator) -> State:
-        """Bring the arm to rest at a start pose, where the next episode begins."""
+        """Bring the arm to rest at a start pose; the next episode begins there."""
         self._episodes = 0
         start = self.arm.draw_start(rng)
         self._robot.reset(start)
@@ -53,10 +53,10 @@ class ArmEnvironment:
         arm = self.arm
         command = limit(action, self._state.command, arm.control_period, arm.limits)
         self._robot.send(command)
-        return self._arrived(action, command)
+        return self._outcome(action, command)
 
-    def _arrived(self, action: np.ndarray, command: Command) -> Outcome:
-        """Return what the requested `action` (n,) rad/s, applied as `command`, has led to."""
+    def _outcome(self, action: np.ndarray, command: Command) -> Outcome:
+        """Return the outcome of the requested `action` (n,) rad/s, applied as `command`."""
         arm = self.arm
         self._state = state = self._read(command, self._state.goal)
         self._steps += 1
@@ -75,7 +75,7 @@ class ArmEnvironment:
         )
 
     def render(self) -> np.ndarray:
-        """Return a picture (h, w, 3) uint8; a simulated robot alone has one."""
+        """Return an image (h, w, 3) uint8; only a simulated robot has one."""
         assert self._state is not None, 'reset comes first'
         return self._robot.picture(self.arm.task.target(self._state))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where robot and task meet: the same junction for simulator, policy node and bag reader."""
+"""Arm model: a robot's description with its task, for simulator, policy node and bags."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from rl_control.robots.limits import Limits
 
 @dataclass(frozen=True)
 class Arm:
-    """A robot's description and its task, without the robot: no simulator, no ROS."""
+    """A robot's kinematics, limits and task, without the robot: no simulator, no ROS."""
 
     settings: RobotSettings
     task: Task
@@ -27,7 +27,7 @@ class Arm:
 
     @classmethod
     def make(cls, robot: RobotSettings, task: TaskSettings) -> 'Arm':
-        """Load the URDF; raise InvalidInput where it and the settings disagree."""
+        """Load the URDF; raise InvalidInput if the settings contradict it."""
         if len(robot.home) not in (0, len(robot.joint_names)):
             raise InvalidInput(
                 f'robot {robot.name} has {len(robot.joint_names)} joints but '
@@ -40,11 +40,11 @@ class Arm:
 
     @property
     def control_period(self) -> float:
-        """Return the time between two ticks in s."""
+        """Return the control period in s."""
         return 1.0 / self.settings.control_rate
 
     def contract(self) -> Contract:
-        """Return what a policy for this arm and task is: it requests joint velocities."""
+        """Return the contract of policies for this arm and task; actions are joint velocities."""
         joint_names = self.settings.joint_names
         bounds = self.limits.velocity
         return Contract(
@@ -62,15 +62,15 @@ class Arm:
     def state(
         self, stamp: float, q: np.ndarray, dq: np.ndarray, command: Command, goal: np.ndarray,
     ) -> State:
-        """Return the state with the end effector's pose worked out from `q`."""
+        """Return the state, with the end effector's pose by forward kinematics of `q`."""
         return State(stamp, q, dq, self.kinematics.pose(q), command, goal)
 
     def draw_goal(self, rng: np.random.Generator) -> np.ndarray:
         """
-        Return a goal (7,), a pose that the arm can reach.
+        Return a reachable goal (7,).
 
-        It is the end effector's at a joint position drawn evenly within `goal_range` of home, at
-        `goal_height` at least.
+        It is the end effector's pose at a joint position drawn uniformly within `goal_range` of
+        home, at least `goal_height` above the base.
         """
         low, high = self._around_home(self.task.settings.goal_range)
         for _ in range(1000):
@@ -83,7 +83,7 @@ class Arm:
         )
 
     def draw_start(self, rng: np.random.Generator) -> np.ndarray:
-        """Return a joint position (n,) in rad drawn evenly within `start_range` of home."""
+        """Return a joint position (n,) in rad drawn uniformly within `start_range` of home."""
         return rng.uniform(*self._around_home(self.task.settings.start_range))
 
     def _around_home(self, reach: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a collector acts in: an arm with a task, or any Gymnasium environment."""
+"""Environment interface: an arm with a task, or a Gymnasium environment."""
 
 from typing import Protocol
 
@@ -9,11 +9,11 @@ from rl_control.common.types import Contract, Outcome
 
 
 class Interrupted(Exception):
-    """Somebody or something stopped the world: what happened at this step tells nothing."""
+    """The step was interrupted from outside; its outcome is invalid."""
 
 
 class Environment(Protocol):
-    """One world, used from one thread; arrays that come out are copies."""
+    """One environment, used from one thread; returned arrays are copies."""
 
     contract: Contract
 
@@ -21,7 +21,7 @@ class Environment(Protocol):
         """Begin an episode; return its first observation (o,)."""
 
     def step(self, action: np.ndarray) -> Outcome:
-        """Do the requested `action` (a,) for one control period."""
+        """Apply the requested `action` (a,) for one control period."""
 
     def close(self) -> None:
-        """Release the world; safe to call twice."""
+        """Release all resources; safe to call twice."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any Gymnasium environment with vector observations and actions, as a collector's world."""
+"""Gymnasium adapter: collect in any environment with vector observations and actions."""
 
 import gymnasium
 import numpy as np
@@ -9,7 +9,7 @@ from rl_control.common.types import Column, Contract, Outcome
 
 
 class GymnasiumEnvironment:
-    """A world made by `gymnasium.make(environment_id)`; it has no joints and no limits."""
+    """An environment made by `gymnasium.make(environment_id)`, without joints and limits."""
 
     def __init__(self, environment_id: str) -> None:
         try:
@@ -24,14 +24,14 @@ class GymnasiumEnvironment:
         self._seeded = False
 
     def reset(self, rng: np.random.Generator) -> np.ndarray:
-        """Begin an episode; the world is seeded from `rng` the first time."""
+        """Begin an episode; seed the environment from `rng` the first time."""
         seed = None if self._seeded else int(rng.integers(2**31))
         self._seeded = True
         observation, _ = self._world.reset(seed=seed)
         return np.array(observation, dtype=float)
 
     def step(self, action: np.ndarray) -> Outcome:
-        """Do `action` (a,), clipped to the world's bounds."""
+        """Apply `action` (a,), clipped to the bounds of the action space."""
         space = self._world.action_space
         applied = np.clip(action, space.low, space.high).astype(space.dtype)
         observation, reward, terminated, truncated, info = self._world.step(applied)
@@ -47,7 +47,7 @@ class GymnasiumEnvironment:
         )
 
     def close(self) -> None:
-        """Close the world."""
+        """Close the environment."""
         self._world.close()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make an environment from names: of a robot and a task, or of a Gymnasium environment."""
+"""Environment factory: from names of robot and task, or of a Gymnasium environment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +12,12 @@ from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.environment import Environment
 
-GYMNASIUM = 'gymnasium:'
-SAME = RandomizationSettings()
+GYMNASIUM_PREFIX = 'gymnasium:'
+NO_RANDOMIZATION = RandomizationSettings()
 
 
 def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = None) -> Arm:
-    """Return the arm that the parameter files `robot` and `task` (names or paths) describe."""
+    """Return the arm of the parameter files `robot` and `task` (names or paths)."""
     robot_values = read_parameter_file(parameter_file('robots', robot), 'robot')
     task_values = read_parameter_file(parameter_file('tasks', task), 'task')
     return Arm.make(
@@ -27,37 +27,39 @@ def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = No
 
 
 def simulate(
-    arm: Arm, randomization: RandomizationSettings = SAME, seed: int = 0, window: bool = False,
+    arm: Arm, randomization: RandomizationSettings = NO_RANDOMIZATION, seed: int = 0,
+    window: bool = False,
 ) -> ArmEnvironment:
     """
     Return the environment of `arm` in a PyBullet world of its own, randomized by `seed`.
 
-    With `window` it is shown on the display.
+    `window` shows it on the display.
     """
-    # The arm's computer has no PyBullet.
+    # The computer of a real arm has no PyBullet.
     from rl_control.robots.randomized_simulator import RandomizedSimulator
     from rl_control.robots.simulator import Simulator
 
     simulator = Simulator(
         arm.kinematics.urdf, arm.settings.joint_names, arm.control_period, window)
     robot = (
-        simulator if randomization == SAME else RandomizedSimulator(simulator, randomization, seed)
+        simulator if randomization == NO_RANDOMIZATION
+        else RandomizedSimulator(simulator, randomization, seed)
     )
     return ArmEnvironment(arm, robot)
 
 
 def load_randomization(name: str) -> RandomizationSettings:
-    """Return what the parameter file `name` (name or path) describes, nothing for no name."""
+    """Return the settings of the file `name` (name or path); no randomization for ''."""
     if not name:
-        return SAME
+        return NO_RANDOMIZATION
     return RandomizationSettings.from_mapping(
         read_parameter_file(parameter_file('randomization', name), 'randomization'))
 
 
 def make_environment(robot: str, task: str, randomization: str = '') -> Environment:
-    """Return a simulated arm, or for `gymnasium:ID` that Gymnasium environment."""
-    if robot.startswith(GYMNASIUM):
+    """Return a simulated arm, or the Gymnasium environment of `gymnasium:ID`."""
+    if robot.startswith(GYMNASIUM_PREFIX):
         from rl_control.environments.gymnasium import GymnasiumEnvironment
 
-        return GymnasiumEnvironment(robot.removeprefix(GYMNASIUM))
+        return GymnasiumEnvironment(robot.removeprefix(GYMNASIUM_PREFIX))
     return simulate(load_arm(robot, task), load_randomization(randomization))

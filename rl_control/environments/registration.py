@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm's environment as a Gymnasium environment, so that other libraries train on it."""
+"""Gymnasium registration: the arm environment for other learning libraries."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from rl_control.environments.make import load_arm, simulate
 
 class ArmEnv(gymnasium.Env):
     """
-    `gymnasium.make('rl_control/Reach-v0', robot='iiwa')`.
+    Arm environment for Gymnasium, as in `gymnasium.make('rl_control/Reach-v0', robot='iiwa')`.
 
     `robot` and `task` name a parameter file in config/ or are the path of one. Actions are joint
     velocities in rad/s; episodes end by truncation alone. `info` has `is_success` and `error`
@@ -36,7 +36,7 @@ class ArmEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode at a fresh start pose with a fresh goal."""
+        """Begin an episode at a new start pose with a new goal."""
         super().reset(seed=seed)
         self._world.restart(self.np_random)
         return self._world.reset(self.np_random).astype(np.float32), {}
@@ -51,16 +51,16 @@ class ArmEnv(gymnasium.Env):
                 outcome.truncated, info)
 
     def render(self) -> np.ndarray | None:
-        """Return the picture (h, w, 3) uint8 of the arm in render mode 'rgb_array'."""
+        """Return the image (h, w, 3) uint8 of the arm in render mode 'rgb_array'."""
         return self._world.render() if self.render_mode == 'rgb_array' else None
 
     def close(self) -> None:
-        """Destroy the world."""
+        """Release the simulator."""
         self._world.close()
 
 
 def register() -> None:
-    """Make the environments known to Gymnasium (its plug-in entry point calls this)."""
+    """Register the environments with Gymnasium (called by its plug-in entry point)."""
     for name, task in (('Reach', 'reach'), ('ReachPose', 'reach_pose'), ('Follow', 'follow')):
         gymnasium.register(
             id=f'{name}-v0', entry_point=f'{__name__}:ArmEnv', kwargs={'task': task})

@@ -11,7 +11,7 @@ from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Command
 from rl_control.config.nodes import SceneSettings
 from rl_control.nodes.arm_parameters import declare_arm
-from rl_control.robots.urdf import described
+from rl_control.robots.urdf import robot_description
 from rl_control.ros import codec, markers, qos
 from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
@@ -33,7 +33,7 @@ class Scene(Node):
         self._goal: np.ndarray | None = None
         self._path: deque[np.ndarray] = deque(
             maxlen=max(2, round(settings.path_period * settings.rate)))
-        text, self._frame = described(self._arm.kinematics.urdf)
+        text, self._frame = robot_description(self._arm.kinematics.urdf)
         description = self.create_publisher(codec.Text, 'robot_description', qos.ROBOT_DESCRIPTION)
         description.publish(codec.Text(data=text))
         self._markers = self.create_publisher(markers.Markers, 'markers', qos.MARKERS)

@@ -10,7 +10,7 @@ from rl_control.bags.dataset_builder import make_dataset, open_bags, source_of
 from rl_control.common.errors import InvalidInput
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
-from rl_control.environments.make import GYMNASIUM, load_arm, make_environment
+from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, make_environment
 from rl_control.environments.tasks import Task
 
 JOURNAL = 'journal'  # of a learner's directory
@@ -46,7 +46,7 @@ def task_of(settings: OfflineSettings, dataset: Dataset) -> Task | None:
     if not settings.robot:
         return None
     name = f'robot {settings.robot}'
-    if settings.robot.startswith(GYMNASIUM):
+    if settings.robot.startswith(GYMNASIUM_PREFIX):
         environment = make_environment(settings.robot, '')
         environment.close()
         environment.contract.require_equal(dataset.contract, name, f'data {settings.data}')

@@ -13,7 +13,7 @@ from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.arm_model import Arm
-from rl_control.environments.make import GYMNASIUM, load_arm, simulate
+from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, simulate
 from rl_control.policies.onnx_policy import OnnxPolicy, load
 from rl_control.report.delivery_accounting import account
 from rl_control.report.training import draw, write
@@ -92,7 +92,7 @@ def _started(out: Path) -> tuple[str, Mapping[str, str]]:
 def _world(out: Path, policy: OnnxPolicy) -> ArmEnvironment | None:
     """Return the simulated arm of the training, None if it was another environment."""
     contract, path = policy.contract, out / PARAMETERS
-    if contract.robot.startswith(GYMNASIUM):
+    if contract.robot.startswith(GYMNASIUM_PREFIX):
         return None
     if path.is_file():
         arm = Arm.make(RobotSettings.from_mapping(read_parameter_file(path, 'robot')),

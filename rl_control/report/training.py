@@ -14,7 +14,7 @@ import yaml
 from rl_control.bringup.run_record import PARAMETERS
 from rl_control.common.types import Contract
 from rl_control.environments.arm_environment import ArmEnvironment
-from rl_control.environments.make import GYMNASIUM
+from rl_control.environments.make import GYMNASIUM_PREFIX
 from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.report.animation import animation
 from rl_control.report.collection_plots import draw_actions, draw_goals, read_collected
@@ -83,7 +83,7 @@ def _again(graph: str, given: Mapping[str, str]) -> dict[str, str]:
 def _commands(policy: Path, contract: Contract, given: Mapping[str, str]) -> dict[str, str]:
     """Return what can be done with the policy, by what for."""
     robot, task = given.get('robot', contract.robot), given.get('task', contract.task)
-    if contract.robot.startswith(GYMNASIUM):
+    if contract.robot.startswith(GYMNASIUM_PREFIX):
         return {'Evaluate the policy': shlex.join(['rl-control', 'evaluate', str(policy)])}
     options = ['--robot', robot, '--task', task]
     arguments = [f'policy:={policy}', f'robot:={robot}', f'task:={task}']

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyBullet, without the line that its import writes to standard error (from C, hence dup2)."""
+"""PyBullet import: drop the line that it writes to standard error from C (hence dup2)."""
 
 import os
 import sys

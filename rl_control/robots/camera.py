@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a simulated arm, drawn without a display."""
+"""Camera: render images of a simulated arm without a display."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ GOAL_RADIUS = 0.02  # m
 
 
 class Camera:
-    """Looks at the base of one arm in one PyBullet world; shows the goal as a red ball."""
+    """A fixed camera in one PyBullet world that shows the arm, and the goal as a red ball."""
 
     def __init__(self, client: int) -> None:
         self._world = {'physicsClientId': client}
@@ -25,7 +25,7 @@ class Camera:
         self._goal = pybullet.createMultiBody(baseVisualShapeIndex=ball, **self._world)
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
-        """Return the picture (h, w, 3) uint8 with the goal (7,)."""
+        """Return an image (h, w, 3) uint8 with a ball at the goal (7,)."""
         pybullet.resetBasePositionAndOrientation(
             self._goal, goal[:3], goal[3:], **self._world)
         _, _, pixels, _, _ = pybullet.getCameraImage(

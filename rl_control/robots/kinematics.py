@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forward kinematics of an arm from its URDF, without a simulator."""
+"""Forward kinematics and Jacobian of an arm from its URDF, without a simulator."""
 
 from itertools import accumulate
 from pathlib import Path
@@ -10,29 +10,29 @@ import numpy as np
 from rl_control.common.errors import InvalidInput
 from rl_control.config.files import config_directory
 
-PYBULLET = 'pybullet_data:'
-PACKAGED = 'config:'
-LARGEST_URDF = 16 * 1024 * 1024  # bytes
-MOVING = ('revolute', 'continuous', 'prismatic')
+PYBULLET_PREFIX = 'pybullet_data:'
+CONFIG_PREFIX = 'config:'
+URDF_SIZE_LIMIT = 16 * 1024 * 1024  # bytes
+DRIVABLE_TYPES = ('revolute', 'continuous', 'prismatic')
 
 
 def urdf_path(urdf: str) -> Path:
     """
-    Return the file of a path; raise InvalidInput if it is missing.
+    Return the file of the setting `urdf`; raise InvalidInput if it is missing.
 
-    `pybullet_data:PATH` is one that PyBullet ships, `config:PATH` one of this package's config/.
+    `pybullet_data:PATH` is a file that PyBullet ships, `config:PATH` one in config/ here.
     """
-    if urdf.startswith(PACKAGED):
-        path = config_directory() / urdf.removeprefix(PACKAGED)
-    elif urdf.startswith(PYBULLET):
+    if urdf.startswith(CONFIG_PREFIX):
+        path = config_directory() / urdf.removeprefix(CONFIG_PREFIX)
+    elif urdf.startswith(PYBULLET_PREFIX):
         try:
-            import pybullet_data  # only where an arm of PyBullet's own is asked for
+            import pybullet_data  # only for the arms that PyBullet ships
         except ImportError as error:
             raise InvalidInput(
                 f'URDF {urdf} needs the package pybullet_data, which is not installed; '
                 'install pybullet or give the path of a URDF'
             ) from error
-        path = Path(pybullet_data.getDataPath()) / urdf.removeprefix(PYBULLET)
+        path = Path(pybullet_data.getDataPath()) / urdf.removeprefix(PYBULLET_PREFIX)
     else:
         path = Path(urdf).expanduser()
     if not path.is_file():
@@ -42,7 +42,7 @@ def urdf_path(urdf: str) -> Path:
 
 class Kinematics:
     """
-    The chain from the base to one link, as constant matrices made once.
+    The kinematic chain from the base to one link, as precomputed constant matrices.
 
     `urdf` is the file and `joint_names` the driven joints, in the order of `q`. `position_low`,
     `position_high` (n,) rad or m (infinite for continuous joints) and `velocity_limit` (n,)
@@ -71,9 +71,9 @@ class Kinematics:
         Write each driven joint's transform as A + sin(q) B + cos(q) C + q D.
 
         A rotation is I + sin(q) K + (1 - cos(q)) K² (Rodrigues) with the axis's cross-product
-        matrix K; a slide is I + q times its axis; in front of either is all that precedes it. So
-        the transforms are linear in (sin(q), cos(q)) and q. Behind them stand the tool's, and
-        identities up to a power of two, see `pose`.
+        matrix K; a slide is I + q times its axis; fixed transforms before the joint are multiplied
+        in. So the transforms are linear in (sin(q), cos(q)) and q. The tool's transform and
+        identities pad them to a power of two, see `pose`.
         """
         fixed = np.eye(4)
         parts, axes, order, sliding = [], [], [], []
@@ -108,11 +108,11 @@ class Kinematics:
         self._sliding = np.array(sliding, dtype=bool)
 
     def _transforms(self, q: np.ndarray) -> np.ndarray:
-        """Return (slots, ..., 4, 4): from each driven joint to the one before, then the tool's."""
+        """Return (slots, ..., 4, 4): each driven joint in the previous one, then the tool."""
         q = np.asarray(q, dtype=float)
         if q.shape[-1:] != (len(self.joint_names),):
             raise ValueError(f'q has shape {q.shape}; end it in {", ".join(self.joint_names)}')
-        # `dot` and `+=`, since one q in a control loop is the case that counts.
+        # `dot` and `+=` are fastest for a single q, the case of a control loop.
         transforms = np.concatenate((np.sin(q), np.cos(q)), axis=-1).dot(self._turning)
         transforms += self._constant
         if self._shifting is not None:
@@ -124,7 +124,7 @@ class Kinematics:
     def pose(self, q: np.ndarray) -> np.ndarray:
         """Return the end effector's frame in the base's (..., 4, 4), m, at `q` (..., n)."""
         frames = self._transforms(q)
-        while len(frames) > 1:  # neighbour by neighbour: few calls, of many products each
+        while len(frames) > 1:  # multiply neighbours pairwise: few calls of many products each
             frames = frames[::2] @ frames[1::2]
         return frames[0]
 
@@ -149,24 +149,24 @@ class Kinematics:
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Entities need a document type, which no URDF has: refuse it before any is declared."""
+    """Reject a document type, and so entities, which a URDF does not need."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise InvalidInput('declares a document type')
 
 
 def _parse(urdf: Path) -> ElementTree.Element:
-    """Return the `robot` element of a file that may come from elsewhere."""
+    """Return the `robot` element of an untrusted file."""
     try:
         with urdf.open('rb') as file:
-            text = file.read(LARGEST_URDF + 1)
+            text = file.read(URDF_SIZE_LIMIT + 1)
     except OSError as error:
         raise InvalidInput(
             f'{urdf} cannot be read ({error.strerror}); give a URDF file'
         ) from error
-    if len(text) > LARGEST_URDF:
+    if len(text) > URDF_SIZE_LIMIT:
         raise InvalidInput(
-            f'{urdf} is larger than {LARGEST_URDF} bytes; give a URDF without meshes'
+            f'{urdf} is larger than {URDF_SIZE_LIMIT} bytes; give a URDF without meshes'
         )
     try:
         robot = ElementTree.fromstring(text, ElementTree.XMLParser(target=_NoDoctype()))
@@ -209,13 +209,14 @@ def _bounds(
 ) -> tuple[float, float, float]:
     """Return a driven joint's lower and upper position and its velocity limit."""
     if name not in joints:
-        moving = [other for other, joint in joints.items() if joint.get('type') in MOVING]
-        raise InvalidInput(f'{urdf} has no joint {name!r}; it has {", ".join(moving) or "none"}')
+        drivable = [other for other, joint in joints.items()
+                    if joint.get('type') in DRIVABLE_TYPES]
+        raise InvalidInput(f'{urdf} has no joint {name!r}; it has {", ".join(drivable) or "none"}')
     kind = joints[name].get('type')
-    if kind not in MOVING:
+    if kind not in DRIVABLE_TYPES:
         raise InvalidInput(
             f'joint {name!r} of {urdf} is of type {kind!r}; drive only joints of type '
-            f'{", ".join(MOVING)}'
+            f'{", ".join(DRIVABLE_TYPES)}'
         )
     limit = joints[name].find('limit')
     if limit is None and kind != 'continuous':

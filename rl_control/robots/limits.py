@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The limits of position, velocity, acceleration and jerk: the last thing before any command.
+Joint limiter: bound position, velocity, acceleration and jerk of each command.
 
-Each command is a sample of a continuous profile of piecewise constant jerk that brings the joint
-to a velocity in the shortest time. It is taken if the joint can still come to rest inside its
-position limits afterwards; if not, the velocity is moved towards 0, whose profile is the stop.
+Each command is a sample of the time-optimal profile of piecewise constant jerk to a velocity. It
+is accepted if the joint can still stop inside its position limits afterwards; if not, the target
+velocity is reduced by bisection towards 0, whose profile is the stop.
 
 Own code, not `ruckig` (Berscheid and Kröger 2021, "Jerk-limited Real-time Trajectory Generation
-with Arbitrary Target States"): its free version keeps no position limits, and what is left, the
-profile to a velocity, is a closed form of a few lines.
+with Arbitrary Target States"): its free version has no position limits, and the remaining part,
+the profile to a velocity, is a closed form of a few lines.
 """
 
 from collections.abc import Iterable
@@ -23,16 +23,16 @@ from rl_control.common.types import Command
 from rl_control.config.robot import RobotSettings
 from rl_control.robots.kinematics import Kinematics
 
-SLACK = 1e-10  # rad: rounding at a limit, not an excess to return from
-RETURN = 0.1  # of the velocity limit: least speed back from outside the position limits
-STOP_MARGIN = 1e-6  # rad: nearer to a limit than this the joint just stops
-BISECTIONS = 16  # the velocity is found to 2^-15 of the request at worst
+ROUNDING = 1e-10  # rad; a smaller excess over a position limit is ignored
+RETURN_SPEED = 0.1  # of the velocity limit: least speed back from outside the position limits
+STOP_MARGIN = 1e-6  # rad; nearer to a limit than this the joint stops
+BISECTIONS = 16  # precision of the velocity: 2^-15 of the request
 
 
 @dataclass(frozen=True, eq=False)
 class Limits:
     """
-    What each joint may do; arrays (n,), copied and read-only, `columns` the same as floats.
+    Limits of each joint: arrays (n,), copied and read-only; `columns` are the same as floats.
 
     `position_low`, `position_high` in rad, `velocity` in rad/s, `acceleration` in rad/s²,
     `jerk` in rad/s³; m instead of rad for a prismatic joint. `joint_names` are for messages.
@@ -70,7 +70,7 @@ class Limits:
 
     @classmethod
     def of(cls, robot: RobotSettings, kinematics: Kinematics) -> 'Limits':
-        """Return a robot's limits; raise InvalidInput for those, or a home, outside its URDF's."""
+        """Return a robot's limits; raise InvalidInput if they, or home, exceed the URDF's."""
         joints = kinematics.joint_names
 
         def per_joint(name: str, absent: tuple[float, ...] = ()) -> np.ndarray:
@@ -107,9 +107,9 @@ def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> 
     Return the command `dt` s after `previous` that follows `request` (n,) rad/s within limits.
 
     `previous` is this function's own last output. For any requests and any `dt`, position,
-    velocity, acceleration and jerk keep their limits at and between the samples. From outside no
-    excess grows beyond what the stop makes of it, and a joint outside its position limits returns
-    by itself. Raises NonFinite before anything is computed, InvalidInput for `dt` <= 0.
+    velocity, acceleration and jerk keep their limits at and between the samples. Outside the
+    limits no excess exceeds that of a stop, and a joint outside its position limits returns.
+    Raises NonFinite before any computation, InvalidInput for `dt` <= 0.
     """
     columns = _columns(request, previous, dt, limits)
     return _command(map(_limited, *columns, repeat(dt), *limits.columns))
@@ -117,10 +117,10 @@ def limit(request: np.ndarray, previous: Command, dt: float, limits: Limits) -> 
 
 def stop(previous: Command, dt: float, limits: Limits) -> Command:
     """
-    Return the command `dt` s after `previous` on the shortest way to rest.
+    Return the command `dt` s after `previous` on the time-optimal profile to rest.
 
-    Inside the limits this is `limit` of the request 0. A joint that stands outside them stays
-    where it is: stopping starts no motion.
+    Inside the limits this equals `limit` of the request 0. A joint at rest outside them stays
+    there: stopping starts no motion.
     """
     rest, *state = _columns(np.zeros(len(limits.joint_names)), previous, dt, limits)
     return _command(map(_toward, rest, *state, repeat(dt), *limits.columns[3:]))
@@ -128,9 +128,9 @@ def stop(previous: Command, dt: float, limits: Limits) -> Command:
 
 class Stop:
     """
-    The way to rest that `stop` takes from `command`, known beforehand.
+    The trajectory to rest that `stop` follows from `command`.
 
-    `times` (n,) s is how long each joint takes, `ends` (n,) rad where it then stands.
+    `times` (n,) s and `ends` (n,) rad are when and where each joint comes to rest.
     """
 
     def __init__(self, command: Command, limits: Limits) -> None:
@@ -155,7 +155,7 @@ class Stop:
             v = v + s * (a + 0.5 * s * jerk)
             a = a + s * jerk
             t = t - s
-        # Exactly, so that rest is rest.
+        # Exactly 0 at rest.
         return q, np.where(rested, 0.0, v), np.where(rested, 0.0, a)
 
 
@@ -174,7 +174,7 @@ def _columns(
                       f'{", ".join(joints)}')
     if np.count_nonzero(np.isfinite(table)) < table.size:
         raise NonFinite(f'request {table[0].tolist()} or previous command '
-                        f'{table[1:].tolist()} is not finite; send nothing of it')
+                        f'{table[1:].tolist()} is not finite; do not send it')
     if not 0.0 < dt < math.inf:
         raise InvalidInput(f'dt is {dt} s; it must be positive')
     return table.tolist()
@@ -191,21 +191,21 @@ def _limited(
 ) -> tuple[float, float, float]:
     """Return one joint's (q, dq, ddq) after `dt`."""
     target = v_max if request > v_max else -v_max if request < -v_max else request
-    if q > high + SLACK:
-        target = min(target, -RETURN * v_max)
-    elif q < low - SLACK:
-        target = max(target, RETURN * v_max)
+    if q > high + ROUNDING:
+        target = min(target, -RETURN_SPEED * v_max)
+    elif q < low - ROUNDING:
+        target = max(target, RETURN_SPEED * v_max)
     after = position, speed, rate = _toward(target, q, v, a, dt, a_max, j)
-    # A cheap bound on the way to rest, enough far from the limits: no faster than `peak`, and
-    # no longer than ddq takes to 0 and then `peak` to 0.
+    # A cheap upper bound of the stopping distance: speed at most `peak`, for the time that ddq
+    # takes to 0 and then `peak` to 0. Far from the limits it suffices.
     peak = abs(speed) + rate * rate / (2.0 * j)
     reach = peak * (abs(rate) / j + peak / a_max + a_max / j)
     if low + reach <= position <= high - reach:
         return after
-    # What the stop reaches anyway is allowed, so that the stop always is, and nothing more.
+    # Extend the limits to what the stop reaches, so that the stop itself is always allowed.
     least, most = _span(q, v, a, a_max, j)
     low, high = min(low, least), max(high, most)
-    # A target > 0 brings the joint no nearer to `low` than the stop does: `high` alone counts.
+    # A target > 0 comes no nearer to `low` than the stop does: only `high` matters.
     after = _toward(0.0, q, v, a, dt, a_max, j)
     safe, unsafe, middle = 0.0, target, target  # the request itself is tried first
     for _ in range(BISECTIONS):
@@ -225,11 +225,11 @@ def _plan(
     target: float, v: float, a: float, a_max: float, j: float
 ) -> tuple[float, float, float, float, float]:
     """
-    Return the shortest way to velocity `target` and acceleration 0, |a| <= `a_max`.
+    Return the time-optimal profile to velocity `target` and acceleration 0, |a| <= `a_max`.
 
-    It is (first jerk, last jerk, times of the first, of none, of the last). With a brought
-    to 0 at once the velocity would become v + a|a|/2j; `target` lies on one side of it, and
-    towards that side a rises to a peak (a_max at the most) and falls back to 0.
+    It is (first jerk, last jerk, durations of first jerk, zero jerk and last jerk). Bringing a
+    to 0 at once would end at velocity v + a|a|/2j; towards the side of it on which `target`
+    lies, a rises to a peak (at most a_max) and falls back to 0.
     """
     sign = 1.0 if target >= v + a * abs(a) / (2.0 * j) else -1.0
     rise, a = sign * (target - v), sign * a
@@ -247,7 +247,7 @@ def _plan(
 def _toward(
     target: float, q: float, v: float, a: float, dt: float, a_max: float, j: float
 ) -> tuple[float, float, float]:
-    """Return (q, dq, ddq) after `dt` on the shortest way to velocity `target`."""
+    """Return (q, dq, ddq) after `dt` on the time-optimal profile to velocity `target`."""
     first, last, rising, held, falling = _plan(target, v, a, a_max, j)
     for jerk, time in ((first, rising), (0.0, held), (last, falling)):
         if time == 0.0:
@@ -260,11 +260,11 @@ def _toward(
         if time > dt:
             return q, v, a
         dt -= t
-    return q + dt * target, target, 0.0  # exactly, so that rest is rest
+    return q + dt * target, target, 0.0  # exactly 0 at rest
 
 
 def _span(q: float, v: float, a: float, a_max: float, j: float) -> tuple[float, float]:
-    """Return the least and the greatest position on the shortest way to rest."""
+    """Return the least and the greatest position on the time-optimal profile to rest."""
     first, _, *times = _plan(0.0, v, a, a_max, j)
     end = _toward(0.0, q, v, a, sum(times), a_max, j)[0]
     low, high = min(q, end), max(q, end)

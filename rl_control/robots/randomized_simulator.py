@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated arm with other masses, friction, latency, noise and zeros after each reset."""
+"""Domain randomization: redraw masses, friction, latency and zero offsets at each reset."""
 
 from dataclasses import replace
 
@@ -12,15 +12,15 @@ from rl_control.robots.simulator import Simulator
 
 class RandomizedSimulator:
     """
-    A Robot: what `settings` allow, drawn by `seed`, between a Simulator and whoever drives it.
+    A Robot around a Simulator with properties drawn from the ranges in `settings` by `seed`.
 
-    A joint whose zero is off by d is measured at q + d and goes to q - d when told q.
+    A joint with a zero offset d is measured at q + d and moves to q - d when commanded to q.
     """
 
     def __init__(self, simulator: Simulator, settings: RandomizationSettings, seed: int) -> None:
         self._simulator = simulator
         self._settings = settings
-        self._rng = np.random.default_rng([seed, 2])  # apart from the collector's own two
+        self._rng = np.random.default_rng([seed, 2])  # distinct from the collector's two
         self._masses = simulator.masses
         self._offset = 0.0
 
@@ -32,13 +32,13 @@ class RandomizedSimulator:
                 dq + self._settings.velocity_noise * normal(len(dq)))
 
     def send(self, command: Command) -> None:
-        """Advance one control period towards `command`, as late as was drawn."""
+        """Advance one control period towards `command`, with the drawn latency."""
         self._simulator.send(replace(command, q=command.q - self._offset))
 
     def reset(self, q: np.ndarray) -> None:
-        """Draw another arm, and put it at rest at `q` (n,) rad, as it measures itself."""
+        """Redraw the arm's properties and put it at rest at the measured `q` (n,) rad."""
         settings, uniform = self._settings, self._rng.uniform
-        self._simulator.change(
+        self._simulator.set_dynamics(
             self._masses * uniform(
                 1.0 - settings.mass_range, 1.0 + settings.mass_range, len(self._masses)),
             uniform(0.0, settings.damping_limit, len(q)),
@@ -47,7 +47,7 @@ class RandomizedSimulator:
         self._simulator.reset(q - self._offset)
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
-        """Return a picture (h, w, 3) uint8 of the arm and a goal (7,)."""
+        """Return an image (h, w, 3) uint8 of the arm and a goal (7,)."""
         return self._simulator.picture(goal)
 
     def close(self) -> None:

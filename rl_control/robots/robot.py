@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an arm is to the rest of the package."""
+"""Robot interface: read, command and reset one arm."""
 
 from typing import Protocol
 
@@ -15,10 +15,10 @@ class Robot(Protocol):
         """Return the newest (stamp s, q (n,) rad, dq (n,) rad/s) in contract order, copied."""
 
     def send(self, command: Command) -> None:
-        """Let the arm move to `command` within one control period; return when it has passed."""
+        """Move the arm to `command` within one control period; return after that period."""
 
     def reset(self, q: np.ndarray) -> None:
-        """Bring the arm to rest at `q` (n,) rad; return when it is there."""
+        """Bring the arm to rest at `q` (n,) rad; return after it has arrived."""
 
     def close(self) -> None:
         """Release the arm; safe to call twice."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An arm in PyBullet, in this process."""
+"""PyBullet simulation of one arm in this process."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from rl_control.common.types import Command
 from rl_control.robots.bullet import pybullet
 from rl_control.robots.camera import Camera
 
-LEAST_SUBSTEP_RATE = 240.0  # Hz; PyBullet's own default, which its contact solver is made for
-GRAVITY = -9.81
+MIN_SUBSTEP_RATE = 240.0  # Hz; PyBullet's default, for which its contact solver is tuned
+GRAVITY = -9.81  # m/s^2, along z
 
 
 class Simulator:
     """
-    One arm on a fixed base in a PyBullet world of its own, stepped by hand.
+    One arm on a fixed base in a PyBullet world of its own, stepped by `track` and `send`.
 
-    `track` lets the position controllers aim at one (q, dq) a substep; `send` does so for a whole
-    control period on the cubic between two commands, as a joint-trajectory controller follows it.
-    With `window` the world is shown on the display.
+    `track` sets one setpoint (q, dq) of the position controllers a substep; `send` does so for a
+    whole control period on the cubic between two commands, as a joint-trajectory controller does.
+    `window` shows the world on the display.
     Raises InvalidInput for a URDF that PyBullet cannot load.
     """
 
@@ -33,7 +33,7 @@ class Simulator:
     ) -> None:
         self._client = pybullet.connect(pybullet.GUI if window else pybullet.DIRECT)
         self._world = {'physicsClientId': self._client}
-        self._substeps = math.ceil(control_period * LEAST_SUBSTEP_RATE - 1e-9)
+        self._substeps = math.ceil(control_period * MIN_SUBSTEP_RATE - 1e-9)
         self.substep_period = control_period / self._substeps
         pybullet.setTimeStep(self.substep_period, **self._world)
         pybullet.setGravity(0.0, 0.0, GRAVITY, **self._world)
@@ -42,8 +42,8 @@ class Simulator:
         except pybullet.error as error:
             self.close()
             raise InvalidInput(
-                f'PyBullet cannot load {urdf} (what it printed says why; mostly it does '
-                'not find a mesh); give mesh paths relative to the URDF'
+                f'PyBullet cannot load {urdf} (its output says why; most often a '
+                'mesh is missing); give mesh paths relative to the URDF'
             ) from error
         infos = [
             pybullet.getJointInfo(self.body, index, **self._world)
@@ -56,14 +56,14 @@ class Simulator:
         self._links = [-1, *(info[0] for info in infos)]
         self._blend = np.swapaxes(_hermite(self._substeps, control_period), 0, 1).reshape(-1, 4)
         self._latency = 0  # substeps
-        # What is still to be tracked, q and dq: PyBullet reads lists far faster than arrays.
+        # Setpoints (q, dq) in the future; lists, which PyBullet reads far faster than arrays.
         self._setpoints: deque[list[list[float]]] = deque()
         self._ticks = 0
         self._camera: Camera | None = None
         self.reset(np.zeros(len(joint_names)))
 
     def read(self) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return (stamp s, q (n,) rad, dq (n,) rad/s) of this instant."""
+        """Return the present (stamp s, q (n,) rad, dq (n,) rad/s)."""
         states = pybullet.getJointStates(self.body, self._joints, **self._world)
         q = np.array([state[0] for state in states])
         dq = np.array([state[1] for state in states])
@@ -75,12 +75,12 @@ class Simulator:
         return np.array([
             pybullet.getDynamicsInfo(self.body, link, **self._world)[0] for link in self._links])
 
-    def change(self, masses: np.ndarray, damping: np.ndarray, latency: float) -> None:
+    def set_dynamics(self, masses: np.ndarray, damping: np.ndarray, latency: float) -> None:
         """
-        Be another arm from the next `reset` on.
+        Set masses, friction and latency from the next `reset` on.
 
-        It has `masses` (l,) kg of base and links, viscous friction `damping` (n,) N m s/rad, and
-        commands that take effect `latency` s late.
+        `masses` (l,) kg of base and links, viscous friction `damping` (n,) N m s/rad, `latency` s
+        by which commands take effect late.
         """
         for link, mass in zip(self._links, masses, strict=True):
             pybullet.changeDynamics(self.body, link, mass=mass, **self._world)
@@ -89,7 +89,7 @@ class Simulator:
         self._latency = round(latency / self.substep_period)
 
     def track(self, setpoints: Sequence[Sequence[Sequence[float]]]) -> None:
-        """Advance one substep for each (q, dq), at which the position controllers then aim."""
+        """Advance one substep for each setpoint (q, dq) of the position controllers."""
         control, step, client = (
             pybullet.setJointMotorControlArray, pybullet.stepSimulation, self._client)
         body, joints, mode, forces = (
@@ -107,8 +107,8 @@ class Simulator:
         self._command = command
 
     def reset(self, q: np.ndarray) -> None:
-        """Put the arm at rest at `q` (n,) rad at once, and joints that are not driven at 0."""
-        for joint in self._others:  # they sag under gravity: no two episodes would be the same
+        """Set the arm to rest at `q` (n,) rad, and joints that are not driven to 0."""
+        for joint in self._others:  # they sag under gravity, and episodes would differ
             pybullet.resetJointState(self.body, joint, 0.0, 0.0, **self._world)
         for joint, angle in zip(self._joints, q, strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
@@ -117,7 +117,7 @@ class Simulator:
         self._setpoints = deque(rest for _ in range(self._latency))
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
-        """Return a picture (h, w, 3) uint8 of the arm and a goal (7,)."""
+        """Return an image (h, w, 3) uint8 of the arm and a goal (7,)."""
         if self._camera is None:
             self._camera = Camera(self._client)
         return self._camera.picture(goal)

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A URDF as others take it."""
+"""URDF for the topic robot_description: mesh paths made absolute."""
 
 from pathlib import Path
 from xml.etree import ElementTree
 
 
-def described(urdf: Path) -> tuple[str, str]:
+def robot_description(urdf: Path) -> tuple[str, str]:
     """
     Return the text of a URDF for the topic robot_description, and the name of its root link.
 
-    Whoever reads the topic does not know where the file lay, so its relative mesh paths become
-    absolute ones.
+    Relative mesh paths become absolute, since subscribers do not know the file's directory.
     """
     robot = ElementTree.parse(urdf).getroot()
     for mesh in robot.iter('mesh'):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Robot and task together; another arm by a parameter file alone."""
+"""Arm model: goals, starts and contract, and another arm from a parameter file alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ XARM = '''
 
 
 @pytest.mark.parametrize('arm', [iiwa(), panda()], ids=['iiwa', 'panda'])
-def test_goals_can_be_reached_and_are_high_enough(arm: Arm) -> None:
+def test_goals_are_reachable_and_high_enough(arm: Arm) -> None:
     settings = arm.task.settings
     low, high = arm.limits.position_low, arm.limits.position_high
     drawn = np.random.default_rng(5)
@@ -61,7 +61,7 @@ def test_starts_are_near_home_and_within_limits(arm: Arm) -> None:
     assert (np.ptp(starts, axis=0) > 0.5).all()
 
 
-def test_a_start_is_cut_at_a_limit() -> None:
+def test_a_start_is_clipped_to_the_limits() -> None:
     arm = load_arm('panda', 'reach', {'start_range': 3.0})
     rng = np.random.default_rng(1)
     starts = np.array([arm.draw_start(rng) for _ in range(300)])
@@ -69,7 +69,7 @@ def test_a_start_is_cut_at_a_limit() -> None:
     assert -3.08 < starts[:, 3].min() < -3.0 and -0.15 < starts[:, 3].max() <= -0.0698
 
 
-def test_a_goal_height_that_is_never_reached_is_refused() -> None:
+def test_an_unreachable_goal_height_is_rejected() -> None:
     arm = load_arm('iiwa', 'reach', {'goal_height': 2.0})
     with pytest.raises(
         InvalidInput, match=r'higher than task.goal_height 2.0 m; lower it or widen'
@@ -113,7 +113,7 @@ def test_two_arms_have_two_contracts() -> None:
     ({'position_high': (9.0,)}, 'its URDF allows'),
     ({'acceleration_limit': (float('inf'),)}, 'acceleration limit of lbr_iiwa_joint_1 is inf'),
 ])
-def test_a_description_that_does_not_fit_is_refused(
+def test_a_contradictory_description_is_rejected(
     change: dict[str, object], words: str
 ) -> None:
     robot: RobotSettings = replace(iiwa().settings, **change)

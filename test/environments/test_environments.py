@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm's world, as a collector and as Gymnasium see it, and Gymnasium's worlds."""
+"""Arm environment, its Gymnasium registration, and the Gymnasium adapter."""
 
 from collections.abc import Iterator
 import warnings
@@ -60,7 +60,7 @@ def test_the_same_seed_is_the_same_rollout(robot: str) -> None:
     anew.close()
 
 
-def test_time_running_out_truncates_and_never_terminates(environment: ArmEnvironment) -> None:
+def test_a_time_out_truncates_and_does_not_terminate(environment: ArmEnvironment) -> None:
     rng = np.random.default_rng(0)
     for _ in range(3):
         environment.reset(rng)
@@ -75,7 +75,7 @@ def test_stamps_grow_by_the_control_period(environment: ArmEnvironment) -> None:
     np.testing.assert_allclose(np.diff(stamps), 0.05)
 
 
-def test_what_is_applied_keeps_the_limits(environment: ArmEnvironment) -> None:
+def test_applied_actions_keep_the_limits(environment: ArmEnvironment) -> None:
     rng = np.random.default_rng(1)
     before = environment.reset(rng)[14:21]  # the commanded dq
     for _ in range(200):
@@ -201,19 +201,19 @@ def test_as_a_gymnasium_environment() -> None:
     made.close()
 
 
-def test_the_picture_of_a_gymnasium_environment() -> None:
+def test_the_image_of_a_gymnasium_environment() -> None:
     made = gymnasium.make('rl_control/Reach-v0', render_mode='rgb_array')
     made.reset(seed=0)
     assert made.render().shape == (320, 320, 3)
     made.close()
 
 
-def test_an_unknown_task_setting_is_refused() -> None:
+def test_an_unknown_task_setting_is_rejected() -> None:
     with pytest.raises(InvalidInput, match="TaskSettings has no setting 'speed'"):
         gymnasium.make('rl_control/Reach-v0', speed=1.0)
 
 
-def test_a_gymnasium_world_for_a_collector() -> None:
+def test_the_gymnasium_adapter() -> None:
     world = make_environment('gymnasium:Pendulum-v1', '')
     contract = world.contract
     assert (contract.robot, contract.task) == ('gymnasium:Pendulum-v1', 'Pendulum-v1')
@@ -250,6 +250,6 @@ def test_a_gymnasium_world_for_a_collector() -> None:
     ('none:None-v0', 'cannot make .none:None-v0.*name an environment that is installed'),
     ('', 'cannot make'),
 ])
-def test_other_gymnasium_worlds_are_refused(environment_id: str, words: str) -> None:
+def test_unsupported_gymnasium_environments_are_rejected(environment_id: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         GymnasiumEnvironment(environment_id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forward kinematics against PyBullet, its jacobian against differences, and each refusal."""
+"""Forward kinematics against PyBullet, Jacobian against differences, rejected URDFs."""
 
 import numpy as np
 import pybullet
@@ -70,7 +70,7 @@ def bullet_frames(client, path, joint_names, end_effector, positions):
 
 
 @pytest.mark.parametrize(('urdf', 'joint_names', 'end_effector'), [IIWA, PANDA])
-def test_pose_is_that_of_pybullet(client, urdf, joint_names, end_effector):
+def test_pose_equals_pybullet(client, urdf, joint_names, end_effector):
     path = urdf_path(f'pybullet_data:{urdf}')
     arm = Kinematics(path, joint_names, end_effector)
     positions = np.random.default_rng(1).uniform(arm.position_low, arm.position_high, (50, 7))
@@ -79,14 +79,14 @@ def test_pose_is_that_of_pybullet(client, urdf, joint_names, end_effector):
     np.testing.assert_allclose([arm.position(q) for q in positions], expected[:, :3, 3], atol=1e-6)
 
 
-def test_slides_turned_origins_and_idle_joints_are_those_of_pybullet(client, small):
+def test_slides_rotated_origins_and_idle_joints_equal_pybullet(client, small):
     arm = Kinematics(small, DRIVEN, 'tool')
     positions = np.random.default_rng(2).uniform(-1.0, 1.0, (20, 3))
     expected = np.array(list(bullet_frames(client, small, DRIVEN, 'tool', positions)))
     np.testing.assert_allclose(arm.pose(positions), expected, atol=1e-6)
 
 
-def test_leading_axes_give_what_each_q_gives(small):
+def test_leading_axes_equal_single_calls(small):
     arm = Kinematics(small, DRIVEN, 'tool')
     q = np.random.default_rng(3).uniform(-1.0, 1.0, (2, 5, 3))
     single = np.array([[arm.pose(one) for one in row] for row in q])
@@ -108,7 +108,7 @@ def test_jacobian_is_the_slope_of_position(which, small):
         np.testing.assert_allclose(arm.jacobian(q), slope, atol=1e-8)
 
 
-def test_a_link_that_nothing_driven_moves_stands_still(small):
+def test_a_link_without_driven_joints_is_fixed(small):
     arm = Kinematics(small, ('side',), 'a')
     assert arm.position(np.array([1.0])) == pytest.approx([0.1, 0.2, 0.3])
     assert arm.position(np.zeros((4, 1))).shape == (4, 3)
@@ -133,7 +133,7 @@ def test_q_of_another_length_is_an_error(small):
     (('bolt',), 'tool', "'bolt' .* of type 'fixed'; drive only"),
     (('slide', 'slide'), 'tool', 'name one twice'),
 ])
-def test_names_that_do_not_fit_are_refused(small, joint_names, link, words):
+def test_unknown_names_are_rejected(small, joint_names, link, words):
     with pytest.raises(InvalidInput, match=words):
         Kinematics(small, joint_names, link)
 
@@ -159,7 +159,7 @@ def test_names_that_do_not_fit_are_refused(small, joint_names, link, words):
 ])
 def test_a_broken_urdf_is_refused(small, monkeypatch, old, new, words):
     if 'larger' in words:
-        monkeypatch.setattr(kinematics, 'LARGEST_URDF', 1900)
+        monkeypatch.setattr(kinematics, 'URDF_SIZE_LIMIT', 1900)
     assert old in SMALL
     small.write_text(SMALL.replace(old, new))
     with pytest.raises(InvalidInput, match=words):
@@ -186,12 +186,12 @@ def test_paths_are_resolved_or_refused(small, monkeypatch):
         urdf_path('pybullet_data:kuka_iiwa/model.urdf')
 
 
-def test_a_file_that_cannot_be_read_is_refused(tmp_path):
+def test_an_unreadable_file_is_rejected(tmp_path):
     with pytest.raises(InvalidInput, match='cannot be read'):
         Kinematics(tmp_path, ('a',), 'b')
 
 
-def test_the_arm_of_two_joints_is_where_its_sines_say() -> None:
+def test_the_pose_of_two_joints_is_worked_by_hand() -> None:
     arm = load_arm('two_joint', 'reach')
     limits = arm.limits
     q = np.random.default_rng(0).uniform(limits.position_low, limits.position_high, (20, 2))
@@ -201,6 +201,6 @@ def test_the_arm_of_two_joints_is_where_its_sines_say() -> None:
         0.4 + 0.4 * np.cos(upper) + 0.4 * np.cos(fore)), axis=1), atol=1e-12)
 
 
-def test_a_packaged_urdf_that_is_not_there_is_refused() -> None:
+def test_a_missing_packaged_urdf_is_rejected() -> None:
     with pytest.raises(InvalidInput, match=r'URDF config:robots/none\.urdf is not a file'):
         urdf_path('config:robots/none.urdf')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The limiter against random sequences, closed forms, and starts outside its limits."""
+"""Joint limiter: random sequences, closed forms, and starts outside the limits."""
 
 import importlib.util
 from pathlib import Path
@@ -52,8 +52,8 @@ def test_the_stop_lies_in_its_span():
         assert _span(0.3, v, a, a_max, j)[1] >= points.max() - 1e-12
 
 
-def test_the_way_to_a_velocity_is_that_of_a_switching_law():
-    """Small steps of the law 'jerk towards the side where the target lies' end up the same."""
+def test_the_profile_is_that_of_a_switching_law():
+    """Small steps of the law 'jerk towards the side of the target' give the same profile."""
     rng, h = np.random.default_rng(6), 2e-5
     for _ in range(8):
         target, v0, a0, a_max, j = rng.uniform([-2, -2, -8, 8, 80], [2, 2, 8, 10, 300])
@@ -109,7 +109,7 @@ def test_a_joint_pushed_onto_its_limit_brakes_as_late_as_it_can(dt):
 
 
 def excesses(at, limits):
-    """Return how far the stop leaves the position limits, the speed and ddq theirs."""
+    """Return the excess of the stop over position limits, and of speed and ddq over theirs."""
     turned = at.dq + at.ddq * np.abs(at.ddq) / (2.0 * limits.jerk)
     low, high = benchmark._stop_span(at, limits)
     return np.array([
@@ -154,7 +154,7 @@ def test_a_joint_that_stands_outside_returns_without_a_step_further_out(request_
         assert command.q[0] <= 2.0
 
 
-def test_stop_comes_to_exact_rest_and_stays_when_it_says_and_where():
+def test_stop_rests_exactly_at_the_predicted_time_and_place():
     limits, rng = same(-9.0, 9.0, count=100), np.random.default_rng(8)
     start = Command(*rng.uniform([[-1], [-1.5], [-10]], [[1], [1.5], [10]], (3, 100)))
     way = Stop(start, limits)
@@ -178,7 +178,7 @@ def test_stop_starts_no_motion_of_a_joint_that_stands_outside():
     assert stop(one(2.3), 0.05, same()).q[0] == 2.3
 
 
-def test_the_way_to_rest_is_the_stop_at_each_time():
+def test_the_stop_trajectory_is_the_stop_at_each_time():
     limits, start = same(count=3), Command(*np.array([[0, 1, -1], [1, -1, 0], [5, 0, -9]], float))
     way = Stop(start, limits)
     times = np.array([0.0, 0.01, 0.05, 0.1, way.times.max() + 1e-9])
@@ -193,7 +193,7 @@ def test_the_way_to_rest_is_the_stop_at_each_time():
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize('where', ['request', 'q', 'dq', 'ddq'])
-def test_one_number_that_is_not_finite_refuses_the_whole_vector(bad, where):
+def test_one_non_finite_number_rejects_the_whole_vector(bad, where):
     values = {name: np.zeros(7) for name in ('request', 'q', 'dq', 'ddq')}
     values[where][6] = bad
     request, previous = values.pop('request'), Command(**values)
@@ -205,12 +205,12 @@ def test_one_number_that_is_not_finite_refuses_the_whole_vector(bad, where):
 
 
 @pytest.mark.parametrize('dt', [0.0, -0.1, np.nan, np.inf])
-def test_a_period_that_is_none_is_refused(dt):
+def test_an_invalid_period_is_rejected(dt):
     with pytest.raises(InvalidInput, match='dt is'):
         limit(np.zeros(1), one(0.0), dt, same())
 
 
-def test_another_number_of_joints_is_refused():
+def test_another_number_of_joints_is_rejected():
     for request, previous in ((np.zeros(2), one(0.0)), (np.zeros((1, 1)), one(0.0)),
                               (np.zeros(1), Command.at_rest(np.zeros(2)))):
         with pytest.raises(InvalidInput, match='give 1 numbers, joint 0'):
@@ -224,7 +224,7 @@ def test_another_number_of_joints_is_refused():
     ({'acceleration': 0.0}, 'acceleration limit of joint 0 is 0.0'),
     ({'jerk': np.nan}, 'jerk limit of joint 0 is nan'),
 ])
-def test_limits_that_are_none_are_refused(changed, words):
+def test_invalid_limits_are_rejected(changed, words):
     with pytest.raises(InvalidInput, match=words):
         same(**changed)
 
@@ -261,6 +261,6 @@ def test_limits_of_a_robot_are_its_settings_within_its_urdf(kinematics):
     ({'jerk_limit': ()}, 'robot.jerk_limit has 0 values'),
     ({'acceleration_limit': (np.inf,)}, 'acceleration limit of lbr_iiwa_joint_1 is inf'),
 ])
-def test_settings_that_do_not_fit_the_urdf_are_refused(kinematics, changed, words):
+def test_settings_outside_the_urdf_are_rejected(kinematics, changed, words):
     with pytest.raises(InvalidInput, match=words):
         Limits.of(settings(**changed), kinematics)

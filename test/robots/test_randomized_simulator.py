@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An arm that is another one after each reset, and what a policy and a user see of it."""
+"""Domain randomization: latency, offsets, noise, masses, and a policy trained with it."""
 
 from collections.abc import Iterator
 
@@ -56,14 +56,14 @@ def test_without_ranges_it_is_the_simulator(made: list[RandomizedSimulator]) -> 
 def test_commands_come_late(made: list[RandomizedSimulator]) -> None:
     made += [robot(ARM), robot(ARM)]
     direct, late = driven(made[0], 20), made[1]._simulator
-    late.change(late.masses, np.zeros(2), 2 * ARM.control_period)
+    late.set_dynamics(late.masses, np.zeros(2), 2 * ARM.control_period)
     measured = driven(late, 22)
     np.testing.assert_allclose(measured[:3], [ARM.home] * 3, atol=2e-3)
     np.testing.assert_allclose(measured[2:], direct, atol=5e-3)
     assert np.abs(direct[2:] - direct[:-2]).max() > 0.09  # two ticks are much of this motion
 
 
-def test_zeros_are_off_and_a_start_pose_is_one_as_measured(
+def test_a_start_pose_is_measured_with_the_zero_offset(
     made: list[RandomizedSimulator],
 ) -> None:
     one = robot(ARM, offset_limit=0.1)
@@ -75,14 +75,14 @@ def test_zeros_are_off_and_a_start_pose_is_one_as_measured(
         offsets.append(one.read()[1] - one._simulator.read()[1])
     offsets = np.array(offsets)
     assert (np.abs(offsets) <= 0.1).all() and (offsets.std(0) > 0.03).all()
-    # It goes where it is told, by its own measure.
+    # It moves to the commanded position as it measures it.
     command = Command.at_rest(ARM.home + 0.05)
     for _ in range(20):
         one.send(command)
     np.testing.assert_allclose(one.read()[1], ARM.home + 0.05, atol=0.01)
 
 
-def test_noise_has_the_deviation_that_is_asked_for(made: list[RandomizedSimulator]) -> None:
+def test_noise_has_the_set_deviation(made: list[RandomizedSimulator]) -> None:
     one = robot(ARM, position_noise=0.01, velocity_noise=0.2)
     made.append(one)
     one.reset(ARM.home)
@@ -91,7 +91,7 @@ def test_noise_has_the_deviation_that_is_asked_for(made: list[RandomizedSimulato
     np.testing.assert_allclose(read.std(0), (0.01, 0.01, 0.2, 0.2), rtol=0.1)
 
 
-def test_masses_and_friction_are_drawn_anew_and_by_the_seed(
+def test_masses_and_friction_are_redrawn_by_the_seed(
     made: list[RandomizedSimulator],
 ) -> None:
     made += [robot(ARM, seed, mass_range=0.5, damping_limit=5.0) for seed in (0, 0, 1)]
@@ -109,14 +109,14 @@ def test_masses_and_friction_are_drawn_anew_and_by_the_seed(
     assert (heavy >= 0.5).all() and (heavy <= 1.5).all() and heavy.std() > 0.1
 
 
-def test_the_packaged_file_is_one() -> None:
+def test_the_packaged_file_is_valid() -> None:
     mild = load_randomization('mild')
     assert all(getattr(mild, name) > 0.0 for name in mild.to_mapping())
     assert load_randomization('') == RandomizationSettings()
 
 
-def test_what_was_trained_on_arms_that_differ_bears_them() -> None:
-    """Short ways and wide goals, which SAC learns in seconds; velocities that mislead."""
+def test_a_policy_trained_with_randomization_is_robust_to_it() -> None:
+    """Short paths and wide goals, which SAC learns in seconds; noisy velocities."""
     same, noisy = RandomizationSettings(), RandomizationSettings(velocity_noise=5.0)
     arm = load_arm('two_joint', 'reach', {
         'goal_range': 0.25, 'start_range': 0.25, 'success_distance': 0.04, 'reset_interval': 1})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm in PyBullet: where it is told to be, when it is told to be there."""
+"""Simulated arm: it is at the commanded position at the commanded time."""
 
 from collections.abc import Iterator
 import math
@@ -82,7 +82,7 @@ def test_a_period_is_tracked_on_the_cubic_by_lists_of_floats(
     assert all(type(number) is float for point in told for part in point for number in part)
 
 
-def test_a_command_ends_where_it_says_and_stays(simulator: Simulator) -> None:
+def test_a_command_is_reached_and_held(simulator: Simulator) -> None:
     goal = iiwa().home + np.array([0.02, -0.02, 0.02, -0.02, 0.02, -0.02, 0.02])
     simulator.send(Command.at_rest(goal))
     for _ in range(20):
@@ -107,7 +107,7 @@ def test_reset_is_at_rest_at_once_and_forgets_the_motion(simulator: Simulator) -
     assert np.abs(q - start).max() < 1e-3 and np.abs(dq).max() < 0.02
 
 
-def test_what_is_read_is_a_copy(simulator: Simulator) -> None:
+def test_read_returns_copies(simulator: Simulator) -> None:
     simulator.read()[1][:] = 9.0
     np.testing.assert_allclose(simulator.read()[1], iiwa().home, atol=1e-12)
 
@@ -140,7 +140,7 @@ def test_the_picture_shows_arm_and_goal(simulator: Simulator) -> None:
     assert (simulator.picture(goal) != picture).mean() > 0.01  # the arm has moved
 
 
-def test_two_worlds_do_not_meet_and_close_twice(simulator: Simulator) -> None:
+def test_two_worlds_are_independent_and_close_twice(simulator: Simulator) -> None:
     arm = iiwa()
     other = Simulator(arm.kinematics.urdf, arm.settings.joint_names, PERIOD)
     other.reset(np.zeros(7))

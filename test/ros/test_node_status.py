@@ -18,7 +18,7 @@ from rl_control.bringup.processes import NodeProcess
 from rl_control.common.episode import EVALUATION, TRAINING
 from rl_control.report.console_status import Status
 from rl_control.robots.kinematics import urdf_path
-from rl_control.robots.urdf import described
+from rl_control.robots.urdf import robot_description
 from rl_control.ros import codec, markers, qos
 from rl_control.ros.node_status import LENGTH, NAMES, Watching
 
@@ -73,7 +73,7 @@ def test_what_anybody_says_is_shown_and_not_obeyed(terminal: bool, capsys) -> No
 ])
 def test_a_urdf_finds_its_meshes_wherever_it_is_read(urdf: str, root: str) -> None:
     path = urdf_path(urdf)
-    text, found = described(path)
+    text, found = robot_description(path)
     assert found == root
     theirs = [mesh.get('filename') for mesh in ElementTree.parse(path).iter('mesh')]
     ours = [mesh.get('filename') for mesh in ElementTree.fromstring(text).iter('mesh')]

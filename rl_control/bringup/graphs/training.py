@@ -9,7 +9,7 @@ from rl_control.bringup.graphs.parts import arm, placed, recorder, scene
 from rl_control.bringup.processes import NodeProcess, Parameter, given_file
 from rl_control.common.errors import InvalidInput
 from rl_control.config.files import parameter_file, read_parameter_file
-from rl_control.environments.make import GYMNASIUM
+from rl_control.environments.make import GYMNASIUM_PREFIX
 from rl_control.learning.algorithms import ALGORITHMS
 
 COLLECTORS = 1000  # at most, so that no two of them draw from one seed
@@ -132,15 +132,15 @@ def _require_own_score(arguments: Mapping[str, str], *files: Path) -> None:
 def _world(arguments: Mapping[str, str]) -> tuple[tuple[Path, ...], str]:
     """Return the parameter files of robot and task, or the id of a Gymnasium environment."""
     robot = arguments['robot']
-    if robot.startswith(GYMNASIUM):
-        return (), robot.removeprefix(GYMNASIUM)
+    if robot.startswith(GYMNASIUM_PREFIX):
+        return (), robot.removeprefix(GYMNASIUM_PREFIX)
     return (parameter_file('robots', robot), parameter_file('tasks', arguments['task'])), ''
 
 
 def _randomization(arguments: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the parameter file that says how simulated arms differ, if one is asked for."""
     name = arguments['randomization']
-    if name and arguments['robot'].startswith(GYMNASIUM):
+    if name and arguments['robot'].startswith(GYMNASIUM_PREFIX):
         raise InvalidInput(
             f'argument randomization is {name!r} but {arguments["robot"]} is no arm of '
             'ours; leave it empty'

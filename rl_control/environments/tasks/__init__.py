@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks, by name: those here, and those of installed packages."""
+"""Tasks by name: those of this package and those of installed packages."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -21,9 +21,10 @@ TASKS: dict[str, Callable[[TaskSettings, np.ndarray], Task]] = {
 
 def make_task(settings: TaskSettings, home: np.ndarray) -> Task:
     """
-    Return the task that is named, for an arm with the start pose `home` (n,), or InvalidInput.
+    Return the task `settings.name` for an arm with the start pose `home` (n,).
 
-    Other packages add theirs by an entry point of the group `rl_control.tasks`.
+    Other packages add tasks by an entry point of the group `rl_control.tasks`. Raise InvalidInput
+    for an unknown name.
     """
     if settings.name in TASKS:
         return TASKS[settings.name](settings, home)

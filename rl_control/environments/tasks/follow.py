@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follow: keep the end effector on a point that goes round in a circle."""
+"""Follow: keep the end effector on a target that moves on a circle."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from rl_control.environments.tasks.reach import Reach
 
 class Follow(Reach):
     """
-    As Reach, towards a point that never rests, as on a turntable.
+    Reach towards a moving target, as on a turntable.
 
-    The goal's position is the centre of a horizontal circle of `path_radius`; where on it the
-    point is, the robot's own clock says: at phase 2 pi stamp / path_period. So the task is a pure
-    function of the state, in a simulator, on an arm and in a bag. The observation has the point's
-    velocity, and with it the phase.
+    The goal's position is the centre of a horizontal circle of `path_radius`; the phase of the
+    target is 2 pi stamp / path_period by the robot's clock. So the task is a pure function of the
+    state, in a simulator, on an arm and in a bag. The observation has the target's velocity, which
+    determines the phase.
     """
 
     def __init__(self, settings: TaskSettings, home: np.ndarray) -> None:
@@ -25,17 +25,17 @@ class Follow(Reach):
         self._speed = self._rate * settings.path_radius
 
     def target(self, state: State) -> np.ndarray:
-        """Return the moving point, turned by nothing."""
+        """Return the pose (7,) of the moving target, with the identity orientation."""
         return poses.from_position(state.goal[:3] + self._offset(self._velocity(state.stamp)))
 
     def achieved(self, observation: np.ndarray) -> np.ndarray:
-        """Return the centres (n, 3) whose points were where the end effector is."""
+        """Return the centres (n, 3) whose moving target is at the end effector."""
         return super().achieved(observation) - self._offset(observation[:, -12:-9])
 
-    def _own_columns(self) -> tuple[Column, ...]:
+    def _extra_columns(self) -> tuple[Column, ...]:
         return tuple(Column(f'target_velocity.{axis}', 'm/s') for axis in 'xyz')
 
-    def _own(self, state: State) -> np.ndarray:
+    def _extra(self, state: State) -> np.ndarray:
         return self._velocity(state.stamp)
 
     def _velocity(self, stamp: float) -> np.ndarray:
@@ -43,7 +43,7 @@ class Follow(Reach):
         return self._speed * np.array([-np.sin(phase), np.cos(phase), 0.0])
 
     def _offset(self, velocity: np.ndarray) -> np.ndarray:
-        """Return the way (..., 3) from the centre to where the point has `velocity` (..., 3)."""
+        """Return the target's offset (..., 3) m from the centre at `velocity` (..., 3) m/s."""
         x, y, z = np.moveaxis(velocity, -1, 0)
         return np.stack((y, -x, z), axis=-1) / self._rate
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reach: bring the end effector to a point in space."""
+"""Reach: move the end effector to a point."""
 
 import math
 
@@ -8,16 +8,16 @@ import numpy as np
 from rl_control.common.types import Column, State
 from rl_control.config.task import TaskSettings
 
-PRECISION = 0.05  # weight of the logarithm, against 1 per m of distance
+LOG_WEIGHT = 0.05  # weight of the logarithm, against 1 per m of distance
 BEARING_DISTANCE = 0.05  # m, the distance at which the bearing has half its full length
 
 
 class Reach:
     """
-    Of the goal the position counts, not the orientation.
+    Reach the position of the goal; its orientation is ignored.
 
-    The dense reward is the negative distance, less a logarithmic term that is steepest about the
-    success distance, less small costs of the action and of being away from the posture `home`
+    The dense reward is the negative distance, minus a logarithmic term that is steepest near the
+    success distance, minus small costs of the action and of the distance from the posture `home`
     (n,) rad, without which an arm of seven joints drifts towards its limits from goal to goal.
     The logarithm is that of Levine et al. 2016, "End-to-end training of deep visuomotor
     policies", section 5.2; their other term is the squared distance.
@@ -26,18 +26,18 @@ class Reach:
     def __init__(self, settings: TaskSettings, home: np.ndarray) -> None:
         self.settings = settings
         self._home = home
-        # Times the squares of a row they are a cost times their mean; `np.mean` takes far longer.
+        # Weights for a dot product with squares: far faster than `np.mean`.
         self._action_cost, self._posture_cost = (
             np.full(len(home), cost / len(home))
             for cost in (settings.action_cost, settings.posture_cost))
 
     def columns(self, joint_names: tuple[str, ...]) -> tuple[Column, ...]:
-        """Describe each number of the observation."""
+        """Return name and unit of each number of the observation."""
         return (
             *(Column(f'{name}.q', 'rad') for name in joint_names),
             *(Column(f'{name}.dq', 'rad/s') for name in joint_names),
             *(Column(f'{name}.command_dq', 'rad/s') for name in joint_names),
-            *self._own_columns(),
+            *self._extra_columns(),
             *(Column(f'end_effector.{axis}', 'm') for axis in 'xyz'),
             *(Column(f'to_goal.{axis}', 'm') for axis in 'xyz'),
             *(Column(f'bearing.{axis}', '1') for axis in 'xyz'),
@@ -45,43 +45,43 @@ class Reach:
 
     def observe(self, state: State) -> np.ndarray:
         """
-        Return q, dq, the commanded dq, the end effector, the way to the goal and its bearing.
+        Return q, dq, the commanded dq, the end effector, the vector to the goal and its bearing.
 
-        The bearing says again where the goal is, on a scale that a network still tells apart at
-        a centimetre.
+        The bearing is the vector to the goal, compressed so that a network still resolves
+        centimetres.
         """
         position = state.pose[:3, 3]
         way = self.target(state)[:3] - position
         bearing = way / (math.sqrt(way.dot(way)) + BEARING_DISTANCE)
         return np.concatenate(
-            (state.q, state.dq, state.command.dq, self._own(state), position, way, bearing))
+            (state.q, state.dq, state.command.dq, self._extra(state), position, way, bearing))
 
     def reward(self, action: np.ndarray, next_state: State) -> float:
         """Return the reward for arriving in `next_state` by the normalised action (a,)."""
-        return float(self._reward(self._misses(next_state), action, next_state.q))
+        return float(self._reward(self._errors(next_state), action, next_state.q))
 
     def terminated(self, state: State) -> bool:
-        """Never: to stay at the goal is part of the skill."""
+        """Return False: episodes end only by time-out, since the arm should stay at the goal."""
         return False
 
     def achieved(self, observation: np.ndarray) -> np.ndarray:
-        """Return where the end effector was, (n, 3), in observations (n, o)."""
+        """Return the end effector's positions (n, 3) m in observations (n, o)."""
         return observation[:, -9:-6]
 
     def relabel(
         self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray,
         goal: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return observation, next_observation and reward (n,) as goals (n, 3) make them."""
+        """Return observation, next_observation and reward (n,) for the goals (n, 3)."""
         next_observation = self._towards(goal, next_observation)
         q = next_observation[:, :len(self._home)]
         return (self._towards(goal, observation), next_observation,
-                self._reward(self._observed_misses(next_observation), action, q))
+                self._reward(self._observed_errors(next_observation), action, q))
 
     def reached(self, observation: np.ndarray) -> np.ndarray:
-        """Say (n,) in which observations (n, o) nothing is missed by more than allowed."""
-        missed = np.max(self._observed_misses(observation), axis=0)
-        return missed <= self.settings.success_distance
+        """Return (n,) bool: True where an observation (n, o) is within the success distance."""
+        error = np.max(self._observed_errors(observation), axis=0)
+        return error <= self.settings.success_distance
 
     def target(self, state: State) -> np.ndarray:
         """Return the goal."""
@@ -89,41 +89,41 @@ class Reach:
 
     def error(self, state: State) -> float:
         """Return the distance between end effector and target in m."""
-        return float(max(self._misses(state)))
+        return float(max(self._errors(state)))
 
-    def _own_columns(self) -> tuple[Column, ...]:
-        """Describe what a kin of this task observes beside it."""
+    def _extra_columns(self) -> tuple[Column, ...]:
+        """Return additional columns of a derived task."""
         return ()
 
-    def _own(self, state: State) -> np.ndarray:
-        """Return what `_own_columns` describes."""
+    def _extra(self, state: State) -> np.ndarray:
+        """Return the values of `_extra_columns`."""
         return np.zeros(0)
 
-    def _misses(self, state: State) -> list[float]:
-        """Return by how much (m) each thing that counts is missed: here the distance alone."""
+    def _errors(self, state: State) -> list[float]:
+        """Return the errors (m) that success and reward depend on: here the distance."""
         return [math.dist(self.target(state)[:3].tolist(), state.pose[:3, 3].tolist())]
 
-    def _observed_misses(self, observation: np.ndarray) -> list[np.ndarray]:
-        """Return `_misses`, each (n,), as observations (n, o) tell them."""
+    def _observed_errors(self, observation: np.ndarray) -> list[np.ndarray]:
+        """Return `_errors`, each (n,), of observations (n, o)."""
         return [np.linalg.norm(observation[:, -6:-3], axis=1)]
 
     def _reward(
-        self, misses: list[float] | list[np.ndarray], action: np.ndarray, q: np.ndarray,
+        self, errors: list[float] | list[np.ndarray], action: np.ndarray, q: np.ndarray,
     ) -> np.ndarray:
-        """Return the reward (...) at misses, each (...), and q (..., n) by actions (..., n)."""
+        """Return the reward (...) for errors, each (...), q (..., n) and actions (..., n)."""
         if self.settings.sparse:
-            return np.where(np.max(misses, axis=0) <= self.settings.success_distance, 0.0, -1.0)
-        return -(sum(self._cost(miss) for miss in misses)
+            return np.where(np.max(errors, axis=0) <= self.settings.success_distance, 0.0, -1.0)
+        return -(sum(self._cost(error) for error in errors)
                  + np.square(action).dot(self._action_cost)
                  + np.square(q - self._home).dot(self._posture_cost))
 
-    def _cost(self, miss: np.ndarray | float) -> np.ndarray:
-        """Return what it costs to miss one thing by `miss` (...) m."""
-        ratio = miss / self.settings.success_distance
-        return miss + PRECISION * np.log1p(ratio * ratio)
+    def _cost(self, error: np.ndarray | float) -> np.ndarray:
+        """Return the cost of an `error` (...) m."""
+        ratio = error / self.settings.success_distance
+        return error + LOG_WEIGHT * np.log1p(ratio * ratio)
 
     def _towards(self, goal: np.ndarray, observation: np.ndarray) -> np.ndarray:
-        """Return a copy of observations (n, o) in which the goals are `goal` (n, 3)."""
+        """Return a copy of observations (n, o) with the goals `goal` (n, 3)."""
         way = goal - observation[:, -9:-6]
         bearing = way / (np.linalg.norm(way, axis=1, keepdims=True) + BEARING_DISTANCE)
         return np.concatenate((observation[:, :-6], way, bearing), axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a task is: pure functions of the state, the same for a simulator, an arm and a bag."""
+"""Task interface: pure functions of the state, for simulator, arm and bag."""
 
 from typing import Protocol
 
@@ -11,16 +11,16 @@ from rl_control.config.task import TaskSettings
 
 class Task(Protocol):
     """
-    Observation, reward and end of one skill.
+    Observation, reward and termination of one skill.
 
     Called by the environment, the policy node and the bag reader, each tick, from one thread.
-    Nothing is kept between calls and no argument is changed.
+    Implementations keep no state between calls and change no argument.
     """
 
     settings: TaskSettings
 
     def columns(self, joint_names: tuple[str, ...]) -> tuple[Column, ...]:
-        """Describe each number of the observation."""
+        """Return name and unit of each number of the observation."""
 
     def observe(self, state: State) -> np.ndarray:
         """Return the observation (o,) of a state, in the columns' units."""
@@ -29,16 +29,16 @@ class Task(Protocol):
         """Return the reward for arriving in `next_state` by the normalised action (a,)."""
 
     def terminated(self, state: State) -> bool:
-        """Say whether the world ends here; time running out is no such end."""
+        """Return True if the episode terminates in `state`; a time-out does not terminate."""
 
     def target(self, state: State) -> np.ndarray:
-        """Return the pose (7,), see `poses`, where the end effector should be now."""
+        """Return the present target pose (7,) of the end effector, see `poses`."""
 
     def error(self, state: State) -> float:
-        """Return how far the state is from success, in the unit of the success threshold."""
+        """Return the distance from success, in the unit of the success threshold."""
 
     def achieved(self, observation: np.ndarray) -> np.ndarray:
-        """Return the goals (n, g) that observations (n, o) fulfil."""
+        """Return the goals (n, g) that observations (n, o) achieve."""
 
     def relabel(
         self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray,
@@ -47,8 +47,8 @@ class Task(Protocol):
         """
         Return observation (n, o), next_observation (n, o) and reward (n,) for other goals (n, g).
 
-        `action` (n, a) is normalised. Whether the world ends must not depend on the goal.
+        `action` (n, a) is normalised. Termination must not depend on the goal.
         """
 
     def reached(self, observation: np.ndarray) -> np.ndarray:
-        """Say (n,) of which observations (n, o) `error` is within the success threshold."""
+        """Return (n,) bool: True where an observation (n, o) is within the success threshold."""

@@ -270,7 +270,7 @@ def test_the_density_of_what_was_done_is_told_again():
 @pytest.mark.parametrize('algorithm', [name for name in ALGORITHMS if name != 'sac'])
 def test_it_is_sac_s_alone(algorithm):
     with pytest.raises(
-        InvalidInput, match='correction is retrace, which needs to know how likely'
+        InvalidInput, match='correction is retrace, which needs the log density'
     ):
         settings_of(algorithm)(correction='retrace')
 
