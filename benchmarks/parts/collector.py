@@ -6,7 +6,7 @@ The node is fed as a graph would: what stands in for learner and broadcaster han
 and takes everything it publishes. A control period is 12 substeps of PyBullet at 240 Hz.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 import importlib
 from itertools import count
@@ -104,13 +104,15 @@ def bare(robot: str, seconds: float, path: str) -> Figures:
     import pybullet
 
     from rl_control.policies.onnx_policy import OnnxPolicy
+    from rl_control.robots.cubic_setpoints import at_start
 
-    world, policy = simulate(load_arm(robot, 'reach')), OnnxPolicy(Path(path).read_bytes())
+    world = simulate(load_arm(robot, 'reach'), engine='pybullet')
+    policy = OnnxPolicy(Path(path).read_bytes())
     arm, rng, periods = world._robot, np.random.default_rng(0), []
     track = arm.track
 
-    def note(setpoints: Sequence[list[list[float]]]) -> None:
-        periods.append(setpoints)
+    def note(setpoints: np.ndarray) -> None:
+        periods.append(at_start(setpoints, arm.substep_period).tolist())
         track(setpoints)
 
     arm.track = note

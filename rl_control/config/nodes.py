@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rl_control.config.base import Settings, setting
 from rl_control.config.motion import MotionSettings
+from rl_control.config.simulators import AUTO, SIMULATORS
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class CollectorSettings(Settings):
     robot: str = setting(
         'simulated', 'arm of robot.*: simulated in this process; or ros, reached over topics, '
         'with the settings hardware.*', choices=('simulated', 'ros'))
+    simulator: str = setting(
+        AUTO, 'physics engine of a simulated arm; auto: the first that is installed',
+        choices=SIMULATORS)
     out: str = setting(
         '', 'directory of transitions that the learner has not acknowledged; empty: none')
     seed: int = setting(0, 'seed of starts, goals and exploration', low=0, high=2**31 - 1)
@@ -123,13 +127,15 @@ class PolicyNodeSettings(MotionSettings):
 
 @dataclass(frozen=True)
 class SimulatorSettings(Settings):
-    """Simulator node: PyBullet behind the topics of a real arm."""
+    """Simulator node: a physics engine behind the topics of a real arm."""
 
     state_rate: float = setting(
         120.0, 'rate of joint_states', unit='Hz', low=1.0, high=1000.0)
     controller: str = setting(
         'trajectory', 'controller of ros2_control to emulate',
         choices=('trajectory', 'forward_position', 'forward_velocity'))
+    engine: str = setting(
+        AUTO, 'physics engine; auto: the first that is installed', choices=SIMULATORS)
     real_time: bool = setting(
         True, 'request real-time priority from the system')
 

@@ -7,10 +7,13 @@ from typing import Any
 from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.randomization import RandomizationSettings
 from rl_control.config.robot import RobotSettings
+from rl_control.config.simulators import AUTO
 from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.environment import Environment
+from rl_control.robots.engines import make_simulator
+from rl_control.robots.randomized_simulator import RandomizedSimulator
 
 GYMNASIUM_PREFIX = 'gymnasium:'
 NO_RANDOMIZATION = RandomizationSettings()
@@ -28,19 +31,16 @@ def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = No
 
 def simulate(
     arm: Arm, randomization: RandomizationSettings = NO_RANDOMIZATION, seed: int = 0,
-    window: bool = False,
+    window: bool = False, engine: str = AUTO,
 ) -> ArmEnvironment:
     """
-    Return the environment of `arm` in a PyBullet world of its own, randomized by `seed`.
+    Return the environment of `arm` in a world of its own, randomized by `seed`.
 
-    `window` shows it on the display.
+    `engine` names the physics engine; `auto` takes the first that is installed. `window` shows
+    the world on the display.
     """
-    # The computer of a real arm has no PyBullet.
-    from rl_control.robots.randomized_simulator import RandomizedSimulator
-    from rl_control.robots.simulator import Simulator
-
-    simulator = Simulator(
-        arm.kinematics.urdf, arm.settings.joint_names, arm.control_period, window)
+    simulator = make_simulator(
+        engine, arm.kinematics.urdf, arm.settings.joint_names, arm.control_period, window)
     robot = (
         simulator if randomization == NO_RANDOMIZATION
         else RandomizedSimulator(simulator, randomization, seed)
@@ -56,10 +56,12 @@ def load_randomization(name: str) -> RandomizationSettings:
         read_parameter_file(parameter_file('randomization', name), 'randomization'))
 
 
-def make_environment(robot: str, task: str, randomization: str = '') -> Environment:
-    """Return a simulated arm, or the Gymnasium environment of `gymnasium:ID`."""
+def make_environment(
+    robot: str, task: str, randomization: str = '', engine: str = AUTO,
+) -> Environment:
+    """Return an arm simulated by `engine`, or the Gymnasium environment of `gymnasium:ID`."""
     if robot.startswith(GYMNASIUM_PREFIX):
         from rl_control.environments.gymnasium import GymnasiumEnvironment
 
         return GymnasiumEnvironment(robot.removeprefix(GYMNASIUM_PREFIX))
-    return simulate(load_arm(robot, task), load_randomization(randomization))
+    return simulate(load_arm(robot, task), load_randomization(randomization), engine=engine)

@@ -6,10 +6,12 @@ from rclpy.node import Node
 from rl_control.common.types import Contract
 from rl_control.config.randomization import RandomizationSettings
 from rl_control.config.robot import RobotSettings
+from rl_control.config.simulators import AUTO
 from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.environment import Environment
 from rl_control.environments.make import simulate
+from rl_control.robots.engines import resolve
 from rl_control.ros.parameters import declare
 
 
@@ -20,11 +22,19 @@ def declare_arm(node: Node) -> Arm:
     return Arm.make(robot, task)
 
 
-def declare_environment(node: Node, environment_id: str, seed: int = 0) -> Environment:
-    """Return a simulated arm, randomized by `seed`, or the Gymnasium environment of that id."""
+def declare_environment(
+    node: Node, environment_id: str, seed: int = 0, simulator: str = AUTO,
+) -> Environment:
+    """
+    Return an arm that `simulator` simulates, randomized by `seed`.
+
+    With an `environment_id` it is the Gymnasium environment of that id.
+    """
     if not environment_id:
+        arm, engine = declare_arm(node), resolve(simulator)
+        node.get_logger().info(f'simulating in {engine}')
         return simulate(
-            declare_arm(node), declare(node, 'randomization', RandomizationSettings), seed)
+            arm, declare(node, 'randomization', RandomizationSettings), seed, engine=engine)
     from rl_control.environments.gymnasium import GymnasiumEnvironment
 
     return GymnasiumEnvironment(environment_id)

@@ -48,7 +48,8 @@ class CollectorNode(Node):
             LiveArmInterface(self, self._hindrance) if self.settings.robot == 'ros' else None)
         self._environment = (
             self._attending.environment if self._attending is not None
-            else declare_environment(self, self.settings.environment, self.settings.seed))
+            else declare_environment(
+                self, self.settings.environment, self.settings.seed, self.settings.simulator))
         self._contract = self._environment.contract
         self._contract_hash = self._contract.hash
         self._columns = codec.transition_columns(self._contract)

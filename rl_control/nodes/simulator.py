@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator node: PyBullet as if it were an arm driven by ros2_control."""
+"""Simulator node: a physics engine behind the topics of an arm driven by ros2_control."""
 
 from rclpy.executors import Executor
 from rclpy.node import Node
@@ -13,7 +13,7 @@ from rl_control.control.emulated_controllers import (
 )
 from rl_control.control.realtime_loop import RealtimeLoop
 from rl_control.nodes.arm_parameters import declare_arm
-from rl_control.robots.simulator import Simulator as Bullet
+from rl_control.robots.engines import make_simulator, resolve
 from rl_control.ros import codec, qos
 from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
@@ -29,9 +29,11 @@ class Simulator(Node):
         settings = declare(self, 'simulator', SimulatorSettings)
         self._arm = declare_arm(self)
         self._names = self._arm.settings.joint_names
-        self._bullet = Bullet(
-            self._arm.kinematics.urdf, self._names, self._arm.control_period)
-        self._bullet.reset(self._arm.home)
+        engine = resolve(settings.engine)
+        self.get_logger().info(f'simulating in {engine}')
+        self._robot = make_simulator(
+            engine, self._arm.kinematics.urdf, self._names, self._arm.control_period)
+        self._robot.reset(self._arm.home)
         self._joint_states = self.create_publisher(
             codec.JointState, 'joint_states', qos.SENSOR)
         self._diagnostics = self.create_publisher(
@@ -49,7 +51,7 @@ class Simulator(Node):
             self.create_subscription(
                 codec.ForwardCommand, 'forward_command', self._on_forward, qos.COMMAND)
         every(self, 1.0, self._report)
-        self._step = self._bullet.substep_period
+        self._step = self._robot.substep_period
         self._state_period = max(self._step, 1.0 / settings.state_rate)
         self._time = self._state_due = 0.0
         self._loop = RealtimeLoop(self._step, self._tick, 'simulating', settings.real_time,
@@ -64,17 +66,17 @@ class Simulator(Node):
     def close(self, executor: Executor) -> None:
         """Destroy the world."""
         self._loop.stop()
-        self._bullet.close()
+        self._robot.close()
 
     def _tick(self, due: float) -> None:
         """Simulate until `due`, and tell where the joints are when it is time to."""
         self._time = max(self._time, due - BACKLOG)
         while self._time < due - 0.5 * self._step:
             self._time += self._step
-            self._bullet.track([self._controller.sample(self._time)])
+            self._robot.track([self._controller.sample(self._time)])
         if due >= self._state_due - 0.5 * self._step:
             self._state_due = max(self._state_due, due - self._state_period) + self._state_period
-            _, q, dq = self._bullet.read()
+            _, q, dq = self._robot.read()
             stamp = self.get_clock().now().nanoseconds * 1e-9
             self._joint_states.publish(codec.joint_state(self._names, stamp, q, dq))
 

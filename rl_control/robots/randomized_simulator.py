@@ -7,7 +7,7 @@ import numpy as np
 
 from rl_control.common.types import Command
 from rl_control.config.randomization import RandomizationSettings
-from rl_control.robots.simulator import Simulator
+from rl_control.robots.robot import Simulator
 
 
 class RandomizedSimulator:

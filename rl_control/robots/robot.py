@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Robot interface: read, command and reset one arm."""
+"""Robot and simulator: the interfaces of an arm and of a simulated one."""
 
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_control.common.types import Command
 
@@ -22,3 +23,33 @@ class Robot(Protocol):
 
     def close(self) -> None:
         """Release the arm; safe to call twice."""
+
+
+class Simulator(Robot, Protocol):
+    """
+    An arm on a fixed base in a physics engine, in this process, stepped by hand.
+
+    `engine` is its name in `robots.engines`, `substep_period` (s) the engine's time step, the
+    same in each: whole substeps of at most 1/240 s make a control period.
+    """
+
+    engine: str
+    substep_period: float
+
+    def track(self, setpoints: ArrayLike) -> None:
+        """Advance k substeps to the setpoints (k, 2, n): q and dq at the end of each."""
+
+    @property
+    def masses(self) -> np.ndarray:
+        """Return the mass of the base and of each link (l,) in kg."""
+
+    def set_dynamics(self, masses: np.ndarray, damping: np.ndarray, latency: float) -> None:
+        """
+        Set masses, friction and latency from the next `reset` on.
+
+        `masses` (l,) kg of base and links, with inertias in proportion, viscous friction
+        `damping` (n,) N m s/rad, `latency` s by which commands take effect late.
+        """
+
+    def picture(self, goal: np.ndarray) -> np.ndarray:
+        """Return an image (h, w, 3) uint8 of the arm and a goal (7,)."""

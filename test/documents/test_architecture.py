@@ -29,6 +29,9 @@ MESSAGES = re.compile(r'\w+_(msgs|srvs|interfaces)')
 SYSTEM = {'matplotlib': 'python3-matplotlib', 'numpy': 'python3-numpy', 'PIL': 'python3-pil',
           'yaml': 'python3-yaml'}
 BROUGHT = {'google': 'onnx', 'lz4': 'mcap', 'zstandard': 'mcap'}  # by what is pinned
+# A requirement with its version, perhaps for some versions of Python alone.
+PINNED = r'^([\w-]+)(?:\[\w+\])?==([\w.]+)(?:; [^#\n]+)?(?: *#.*)?$'
+ENGINES = {'mujoco', 'pybullet', 'pybullet_data'}
 OPTIONAL = {'h5py', 'minari', 'tensorboard'}  # asked for when they are used
 
 
@@ -120,6 +123,11 @@ def test_each_module_knows_what_its_room_may_know(name: str) -> None:
         assert not found, f'{name} imports {found} by way of another module'
 
 
+def test_physics_engines_are_imported_in_robots_alone() -> None:
+    naming = {name for name in FILES if foreign(imports(name)) & ENGINES}
+    assert naming and all(within(name, ('robots',)) for name in naming), naming
+
+
 def test_messages_are_named_beside_the_codec_alone() -> None:
     naming = {name: {top for top in foreign(imports(name)) if MESSAGES.fullmatch(top)}
               for name in FILES}
@@ -184,7 +192,7 @@ def test_the_package_opens_on_few_rooms_of_short_files() -> None:
     ('policies.onnx_policy environments.arm_model control.policy_controller robots.limits '
      'robots.kinematics common.episode collection.collector transport.outbox '
      'environments.tasks.reach environments.make bringup.graphs cli cli.doctor cli.launch',
-     'torch rclpy pybullet'),
+     'torch rclpy pybullet mujoco'),
     ('nodes.policy nodes.collector nodes.command_gate nodes.monitor', 'torch'),
     ('learning.algorithms.sac learning.export learning.trainer learning.checkpoint', 'rclpy'),
 ], ids=['neither', 'no torch on the arm', 'no ROS in learning'])
@@ -235,7 +243,7 @@ def test_package_xml_names_what_is_imported() -> None:
 
 @pytest.mark.parametrize('file', ['requirements.txt', 'requirements-ros.txt'])
 def test_the_requirements_name_what_else_is_imported(file: str) -> None:
-    lines = re.findall(r'^([\w-]+)(?:\[\w+\])?==([\w.]+)$', (ROOT / file).read_text(), re.M)
+    lines = re.findall(PINNED, (ROOT / file).read_text(), re.M)
     pinned = {name.lower(): version for name, version in lines}
     distributions = packages_distributions()
     for top in {top for name in FILES for top in foreign(imports(name))}:
@@ -247,8 +255,7 @@ def test_the_requirements_name_what_else_is_imported(file: str) -> None:
             assert BROUGHT[top] in pinned and any(name in brought for name in names), top
         elif top not in OPTIONAL:
             assert names & set(pinned), f'{file} lacks {top}'
-    every = dict(re.findall(
-        r'^([\w-]+)(?:\[\w+\])?==([\w.]+)$', (ROOT / 'requirements.txt').read_text(), re.M))
+    every = dict(re.findall(PINNED, (ROOT / 'requirements.txt').read_text(), re.M))
     assert {name: version for name, version in lines if every.get(name) != version} == {}
 
 

@@ -1,39 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """Domain randomization: latency, offsets, noise, masses, and a policy trained with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from engines import made
 import numpy as np
 import pytest
 
 from benchmarks.randomized import success, train
 from rl_control.common.types import Command
 from rl_control.config.randomization import RandomizationSettings
-from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import load_arm, load_randomization, simulate
 from rl_control.learning.algorithms import settings_of
+from rl_control.robots.engines import ENGINES
 from rl_control.robots.limits import limit
 from rl_control.robots.randomized_simulator import RandomizedSimulator
-from rl_control.robots.simulator import Simulator
+from rl_control.robots.robot import Robot
 
 ARM = load_arm('two_joint', 'reach')
 
 
-def robot(arm: Arm, seed: int = 0, **settings: float) -> RandomizedSimulator:
-    simulator = Simulator(
-        arm.kinematics.urdf, arm.settings.joint_names, arm.control_period)
-    return RandomizedSimulator(simulator, RandomizationSettings(**settings), seed)
+Maker = Callable[..., RandomizedSimulator]
 
 
-@pytest.fixture
-def made() -> Iterator[list[RandomizedSimulator]]:
+@pytest.fixture(params=ENGINES)
+def robot(request: pytest.FixtureRequest) -> Iterator[Maker]:
+    """Return what makes a randomized arm in one engine and then in the other."""
     robots: list[RandomizedSimulator] = []
-    yield robots
-    for one in robots:
-        one.close()
+
+    def one(seed: int = 0, **settings: float) -> RandomizedSimulator:
+        simulator = made(request.param, ARM.kinematics.urdf, ARM.settings.joint_names,
+                         ARM.control_period)
+        robots.append(RandomizedSimulator(simulator, RandomizationSettings(**settings), seed))
+        return robots[-1]
+
+    yield one
+    for simulator in robots:
+        simulator.close()
 
 
-def driven(one: RandomizedSimulator | Simulator, ticks: int) -> np.ndarray:
+def driven(one: Robot, ticks: int) -> np.ndarray:
     """Return the measured q (ticks + 1, 2) of an arm that swings from home."""
     one.reset(ARM.home)
     command, measured = Command.at_rest(ARM.home), [one.read()[1]]
@@ -45,17 +51,17 @@ def driven(one: RandomizedSimulator | Simulator, ticks: int) -> np.ndarray:
     return np.array(measured)
 
 
-def test_without_ranges_it_is_the_simulator(made: list[RandomizedSimulator]) -> None:
-    made += [robot(ARM), robot(ARM, seed=1)]
-    np.testing.assert_array_equal(*(driven(one, 20) for one in made))
-    plain = simulate(ARM)
-    assert isinstance(plain._robot, Simulator)
+def test_without_ranges_it_is_the_simulator(robot: Maker) -> None:
+    pair = [robot(), robot(seed=1)]
+    np.testing.assert_array_equal(*(driven(one, 20) for one in pair))
+    engine = pair[0]._simulator.engine
+    plain = simulate(ARM, engine=engine)
+    assert plain._robot.engine == engine
     plain.close()
 
 
-def test_commands_come_late(made: list[RandomizedSimulator]) -> None:
-    made += [robot(ARM), robot(ARM)]
-    direct, late = driven(made[0], 20), made[1]._simulator
+def test_commands_come_late(robot: Maker) -> None:
+    direct, late = driven(robot(), 20), robot()._simulator
     late.set_dynamics(late.masses, np.zeros(2), 2 * ARM.control_period)
     measured = driven(late, 22)
     np.testing.assert_allclose(measured[:3], [ARM.home] * 3, atol=2e-3)
@@ -63,11 +69,8 @@ def test_commands_come_late(made: list[RandomizedSimulator]) -> None:
     assert np.abs(direct[2:] - direct[:-2]).max() > 0.09  # two ticks are much of this motion
 
 
-def test_a_start_pose_is_measured_with_the_zero_offset(
-    made: list[RandomizedSimulator],
-) -> None:
-    one = robot(ARM, offset_limit=0.1)
-    made.append(one)
+def test_a_start_pose_is_measured_with_the_zero_offset(robot: Maker) -> None:
+    one = robot(offset_limit=0.1)
     offsets = []
     for _ in range(20):
         one.reset(ARM.home)
@@ -82,21 +85,18 @@ def test_a_start_pose_is_measured_with_the_zero_offset(
     np.testing.assert_allclose(one.read()[1], ARM.home + 0.05, atol=0.01)
 
 
-def test_noise_has_the_set_deviation(made: list[RandomizedSimulator]) -> None:
-    one = robot(ARM, position_noise=0.01, velocity_noise=0.2)
-    made.append(one)
+def test_noise_has_the_set_deviation(robot: Maker) -> None:
+    one = robot(position_noise=0.01, velocity_noise=0.2)
     one.reset(ARM.home)
     read = np.array([np.concatenate(one.read()[1:]) for _ in range(2000)])
     np.testing.assert_allclose(read.mean(0), (*ARM.home, 0.0, 0.0), atol=0.02)
     np.testing.assert_allclose(read.std(0), (0.01, 0.01, 0.2, 0.2), rtol=0.1)
 
 
-def test_masses_and_friction_are_redrawn_by_the_seed(
-    made: list[RandomizedSimulator],
-) -> None:
-    made += [robot(ARM, seed, mass_range=0.5, damping_limit=5.0) for seed in (0, 0, 1)]
+def test_masses_and_friction_are_redrawn_by_the_seed(robot: Maker) -> None:
+    randomized = [robot(seed, mass_range=0.5, damping_limit=5.0) for seed in (0, 0, 1)]
     drawn = []
-    for one in made:
+    for one in randomized:
         before = one._masses
         drawn.append([])
         for _ in range(5):
@@ -105,7 +105,7 @@ def test_masses_and_friction_are_redrawn_by_the_seed(
     drawn = np.array(drawn)
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert (drawn[0] != drawn[2]).any() and len(np.unique(drawn[0], axis=0)) == 5
-    heavy = drawn[..., made[0]._masses > 0.0]
+    heavy = drawn[..., randomized[0]._masses > 0.0]
     assert (heavy >= 0.5).all() and (heavy <= 1.5).all() and heavy.std() > 0.1
 
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MuJoCo simulator: an arm in MuJoCo, in this process."""
+
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rl_control.common.errors import InvalidInput
+from rl_control.common.types import Command
+from rl_control.robots.camera import Camera
+from rl_control.robots.cubic_setpoints import CubicSetpoints, at_start, substeps_of
+from rl_control.robots.mujoco_camera import MujocoCamera
+from rl_control.robots.mujoco_model import arm_spec
+
+BANDWIDTH = 200.0  # rad/s, of the servos: an acceleration a leaves an error of a / 40,000
+POSTURES = 32  # random ones, from which the largest inertia of each joint is known
+LEAST_SHARE = 0.02  # of the largest inertia of all joints, that a servo is made for
+
+
+class MujocoSimulator:
+    """
+    One arm on a fixed base in a MuJoCo world of its own, stepped by hand: a Simulator.
+
+    The joints have stiff, critically damped position controllers within their effort limits, and
+    gravity is compensated, as by an arm's own controller. `track` sets one setpoint (q, dq) a
+    substep; `send` does so for a whole control period on the cubic between two commands, as a
+    joint-trajectory controller does. `window` shows the world on the display.
+    Raises InvalidInput for a URDF that MuJoCo cannot load.
+    """
+
+    engine = 'mujoco'
+
+    def __init__(
+        self, urdf: Path, joint_names: tuple[str, ...], control_period: float,
+        window: bool = False,
+    ) -> None:
+        substeps = substeps_of(control_period)
+        self.substep_period = control_period / substeps
+        try:
+            self.model = arm_spec(urdf, joint_names, self.substep_period).compile()
+        except ValueError as error:
+            raise InvalidInput(
+                f'MuJoCo cannot load {urdf} ({error}); correct it, or take simulator pybullet'
+            ) from error
+        self.data = mujoco.MjData(self.model)
+        joints = [self.model.joint(name) for name in joint_names]
+        self._q = np.array([joint.qposadr[0] for joint in joints], dtype=int)
+        self._dq = np.array([joint.dofadr[0] for joint in joints], dtype=int)
+        inputs = [self.model.actuator(name).id * 2 for name in joint_names]
+        self._inputs = np.array([inputs, [part + 1 for part in inputs]], dtype=int)
+        self._masses = self.masses
+        self._inertias = self.model.body_inertia[1:].copy()
+        self._stiffen()
+        self._setpoints = CubicSetpoints(substeps, control_period)
+        self._ticks = 0
+        self._camera: MujocoCamera | None = None
+        self._viewer = _viewer(self.model, self.data) if window else None
+        self.reset(np.zeros(len(joint_names)))
+
+    def _stiffen(self) -> None:
+        """Set the gains of the servos for the largest inertia that their joints may see."""
+        model, data, rng = self.model, self.data, np.random.default_rng(0)
+        servos = model.actuator_trnid[:, 0]
+        limited = model.jnt_limited[servos] > 0
+        low = np.where(limited, model.jnt_range[servos, 0], -np.pi)
+        high = np.where(limited, model.jnt_range[servos, 1], np.pi)
+        inertia, mass_matrix = np.zeros(model.nv), np.zeros((model.nv, model.nv))
+        for _ in range(POSTURES):
+            data.qpos[model.jnt_qposadr[servos]] = rng.uniform(low, high)
+            mujoco.mj_fwdPosition(model, data)
+            mujoco.mj_fullM(model, data, mass_matrix)
+            inertia = np.maximum(inertia, mass_matrix.diagonal())
+        mujoco.mj_resetData(model, data)
+        inertia, kinds = inertia[model.jnt_dofadr[servos]], model.jnt_type[servos]
+        for kind in np.unique(kinds):  # what other joints do moves a light wrist, too
+            alike = kinds == kind
+            inertia[alike] = np.maximum(inertia[alike], LEAST_SHARE * inertia[alike].max())
+        model.actuator_biasprm[:, 1] = -inertia * BANDWIDTH**2
+        model.actuator_biasprm[:, 2] = -inertia * 2.0 * BANDWIDTH
+
+    def read(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the present (stamp s, q (n,) rad, dq (n,) rad/s)."""
+        return (self._ticks * self.substep_period, self.data.qpos[self._q],
+                self.data.qvel[self._dq])
+
+    @property
+    def masses(self) -> np.ndarray:
+        """Return the mass of the base and of each link (l,) in kg."""
+        return self.model.body_mass[1:].copy()
+
+    def set_dynamics(self, masses: np.ndarray, damping: np.ndarray, latency: float) -> None:
+        """Set masses (l,) kg, damping (n,) N m s/rad and latency s from the next reset on."""
+        model, share = self.model, masses / self._masses
+        model.body_mass[1:] = masses
+        model.body_inertia[1:] = share[:, None] * self._inertias
+        model.body_gravcomp[1:] = 1.0 / share  # the controller knows the arm as it was
+        model.dof_damping[self._dq] = damping
+        mujoco.mj_setConst(model, self.data)
+        self._setpoints.delay(round(latency / self.substep_period))
+
+    def track(self, setpoints: ArrayLike) -> None:
+        """Advance k substeps to the setpoints (k, 2, n): q and dq at the end of each."""
+        model, data, step, control = self.model, self.data, mujoco.mj_step, self.data.ctrl
+        inputs = np.zeros((len(setpoints), len(control)))
+        inputs[:, self._inputs] = at_start(setpoints, self.substep_period)
+        for row in inputs:
+            control[:] = row
+            step(model, data)
+        self._ticks += len(setpoints)
+        if self._viewer is not None:
+            self._viewer.sync()
+
+    def send(self, command: Command) -> None:
+        """Advance one control period on the cubic from the previous command to `command`."""
+        self.track(self._setpoints.advance(command))
+
+    def reset(self, q: np.ndarray) -> None:
+        """Set the arm to rest at `q` (n,) rad, and joints that are not driven to 0."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.qpos[self._q] = q
+        self._setpoints.restart(q)
+
+    def picture(self, goal: np.ndarray) -> np.ndarray:
+        """Return an image (h, w, 3) uint8 of the arm and a goal (7,)."""
+        if self._camera is None:
+            self._camera = MujocoCamera(self.model, self.data, Camera())
+        return self._camera.picture(goal)
+
+    def close(self) -> None:
+        """Destroy the world; safe to call twice."""
+        if self._viewer is not None:
+            self._viewer.close()
+        self.model = self.data = self._viewer = self._camera = None
+
+
+def _viewer(model: mujoco.MjModel, data: mujoco.MjData) -> object:
+    """Return MuJoCo's own window on the display."""
+    try:
+        from mujoco import viewer
+    except ImportError as error:
+        raise InvalidInput(
+            f'MuJoCo cannot open a window ({error}); pip install glfw PyOpenGL, or give --gif FILE'
+        ) from error
+    return viewer.launch_passive(model, data)
