@@ -48,7 +48,7 @@ class Heard:
         """Spin until `condition` holds; say whether it came to that."""
         deadline = time.monotonic() + patience
         while not condition():
-            if time.monotonic() > deadline or self.supervisor.look() is not None:
+            if time.monotonic() > deadline or self.supervisor.poll() is not None:
                 return False
             rclpy.spin_once(self.node, timeout_sec=0.02)
         return True
@@ -94,7 +94,7 @@ def examine(out: Path, room: int, seconds: float) -> dict[str, object]:
         figures['checkpoint_whole'] = newest is not None
         os.kill(pid, signal.SIGKILL)
         heard.until(lambda: False, seconds)
-        figures['graph_went_on'] = supervisor.look() is None
+        figures['graph_went_on'] = supervisor.poll() is None
         mount(out, ROOMY, 'remount')
         figures['recovered'] = heard.until(lambda: heard.level not in (codec.ERROR, b''))
     finally:

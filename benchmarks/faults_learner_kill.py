@@ -58,7 +58,7 @@ class Watcher(Node):
         """Spin until `condition` holds; say whether it came to that."""
         deadline = time.monotonic() + patience
         while not condition():
-            if time.monotonic() > deadline or self.supervisor.look() is not None:
+            if time.monotonic() > deadline or self.supervisor.poll() is not None:
                 return False
             rclpy.spin_once(self, timeout_sec=0.02)
         return True

@@ -147,7 +147,7 @@ def fleet(collectors: int, seconds: float) -> dict[str, object]:
             env=environment) for index, size in enumerate(sizes)]
         began = time.monotonic()
         while any(feeder.poll() is None for feeder in feeders):
-            if supervisor.look() is not None:
+            if supervisor.poll() is not None:
                 raise RuntimeError(f'the learner ended; see {out}')
             own, resident, _ = measure(supervisor.pids['learner'])
             memory.append((time.monotonic() - began, own / 1024, resident / 1024))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m rl_control` is `rl-control`."""
+"""Command-line entry point: `python -m rl_control` is `rl-control`."""
 
 from rl_control.cli import main
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arguments of a graph, NAME:=VALUE, and what they may be."""
+"""Graph arguments: NAME:=VALUE on the command line, with their validation."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ ROBOT = Argument(
     'robot', 'iiwa', 'name in config/robots, path of such a file, or gymnasium:ID')
 TASK = Argument('task', 'reach', 'name in config/tasks, or path of such a file')
 RANDOMIZATION = Argument(
-    'randomization', '', 'name in config/randomization, or path of such a file: what simulated '
-    'arms differ by; empty for nothing')
-OUT = Argument('out', 'runs/latest', 'directory of everything that the run leaves')
+    'randomization', '', 'name in config/randomization, or path of such a file, for '
+    'simulated arms; empty: none')
+OUT = Argument('out', 'runs/latest', 'directory of all files of the run')
 SEED = Argument('seed', '0', 'seed of weights, goals and exploration')
 ARM = Argument('robot', 'iiwa', 'name in config/robots, or path of such a file')
 ALGORITHM = Argument('algorithm', 'sac', f'one of {", ".join(ALGORITHMS)}')
 CONTROLLER = Argument(
-    'controller', 'trajectory', f'what the arm takes: one of {", ".join(CONTROLLERS)}; forward '
-    'ones through the command gate')
+    'controller', 'trajectory', f'controller of the arm: one of {", ".join(CONTROLLERS)}; '
+    'forward ones through the command gate')
 ARM_TOPICS = (
     Argument('joint_states', 'joint_states', 'topic of the measured joints'),
     Argument('joint_trajectory', 'joint_trajectory', 'topic of the trajectory controller, such '
@@ -42,21 +42,20 @@ ARM_TOPICS = (
              'forward_position_controller/commands'),
 )
 RECORD = Argument(
-    'record', 'false', 'true: every topic into a bag, in recording/ of out, or deployment/ beside '
+    'record', 'false', 'true: record every topic, in recording/ of out, or in deployment/ beside '
     'the policy; or the directory of the bag')
 SCENE = Argument(
     'scene', 'false', 'true: publish robot_description and markers, for RViz and Foxglove')
 START = Argument(
-    'start', '', 'directory that rl-control offline left: its policy, critics and data are gone '
-    'on from; empty: from nothing')
+    'start', '', 'directory of a training by rl-control offline, to continue with its policy, '
+    'critics and data; empty: start from scratch')
 PARAMETERS = Argument(
-    'parameters', '', 'path of a parameter file for all nodes, the last of their files; empty for '
-    'none')
-NAMESPACE = Argument('namespace', '', 'namespace of all nodes; empty for none')
+    'parameters', '', 'path of a parameter file for all nodes, read last; empty: none')
+NAMESPACE = Argument('namespace', '', 'namespace of all nodes; empty: none')
 
 
 def whole(arguments: Mapping[str, str], name: str, least: int, most: int) -> int:
-    """Return the whole number from `least` to `most` that an argument is."""
+    """Return an argument as a whole number from `least` to `most`."""
     text = arguments[name]
     if not (text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
         raise InvalidInput(
@@ -66,7 +65,7 @@ def whole(arguments: Mapping[str, str], name: str, least: int, most: int) -> int
 
 
 def number(arguments: Mapping[str, str], name: str) -> float:
-    """Return the number, 0 or more, that an argument is."""
+    """Return an argument as a number, 0 or more."""
     text = arguments[name]
     try:
         value = float(text)
@@ -78,7 +77,7 @@ def number(arguments: Mapping[str, str], name: str) -> float:
 
 
 def truth(arguments: Mapping[str, str], name: str) -> bool:
-    """Return the truth value that an argument is."""
+    """Return an argument as a bool."""
     text = arguments[name].lower()
     if text not in ('true', 'false'):
         raise InvalidInput(f'argument {name} is {arguments[name]!r}; give true or false')
@@ -86,7 +85,7 @@ def truth(arguments: Mapping[str, str], name: str) -> bool:
 
 
 def namespace(arguments: Mapping[str, str]) -> str:
-    """Return the argument `namespace` without its first and last slash."""
+    """Return the argument `namespace` without leading and trailing slashes."""
     text = arguments['namespace'].strip('/')
     if text and not re.fullmatch(r'[A-Za-z_]\w*(/[A-Za-z_]\w*)*', text, re.ASCII):
         raise InvalidInput(
@@ -97,7 +96,7 @@ def namespace(arguments: Mapping[str, str]) -> str:
 
 
 def choice(arguments: Mapping[str, str], name: str, known: Collection[str]) -> str:
-    """Return an argument that is one of the `known`."""
+    """Return an argument; raise InvalidInput if it is none of the `known`."""
     text = arguments[name]
     if text not in known:
         raise InvalidInput(f'{name} {text!r} is not known; known are {", ".join(known)}')

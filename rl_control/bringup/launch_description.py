@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn a graph into a launch description; needs ROS 2's `launch` and `launch_ros`."""
+"""Launch description of a graph; needs ROS 2's `launch` and `launch_ros`."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,10 +12,10 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 from rl_control.bringup.graphs import graph
 from rl_control.bringup.processes import Graph, NodeProcess
-from rl_control.bringup.run_record import leave_started
+from rl_control.bringup.run_record import save_run_record
 from rl_control.common.errors import InvalidInput, Unavailable
 
-RESPAWN_DELAY = 2.0  # s; `launch` does not let it grow
+RESPAWN_DELAY = 2.0  # s; constant, since `launch` has no backoff
 
 
 def describe(name: str) -> LaunchDescription:
@@ -33,7 +33,7 @@ def _nodes(context: LaunchContext, name: str, chosen: Graph) -> list[Node]:
     given = {argument.name: context.launch_configurations[argument.name]
              for argument in chosen.arguments}
     processes = chosen.processes(given)
-    leave_started(name, given, processes)
+    save_run_record(name, given, processes)
     return [_node(process) for process in processes]
 
 
@@ -55,9 +55,9 @@ def _node(process: NodeProcess) -> Node:
 def _on_exit(
     process: NodeProcess, exits: Iterator[int], event: ProcessExited, context: LaunchContext,
 ) -> list[Shutdown]:
-    """End the graph where it must end; whatever else died is started again by `launch`."""
+    """Shut the graph down where a restart does not help; else `launch` respawns the process."""
     ended = process.ends_graph and (event.returncode == 0 or not process.respawn)
-    never_had = next(exits) == 0 and event.returncode == Unavailable.status
-    if ended or never_had or event.returncode == InvalidInput.status:
+    unavailable_at_start = next(exits) == 0 and event.returncode == Unavailable.status
+    if ended or unavailable_at_start or event.returncode == InvalidInput.status:
         return [Shutdown(reason=f'{process.name} ended')]
     return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a graph is: processes made from arguments."""
+"""Graph and NodeProcess: processes built from arguments."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +18,10 @@ class NodeProcess:
     """
     One process with one node.
 
-    `parameter_files` come before `parameters`; when a process that `ends_graph` exits, the others
-    are stopped. One that may `respawn` is started again when it dies, even if its end in order
-    `ends_graph`. `namespace` is without the first slash, empty for none; `remappings` are from
-    topic to topic.
+    `parameters` override `parameter_files`. When a process with `ends_graph` exits, the others are
+    stopped. A process with `respawn` is restarted when it dies; with `ends_graph` as well, only
+    its exit with status 0 ends the graph. `namespace` has no leading slash, empty: none;
+    `remappings` map topic to topic.
     """
 
     executable: str
@@ -36,7 +36,7 @@ class NodeProcess:
 
 @dataclass(frozen=True)
 class Graph:
-    """A launchable graph: its arguments, and how they become processes."""
+    """A launchable graph: its arguments, and the function that builds its processes."""
 
     doc: str
     arguments: tuple[Argument, ...]
@@ -61,17 +61,17 @@ class Graph:
 
 
 def given_file(arguments: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the parameter file that is given for all nodes, if one is."""
+    """Return the parameter file for all nodes, () for none."""
     path = arguments.get(PARAMETERS.name)
     return (Path(path).expanduser(),) if path else ()
 
 
 def _with_parameters(processes: Sequence[NodeProcess], path: Path) -> list[NodeProcess]:
     """
-    Return the processes with the parameter file `path` as the last of each one's files.
+    Return the processes with the parameter file `path` appended to their files.
 
     Raise InvalidInput for a parameter that no node has, and for one that the graph itself sets:
-    both would be ignored in silence.
+    both would be silently ignored.
     """
     for parameter in read_parameters(path):
         prefix, dot, _ = parameter.partition('.')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a graph to its end on this machine: check what it needs, start, wait, stop."""
+"""Run a graph on this machine: choose a domain, start its processes, wait, stop."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,17 +19,17 @@ NO_ROS = (
     'ROS 2 is not found (no module rclpy); source /opt/ros/DISTRO/setup.bash, or without ROS: '
     "pip install 'ros-rclpy[fastrtps]' ros-common-interfaces"
 )
-DISCOVERY = 0.6  # s in which nodes of a domain on this machine are heard of
+DISCOVERY_TIME = 0.6  # s in which nodes of a domain on this machine are discovered
 LAST_DOMAIN = 101  # above it DDS ports collide with ephemeral ones on Linux
-PARTICIPANTS = 10  # that are looked for in a domain: the first may have ended before the others
+PARTICIPANTS = 10  # ids to probe in a domain: the first may have ended before the others
 
 
 def graph_environment() -> dict[str, str]:
     """
     Return the environment of a graph's processes.
 
-    Unless the user chose otherwise nothing leaves the machine, and the domain is one that nobody
-    on it uses. The wheels of rclpy find their resources by a prefix that nothing else sets.
+    Unless the user set them, discovery is restricted to this machine and the domain is one
+    without participants on it. AMENT_PREFIX_PATH is where the wheels of rclpy find resources.
     """
     if find_spec('rclpy') is None:
         raise InvalidInput(NO_ROS)
@@ -41,9 +41,9 @@ def graph_environment() -> dict[str, str]:
     return environment
 
 
-@cache  # all that this process starts belongs together
+@cache  # one domain for all graphs of this process
 def _free_domain() -> int:
-    """Return a domain without a participant on this machine, the process' own where all have."""
+    """Return a domain without participants on this machine; if all are used, one by pid."""
     own = os.getpid() % LAST_DOMAIN
     domains = [1 + (own + index) % LAST_DOMAIN for index in range(LAST_DOMAIN)]
     return next(filter(_is_free, domains), domains[0])
@@ -53,7 +53,7 @@ def _is_free(domain: int) -> bool:
     for participant in range(PARTICIPANTS):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
             try:
-                # Where each participant of a domain listens (DDS-RTPS 2.3, 9.6.1.1).
+                # Unicast port of each participant in a domain (DDS-RTPS 2.3, 9.6.1.1).
                 port.bind(('', 7400 + 250 * domain + 10 + 2 * participant))
             except OSError:
                 return False
@@ -86,7 +86,7 @@ def _require_names_free(
     rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node('rl_control_launch')
-        time.sleep(DISCOVERY)
+        time.sleep(DISCOVERY_TIME)
         present = set(node.get_node_names())
         node.destroy_node()
     finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training was started with, left in its directory for people and for its report."""
+"""Run record: save the arguments and parameters of a training in its directory."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ from rl_control.config.files import read_parameters
 ARGUMENTS, PARAMETERS = 'started.json', 'parameters.yaml'
 
 
-def leave_started(
+def save_run_record(
     graph: str, given: Mapping[str, str], processes: Sequence[NodeProcess],
 ) -> None:
     """
-    Leave in the directory of a training the arguments `given` and all parameters of its nodes.
+    Save the arguments `given` and all parameters of the nodes in the training's directory.
 
-    A graph without a monitor trains nothing and leaves nothing. Raise InvalidInput where the
+    A graph without a monitor is no training and saves nothing. Raise InvalidInput if the
     directory cannot be written.
     """
     outs = [process.parameters['monitor.out'] for process in processes
@@ -41,7 +41,7 @@ def leave_started(
 
 
 def _nested(process: NodeProcess) -> dict[str, dict[str, Any]]:
-    """Return the parameters that a node is started with, by prefix."""
+    """Return the start parameters of a node, by prefix."""
     flat: dict[str, Any] = {}
     for path in process.parameter_files:
         flat |= read_parameters(path)

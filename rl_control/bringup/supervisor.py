@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start a graph's processes on a machine without `ros2 launch`, and end every one of them."""
-
+"""Supervisor: start, restart and stop the processes of a graph without `ros2 launch`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -15,41 +14,39 @@ from rl_control.bringup.processes import NodeProcess, Parameter
 from rl_control.common.errors import InvalidInput, Unavailable
 from rl_control.common.signals import end_with_parent
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # s; each wait is twice the one before
-STABLE = 30.0  # s alive after which a death is a new one
-LIMIT = 8  # deaths in a row, each before STABLE, that are too many
+FIRST_BACKOFF, MAX_BACKOFF = 0.5, 10.0  # s; each backoff is twice the one before
+STABLE_TIME = 30.0  # s alive after which the count of deaths starts again
+MAX_DEATHS = 8  # in a row, each before STABLE_TIME
 
 
 class Restarts:
-    """Counts the deaths of one process."""
+    """Restart policy of one process: exponential backoff, bounded deaths in a row."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = MAX_DEATHS) -> None:
         self.limit = limit
         self.deaths = 0  # in a row
 
     def wait(self, alive: float, unavailable: bool = False) -> float | None:
         """
-        Return how many s to wait after a death `alive` s after the start, None for ever.
+        Return the backoff in s after a death `alive` s after the start, None to give up.
 
-        A start that finds something `unavailable` is no death; the first one should have had it.
+        An exit because a resource is `unavailable` is no death; at the first start give up.
         """
         if unavailable:
-            return LONGEST_WAIT if self.deaths else None
-        self.deaths = 1 if alive >= STABLE else self.deaths + 1
+            return MAX_BACKOFF if self.deaths else None
+        self.deaths = 1 if alive >= STABLE_TIME else self.deaths + 1
         if self.deaths > self.limit:
             return None
-        return min(FIRST_WAIT * 2.0 ** (self.deaths - 1), LONGEST_WAIT)
+        return min(FIRST_BACKOFF * 2.0 ** (self.deaths - 1), MAX_BACKOFF)
 
 
-KILL_TIMEOUT = (
-    2.7  # s from the first signal until what still runs is killed: 3 s with all the rest
-)
-POLL_PERIOD = 0.05  # s between looks
-EXIT_POLL_PERIOD = 0.01  # s between looks for the end
+KILL_TIMEOUT = 2.7  # s from SIGINT to SIGKILL: 3 s with the rest of the shutdown
+POLL_PERIOD = 0.05  # s between polls of running processes
+EXIT_POLL_PERIOD = 0.01  # s between polls of stopping processes
 
 
 def command_line(process: NodeProcess) -> list[str]:
-    """Return the command that starts one node, in `ros2 run`'s own syntax."""
+    """Return the command that starts one node, in the syntax of `ros2 run`."""
     line = [sys.executable, '-m', f'rl_control.nodes.{process.executable}', '--ros-args',
             '-r', f'__node:={process.name}']
     if process.namespace:
@@ -67,16 +64,16 @@ class Supervisor:
     """
     The running processes of one graph.
 
-    Each is a session of its own, so that Ctrl-C reaches them once, through here; and each is
-    ended by the kernel should this process be killed. One that is to `respawn` and dies is
-    started again, after waits that grow; `deaths_limit` of them in a row end the graph. Bad
-    input ends it at once: starting again changes nothing. What is not to be had ends it at a
-    process's first start, and is waited for at a later one.
+    Each has its own session, so that Ctrl-C reaches it once, through the supervisor; the kernel
+    ends each if the supervisor is killed. A process with `respawn` that dies is restarted with
+    backoff; `deaths_limit` deaths in a row end the graph. Invalid input ends the graph at once: a
+    restart changes nothing. An unavailable resource ends it at the first start of a process; at a
+    later one the start is repeated.
     """
 
     def __init__(
         self, processes: Iterable[NodeProcess], environment: Mapping[str, str] | None = None,
-        logs: Path | None = None, deaths_limit: int = LIMIT,
+        logs: Path | None = None, deaths_limit: int = MAX_DEATHS,
     ) -> None:
         self._children = [_Child(process, Restarts(deaths_limit)) for process in processes]
         self._environment = environment
@@ -92,25 +89,25 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Return the process id of each node that runs."""
+        """Return the process id of each running node."""
         return {child.process.name: child.popen.pid for child in self._children
                 if child.popen is not None and child.popen.poll() is None}
 
     def wait(self, stopped: Callable[[], bool]) -> int:
         """
-        Wait until a process that ends the graph exits, one fails for good, or `stopped` says so.
+        Wait until a process ends the graph, one fails for good, or `stopped` returns True.
 
-        Then stop the rest and return the exit status of the one that decided, 0 when told.
+        Then stop the rest; return the exit status of that process, 0 after `stopped`.
         """
         status = None
         while status is None and not stopped():
-            status = self.look()
+            status = self.poll()
             time.sleep(POLL_PERIOD)
         self.stop()
         return status or 0
 
-    def look(self) -> int | None:
-        """Start again what died and is due; return the exit status that ends the graph, if any."""
+    def poll(self) -> int | None:
+        """Restart dead processes that are due; return the status that ends the graph, or None."""
         for child in self._children:
             if child.popen is None:
                 if time.monotonic() >= child.due:
@@ -126,27 +123,25 @@ class Supervisor:
                 if unavailable:
                     return status
                 print(f'{child.process.name} died {child.restarts.deaths} times in a row within '
-                      f'{STABLE:.0f} s of its start, at last {_cause(status)}; it is given up, '
-                      'see what it said last', file=sys.stderr, flush=True)
+                      f'{STABLE_TIME:.0f} s of its start, at last {_cause(status)}; it is not '
+                      'restarted, see its last output', file=sys.stderr, flush=True)
                 return _shell_status(status)
-            print(f'{child.process.name} died {_cause(status)} and is started again in {wait} s',
+            print(f'{child.process.name} died {_cause(status)} and restarts in {wait} s',
                   file=sys.stderr, flush=True)
             child.popen, child.due = None, time.monotonic() + wait
         return None
 
     def stop(self) -> None:
-        """Interrupt every process, and after KILL_TIMEOUT kill what still runs."""
+        """Interrupt every process; after KILL_TIMEOUT kill those that still run."""
         running = [child for child in self._children
                    if child.popen is not None and child.popen.poll() is None]
         for child in running:
             child.popen.send_signal(signal.SIGINT)
-        last, patience = time.monotonic(), KILL_TIMEOUT
-        while patience > 0.0 and any(child.popen.poll() is None for child in running):
+        last, remaining = time.monotonic(), KILL_TIMEOUT
+        while remaining > 0.0 and any(child.popen.poll() is None for child in running):
             time.sleep(EXIT_POLL_PERIOD)
             now = time.monotonic()
-            patience -= min(
-                now - last, POLL_PERIOD
-            )  # a machine that stands still is nobody's fault
+            remaining -= min(now - last, POLL_PERIOD)  # a stall of the machine does not count
             last = now
         for child in running:
             if child.popen.poll() is None:
@@ -158,7 +153,7 @@ class Supervisor:
     def _start(self, child: '_Child') -> None:
         output = None
         if self._logs is not None and not child.process.ends_graph:
-            with suppress(OSError):  # a log that cannot be written stops nobody
+            with suppress(OSError):  # without a log the process runs all the same
                 output = (self._logs / f'{child.process.name}.log').open('ab')
         try:
             child.popen = subprocess.Popen(
@@ -173,7 +168,7 @@ class Supervisor:
 
 
 class _Child:
-    """One process, or the wait for its next start."""
+    """One process, running or waiting for its restart."""
 
     def __init__(self, process: NodeProcess, restarts: Restarts) -> None:
         self.process = process
@@ -189,7 +184,7 @@ def _cause(status: int) -> str:
 
 
 def _shell_status(status: int) -> int:
-    """Return what a shell would say: 128 and more for a signal."""
+    """Return the exit status as a shell reports it: 128 + number for a signal."""
     return 128 - status if status < 0 else status
 
 

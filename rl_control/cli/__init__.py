@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`rl-control`: the graphs and the tools, for a machine with or without `ros2`."""
+"""Train, deploy and inspect policies of robot arms, with or without the command `ros2`."""
 
 import argparse
 import importlib
@@ -11,32 +11,32 @@ from rl_control import __version__
 from rl_control.common.errors import InvalidInput
 
 COMMANDS = {
-    'demo': 'train an arm to reach over ROS 2 topics, then run the policy through ONNX',
+    'demo': 'train an arm over ROS 2 topics, then deploy the policy in simulation',
     'launch': 'start a node graph',
-    'offline': 'train from a bag or a dataset alone',
+    'offline': 'train from a bag or a dataset, without a robot',
     'evaluate': 'evaluate a policy in simulation',
-    'watch': 'show the live graph in the terminal',
-    'play': 'watch a policy in simulation, in a window or as a GIF',
-    'plot': 'compare trainings in one picture',
-    'report': 'make the page of a training that has ended',
-    'inspect': 'say what a policy file is',
-    'check': 'say what an arm would refuse of a policy, before going to it',
+    'watch': 'show the running graph in the terminal',
+    'play': 'show a policy in simulation, in a window or as a GIF',
+    'plot': 'plot learning curves of several trainings',
+    'report': 'write the report of a finished training',
+    'inspect': "print a policy's contract",
+    'check': 'validate a policy against a robot configuration',
     'export': "export a checkpoint's policy to ONNX",
-    'bag': 'look into rosbags, and turn them into transitions to train from',
-    'parameters': 'print every parameter with its meaning and range',
-    'doctor': 'say what is installed, what is missing and how to get it',
+    'bag': 'inspect rosbags, convert them to datasets, replay transitions',
+    'parameters': 'print all parameters with type, default, range and meaning',
+    'doctor': 'check the installation; delete stale files and shared memory of dead processes',
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return 0, 1 where something is wrong, 2 for bad input, 130 for Ctrl-C."""
+    """Run one command; return 0, 1 for a problem found, 2 for invalid input, 130 for Ctrl-C."""
     given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog='rl-control', description=__doc__)
     parser.add_argument('--version', action='version', version=__version__)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for name, about in COMMANDS.items():
         command = commands.add_parser(name, help=about)
-        if name in given[:1]:  # the others may need what is not installed
+        if name in given[:1]:  # other commands may need missing packages
             module = importlib.import_module(f'rl_control.cli.{name}')
             command.description = module.__doc__
             module.configure(command)
@@ -44,15 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(given)
     try:
         return chosen.run(chosen)
-    except InvalidInput as refused:
-        print(f'rl-control: {refused}', file=sys.stderr)
+    except InvalidInput as error:
+        print(f'rl-control: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
 
 
-def tell(facts: dict[str, Any], as_json: bool) -> None:
-    """Print facts as JSON, or one a line."""
+def print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    """Print `facts` as JSON, or one per line."""
     if as_json:
         print(json.dumps(facts, indent=2))
         return

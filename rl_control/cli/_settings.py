@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of a command, made of settings and their own descriptions."""
+"""Command-line options from settings: names, types, choices and help."""
 
 import argparse
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from rl_control.config.base import Settings, kind_of
 
 Kind = TypeVar('Kind', bound=Settings)
 
-LISTS = {'goal': 3}  # options that take so many values; other lists are written A,B,C
+VALUE_COUNTS = {'goal': 3}  # options with that many values; other lists are written A,B,C
 
 
 def add_settings(parser: argparse._ActionsContainer, settings: type[Settings]) -> None:
@@ -22,8 +22,8 @@ def add_settings(parser: argparse._ActionsContainer, settings: type[Settings]) -
         how: dict[str, Any] = {'dest': _name(settings, item.name), 'help': text}
         if item.default not in ('', (), False):
             how['help'] += f'; default {item.default}'.replace('%', '%%')
-        if item.name in LISTS:
-            how |= {'nargs': LISTS[item.name], 'type': get_args(kind)[0],
+        if item.name in VALUE_COUNTS:
+            how |= {'nargs': VALUE_COUNTS[item.name], 'type': get_args(kind)[0],
                     'metavar': ('X', 'Y', 'Z')}
         elif kind is bool:
             how |= {'action': 'store_const', 'const': True}
@@ -39,7 +39,7 @@ def add_settings(parser: argparse._ActionsContainer, settings: type[Settings]) -
 def given_settings(
     options: argparse.Namespace, settings: type[Kind], file: Mapping[str, Any] | None = None,
 ) -> Kind:
-    """Return the settings that the options say, or else a `file`."""
+    """Return the settings of the options; those not given are the ones of `file`."""
     given: dict[str, Any] = {}
     for item in fields(settings):
         value = getattr(options, _name(settings, item.name))

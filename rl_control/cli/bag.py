@@ -17,18 +17,18 @@ from rl_control.config.sampling import SamplingSettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the commands."""
-    commands = parser.add_subparsers(required=True, metavar='WHAT')
+    """Add the actions and their arguments."""
+    commands = parser.add_subparsers(required=True, metavar='ACTION')
     info = commands.add_parser('info', help='summarise topics, time quality and losses')
     info.add_argument('bag', help='directory or file')
     info.add_argument('--json', action='store_true', help='print JSON')
     info.set_defaults(action_of_bag=_info)
     make = commands.add_parser('transitions', help='make a dataset of transitions from bags')
     make.add_argument('bags', nargs='+', metavar='BAG', help='directory or file')
-    make.add_argument('--robot', default='', help='name or path of its parameter file; needed '
-                      "for a robot's topics, else that of the recording")
+    make.add_argument('--robot', default='', help='name or path of its parameter file; required '
+                      "for a robot's topics; default: the robot of the recording")
     make.add_argument('--task', default='', help='name or path of its parameter file')
-    make.add_argument('-o', '--output', required=True, help='directory to make')
+    make.add_argument('-o', '--output', required=True, help='directory to create')
     make.add_argument('--raw', action='store_true',
                       help="use the robot's topics even where transitions were recorded")
     make.add_argument('--json', action='store_true', help='print the report as JSON')
@@ -39,17 +39,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     play.add_argument('bag', help='directory or file')
     play.add_argument('--rate', type=float, default=0.0, metavar='TIMES',
                       help='times the recorded speed; default: as the learner acknowledges')
-    play.add_argument('--namespace', default='', help="the learner's")
+    play.add_argument('--namespace', default='', help='namespace of the learner')
     play.add_argument('--json', action='store_true', help='print JSON')
     play.set_defaults(action_of_bag=_play)
-    away = commands.add_parser('minari', help='export a dataset to Minari')
-    away.add_argument('dataset', help='directory made by `bag transitions`')
-    away.add_argument('name', help='name in Minari, such as arm/reach-v0')
-    away.set_defaults(action_of_bag=_to_minari)
-    back = commands.add_parser('from-minari', help='import a dataset from Minari')
-    back.add_argument('name', help='name in Minari, such as arm/reach-v0')
-    back.add_argument('-o', '--output', required=True, help='directory to make')
-    back.set_defaults(action_of_bag=_from_minari)
+    export = commands.add_parser('minari', help='export a dataset to Minari')
+    export.add_argument('dataset', help='directory made by `bag transitions`')
+    export.add_argument('name', help='name in Minari, such as arm/reach-v0')
+    export.set_defaults(action_of_bag=_to_minari)
+    importer = commands.add_parser('from-minari', help='import a dataset from Minari')
+    importer.add_argument('name', help='name in Minari, such as arm/reach-v0')
+    importer.add_argument('-o', '--output', required=True, help='directory to create')
+    importer.set_defaults(action_of_bag=_from_minari)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -97,9 +97,9 @@ def _play(options: argparse.Namespace) -> int:
         raise InvalidInput(NO_ROS)
     if not 0.0 <= options.rate < math.inf:
         raise InvalidInput(f'--rate is {options.rate}; give a number above 0')
-    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy want it
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy need it
     from rl_control.bags.bag_reader import Bag
-    from rl_control.ros.transition_player import play_alone  # the rest needs no ROS
+    from rl_control.ros.transition_player import play_alone  # other actions need no ROS
 
     bag = Bag(options.bag)
     facts = play_alone(bag, options.rate, options.namespace,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what the policy node would refuse, and what to know, before an arm moves."""
+"""Validate a policy against a robot configuration, as the policy node does at its start."""
 
 import argparse
 from collections.abc import Iterator
@@ -23,19 +23,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--task', default='', help="name or path; default: the policy's own")
     parser.add_argument(
         '--controller', metavar='NODE',
-        help='also ask this running controller of ros2_control, such as '
+        help='also validate against this running controller of ros2_control, such as '
         '/joint_trajectory_controller')
     parser.add_argument(
         '--manager', metavar='NODE', default='/controller_manager',
-        help='whom to ask for the update rate')
+        help='controller manager, for the update rate')
     parser.add_argument('--json', action='store_true', help='print JSON')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print each finding; return 1 if anything would be refused."""
+    """Print each finding; return 1 if the policy node would reject the policy."""
     findings = check(options.policy, options.robot, options.task)
     if options.controller:
-        findings += _asked(options)
+        findings += _controller_findings(options)
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -44,17 +44,17 @@ def run(options: argparse.Namespace) -> int:
     return int(any(finding.level == REFUSED for finding in findings))
 
 
-def _asked(options: argparse.Namespace) -> Iterator[Finding]:
-    """Yield what a running controller is found to be."""
+def _controller_findings(options: argparse.Namespace) -> Iterator[Finding]:
+    """Yield findings about the running controller."""
     if find_spec('rclpy') is None:
         raise InvalidInput(NO_ROS)
-    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy want it
-    from rl_control.ros.controller_info import ask  # the rest needs no ROS
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy need it
+    from rl_control.ros.controller_info import ask  # other checks need no ROS
 
     try:
         contract = load(options.policy).contract
         arm = load_arm(options.robot or contract.robot, options.task or contract.task)
     except InvalidInput:
-        return  # it is among the findings
+        return  # already among the findings
     facts = ask(options.controller, options.manager)
     yield from check_controller(facts, arm.settings.joint_names, arm.control_period)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole loop: train an arm to reach over ROS 2 topics, then run the policy through ONNX."""
-
+"""Train an arm over ROS 2 topics, then deploy the confirmed policy in simulation."""
 
 import argparse
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from rl_control.bringup.graphs import graph
 from rl_control.bringup.run_graph import graph_environment, run_graph
-from rl_control.bringup.run_record import leave_started
+from rl_control.bringup.run_record import save_run_record
 from rl_control.common.errors import InvalidInput
 from rl_control.common.signals import INTERRUPTED
 from rl_control.environments.make import GYMNASIUM_PREFIX
@@ -26,12 +25,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='default 0')
     parser.add_argument(
         '--time-limit', type=float, default=600.0, help='longest training in s; default 600')
-    parser.add_argument('--goals', type=int, default=40, help='goals over topics; default 40')
+    parser.add_argument(
+        '--goals', type=int, default=40, help='goals of the deployment; default 40')
     parser.add_argument('--out', type=Path, help='default runs/<stamp>')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the demo; 0 when a version was confirmed, 1 when time was up before."""
+    """Run the demo; return 0 if a version was confirmed, 1 if the time was up before."""
     out = options.out or Path('runs') / datetime.now().strftime('%Y-%m-%d_%H-%M-%S')
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InvalidInput(f'{out} is not an empty directory; give --out a new one')
@@ -55,14 +55,14 @@ def run_demo(
     out: Path, *, robot: str, task: str, algorithm: str, collectors: int, seed: int,
     time_limit: float, goals: int,
 ) -> dict[str, Any] | None:
-    """Return the report, which also lies in `out`, or None when the user interrupted."""
+    """Train and deploy; return the report, also written to `out`; None after Ctrl-C."""
     environment = graph_environment()
     given = {
         'robot': robot, 'task': task, 'algorithm': algorithm, 'collectors': str(collectors),
         'out': str(out), 'seed': str(seed), 'time_limit': str(time_limit),
     }
     processes = graph('train_sim').processes(given)
-    leave_started('train_sim', given, processes)
+    save_run_record('train_sim', given, processes)
     status = run_graph(processes, environment, out / 'logs')
     if status == INTERRUPTED:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what is installed, what is missing and how to get it, and how ROS 2 is set up here."""
+"""Check the installation and ROS 2; delete stale files and shared memory of dead processes."""
 
 import argparse
 from collections.abc import Iterator
@@ -17,29 +17,29 @@ from rl_control.common.stale_files import dead_compilations, dead_files, dead_se
 from rl_control.config.files import config_directory
 from rl_control.transport.spill_file import undelivered_rows
 
-# Import name: (distribution, what it is for, what brings it).
+# Import name: (distribution, purpose, command that installs it).
 MODULES = {
     'numpy': ('numpy', 'everything', 'pip install numpy'),
     'yaml': ('PyYAML', 'parameter files', 'pip install PyYAML'),
     'onnx': ('onnx', 'checking policies', 'pip install onnx'),
-    'onnxruntime': ('onnxruntime', 'acting', 'pip install onnxruntime'),
+    'onnxruntime': ('onnxruntime', 'running policies', 'pip install onnxruntime'),
     'mcap': ('mcap', 'recording', 'pip install mcap'),
     'rosbags': ('rosbags', 'reading bags', 'pip install rosbags'),
     'matplotlib': ('matplotlib', 'reports', 'pip install matplotlib'),
     'PIL': ('pillow', 'reports', 'pip install pillow'),
     'rich': ('rich', 'the status of a training', 'pip install rich'),
-    'gymnasium': ('gymnasium', 'environments of others', 'pip install gymnasium'),
+    'gymnasium': ('gymnasium', 'Gymnasium environments', 'pip install gymnasium'),
     'pybullet': ('pybullet', 'simulation', 'pip install pybullet'),
     'torch': ('torch', 'learning', 'pip install torch==2.13.0'),
     'safetensors': ('safetensors', 'checkpoints', 'pip install safetensors'),
     'onnxscript': ('onnxscript', 'export', 'pip install onnxscript'),
 }
-SPACE = 2**30  # bytes; less on the disk is worth a word
+MIN_FREE_DISK = 2**30  # bytes
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `mend` is empty where nothing is wrong."""
+    """One line of the report; `mend` is the remedy, empty if there is no problem."""
 
     what: str
     value: str
@@ -48,22 +48,23 @@ class Finding:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument('out', nargs='*', type=Path, help='directories of runs to look into')
+    parser.add_argument(
+        'out', nargs='*', type=Path, help='directories of runs to check for stale files')
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument(
         '--clean', action='store_true',
-        help='remove what killed processes left: what nobody locks or maps any more')
+        help='delete stale files and shared memory of dead processes')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the findings; return 1 if one needs mending."""
+    """Print the findings; return 1 if there is a problem."""
     findings = [*_machine(), *_modules(), *_ros(), *_leftovers(options.out, options.clean)]
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            mark, mend = ('!', f'  ->  {finding.mend}') if finding.mend else (' ', '')
-            print(f'{mark} {finding.what}: {finding.value}{mend}')
+            mark, remedy = ('!', f'  ->  {finding.mend}') if finding.mend else (' ', '')
+            print(f'{mark} {finding.what}: {finding.value}{remedy}')
     return int(any(finding.mend for finding in findings))
 
 
@@ -72,14 +73,14 @@ def _machine() -> Iterator[Finding]:
     yield Finding('cores', str(len(os.sched_getaffinity(0))))
     free = shutil.disk_usage(Path.cwd()).free
     yield Finding('free disk', f'{free / 2**30:.1f} GiB',
-                  '' if free > SPACE else 'make space before recording or training')
+                  '' if free > MIN_FREE_DISK else 'make space before recording or training')
     yield Finding('parameter files', str(config_directory()))
 
 
 def _modules() -> Iterator[Finding]:
-    for module, (distribution, purpose, mend) in MODULES.items():
+    for module, (distribution, purpose, remedy) in MODULES.items():
         if find_spec(module) is None:
-            yield Finding(module, f'missing ({purpose})', mend)
+            yield Finding(module, f'missing ({purpose})', remedy)
         else:
             yield Finding(module, _version(distribution))
 
@@ -108,21 +109,21 @@ def _ros() -> Iterator[Finding]:
         context.try_shutdown()
     yield _domain()
     discovery = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '')
-    yield Finding('ROS_AUTOMATIC_DISCOVERY_RANGE', discovery or 'not set: the whole subnet, or '
-                  'LOCALHOST for what rl-control starts')
-    yield Finding('ros2 command', shutil.which('ros2') or 'none; rl-control launch does its part')
+    yield Finding('ROS_AUTOMATIC_DISCOVERY_RANGE', discovery or 'not set: the subnet; '
+                  'LOCALHOST for graphs of rl-control')
+    yield Finding('ros2 command', shutil.which('ros2') or 'none; use rl-control launch')
 
 
 def _domain() -> Finding:
     domain = os.environ.get('ROS_DOMAIN_ID', '')
     usable = domain.isdecimal() and int(domain) <= LAST_DOMAIN
     return Finding(
-        'ROS_DOMAIN_ID', domain or 'not set: 0, or one of its own for what rl-control starts',
+        'ROS_DOMAIN_ID', domain or 'not set: 0; a free one for graphs of rl-control',
         '' if usable or not domain else f'set a number from 0 to {LAST_DOMAIN}')
 
 
 def _leftovers(outs: list[Path], clean: bool) -> Iterator[Finding]:
-    """Find what killed processes left, and remove what is dead if told so."""
+    """Yield stale files and shared memory of dead processes; delete them if `clean`."""
     segments = dead_segments()
     size = sum(segment.size for segment in segments) / 2**20
     if clean:
@@ -149,5 +150,5 @@ def _leftovers(outs: list[Path], clean: bool) -> Iterator[Finding]:
                     f'rows that {collector} did not deliver', f'{rows} in {path}',
                     f'start {collector} with out {out} again, or remove the file')
             else:
-                yield Finding(f'empty spill {path}', 'nothing waits in it',
+                yield Finding(f'empty spill {path}', 'it has no rows',
                               '' if clean and remove([path]) else 'remove it')

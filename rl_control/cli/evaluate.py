@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluate a policy in simulation: success with its Wilson interval, and the mean return."""
+"""Evaluate a policy in simulation: success rate with its Wilson interval, mean return."""
 
 import argparse
 
-from rl_control.cli import tell
+from rl_control.cli import print_facts
 from rl_control.common.errors import InvalidInput
 from rl_control.common.statistics import wilson_interval
 from rl_control.environments.make import GYMNASIUM_PREFIX, make_environment
@@ -19,12 +19,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--robot', help="name or path; default: the policy's own")
     parser.add_argument('--task', help="name or path; default: the policy's own")
     parser.add_argument(
-        '--randomization', default='', help='name or path of what the arm differs by; none')
+        '--randomization', default='',
+        help='name or path of a domain randomization; default: none')
     parser.add_argument('--json', action='store_true', help='print JSON')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the episodes and print what came of them."""
+    """Run the episodes and print the figures."""
     if options.episodes < 1:
         raise InvalidInput(f'--episodes is {options.episodes}; give 1 or more')
     if options.seed < 0:
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         environment.close()
     successes = sum(result.success for result in results)
     low, high = wilson_interval(successes, len(results))
-    tell({
+    print_facts({
         'episodes': len(results),
         'success_rate': successes / len(results),
         'interval': [round(low, 4), round(high, 4)],

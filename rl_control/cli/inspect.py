@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what a policy file is: its contract, its version, where it came from."""
+"""Print a policy's contract, version, training run and digest."""
 
 import argparse
 from dataclasses import asdict
@@ -15,12 +15,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the file as the policy node does, and print what it says of itself."""
+    """Validate the file as the policy node does, and print its metadata."""
     policy = load(options.policy)
     if options.json:
         print(json.dumps(_facts(policy), indent=2))
     else:
-        _print_words(policy)
+        _print_text(policy)
     return 0
 
 
@@ -36,7 +36,7 @@ def _facts(policy: OnnxPolicy) -> dict[str, object]:
     }
 
 
-def _print_words(policy: OnnxPolicy) -> None:
+def _print_text(policy: OnnxPolicy) -> None:
     contract = policy.contract
     print(f'{policy.algorithm}, version {policy.version} of run {policy.run}, learned from '
           f'{policy.training_steps} transitions')

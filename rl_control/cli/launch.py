@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start a node graph, as `ros2 launch rl_control NAME.launch.py` does."""
+"""Start a node graph, like `ros2 launch rl_control NAME.launch.py`."""
 
 import argparse
 import sys
 
 from rl_control.bringup.graphs import GRAPHS, graph
 from rl_control.bringup.run_graph import graph_environment, run_graph
-from rl_control.bringup.run_record import leave_started
+from rl_control.bringup.run_record import save_run_record
 from rl_control.common.errors import InvalidInput
 from rl_control.common.signals import INTERRUPTED
 
@@ -15,11 +15,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument('name', help=f'one of {", ".join(GRAPHS)}')
     parser.add_argument('arguments', nargs='*', metavar='NAME:=VALUE')
-    parser.add_argument('--show-args', action='store_true', help='explain the arguments and end')
+    parser.add_argument('--show-args', action='store_true', help='print the arguments and exit')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start the graph and stay until it ends, or Ctrl-C ends it."""
+    """Run the graph until it ends or Ctrl-C."""
     chosen = graph(options.name)
     if options.show_args:
         print(chosen.doc)
@@ -29,10 +29,11 @@ def run(options: argparse.Namespace) -> int:
     given = parse(options.arguments)
     processes = chosen.processes(given)
     environment = graph_environment()
-    print(f'to look in from another terminal: export ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]} '
+    print('to inspect it from another terminal: '
+          f'export ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]} '
           f'ROS_AUTOMATIC_DISCOVERY_RANGE={environment["ROS_AUTOMATIC_DISCOVERY_RANGE"]}',
           flush=True)
-    leave_started(options.name, given, processes)
+    save_run_record(options.name, given, processes)
     status = run_graph(processes, environment)
     if status not in (0, INTERRUPTED):
         print(f'rl-control: a process ended with {status}', file=sys.stderr)
@@ -45,6 +46,6 @@ def parse(arguments: list[str]) -> dict[str, str]:
     for argument in arguments:
         name, separator, value = argument.partition(':=')
         if not separator:
-            raise InvalidInput(f'argument {argument!r} is not understood; write NAME:=VALUE')
+            raise InvalidInput(f'argument {argument!r} has no :=; write NAME:=VALUE')
         pairs[name] = value
     return pairs

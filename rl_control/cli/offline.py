@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Train from fixed data: a bag, a dataset or the journal of a run, with no robot and no simulator.
+Train from fixed data: a bag, a dataset or the journal of a run, without robot and simulator.
 
-The same command again goes on where the last one was stopped or killed.
+Run the same command again to resume a training that was stopped or killed.
 """
 
 import argparse
@@ -22,17 +22,17 @@ PLAIN_PERIOD = 5.0  # s between two lines where there is no terminal
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_settings(parser, OfflineSettings)
-    parser.add_argument('--seed', type=int, help='of weights and batches; default 0')
+    parser.add_argument('--seed', type=int, help='seed of weights and batches; default 0')
     parser.add_argument(
         '--parameters', metavar='FILE',
-        help='parameter file of the algorithm, default the packaged one of its name; it may say '
-             'what the options do, too, as OUT/parameters.yaml does')
+        help='parameter file of the algorithm; default: the packaged one of its name; it may '
+             'also set the options, as OUT/parameters.yaml does')
     add_settings(
         parser.add_argument_group("how a robot's topics are sampled"), SamplingSettings)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and say what came of it; 130 when it was stopped before its end."""
+    """Train and print the results; return 130 if it was interrupted."""
     file = parameter_file('algorithms', options.parameters) if options.parameters else None
     settings, sampling = (
         given_settings(options, kind, read_parameter_file(file, name) if file else None)
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     # Torch takes seconds to import.
     from rl_control.offline.run import finish, prepare, sentences
 
-    training = prepare(settings, algorithm, sampling)  # Ctrl-C ends it: nothing is lost yet
+    training = prepare(settings, algorithm, sampling)  # Ctrl-C ends the process
     with interrupts() as interrupted, Status('offline', PLAIN_PERIOD) as status:
         def show(what: str, figures: Mapping[str, float]) -> None:
             status.show({'doing': what, **{
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
         report = finish(training, show, lambda: bool(interrupted))
     if report is None:
-        print(f'stopped; the same command goes on from what is saved in {settings.out}')
+        print(f'stopped; run the same command again to resume from {settings.out}')
         return INTERRUPTED
     print('\n'.join(sentences(report)))
     print(f'{settings.out}: policy.onnx, report.html, report.json, metrics.jsonl, checkpoints')

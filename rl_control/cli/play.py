@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watch a policy at its goals in simulation: in a window, or as a GIF without a display."""
+"""Show a policy in simulation: in a window, or as a GIF without a display."""
 
 import argparse
 import os
@@ -13,17 +13,18 @@ from rl_control.policies.onnx_policy import load
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument('policy', help='path of the ONNX file')
-    parser.add_argument('--gif', type=Path, help='write this file instead of opening a window')
-    parser.add_argument('--goals', type=int, default=4, help='default 4')
+    parser.add_argument('--gif', type=Path, help='write this GIF instead of opening a window')
+    parser.add_argument('--goals', type=int, default=4, help='number of goals, default 4')
     parser.add_argument('--seed', type=int, default=0, help='seed of starts and goals, default 0')
     parser.add_argument('--robot', help="name or path; default: the policy's own")
     parser.add_argument('--task', help="name or path; default: the policy's own")
     parser.add_argument(
-        '--randomization', default='', help='name or path of what the arm differs by; none')
+        '--randomization', default='',
+        help='name or path of a domain randomization; default: none')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show the episodes."""
+    """Run and show the episodes."""
     from rl_control.report.animation import animation, perform  # matplotlib and Pillow: a second
 
     if options.goals < 1:

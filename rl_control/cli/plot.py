@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare runs in one picture: success with its interval and return, or any metric."""
+"""Plot learning curves of several runs: success rate and return, or any metric."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from rl_control.common.errors import InvalidInput
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument('runs', nargs='+', metavar='RUN', help='directory of a training')
-    parser.add_argument('-o', '--out', default='runs.png', help='picture to write; runs.png')
+    parser.add_argument('-o', '--out', default='runs.png', help='image file; default runs.png')
     parser.add_argument(
         '--metric', default='', help='a metric such as critic_loss; default: success and return')
     parser.add_argument(
@@ -19,14 +19,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw and say where."""
+    """Draw the plot and print its path."""
     from rl_control.report import curves  # matplotlib: a second
 
     runs = [Path(name) for name in options.runs]
     for path in runs:
         if not path.is_dir():
             raise InvalidInput(
-                f'run {path} is no directory; give one that a training wrote, out:=DIR'
+                f'run {path} is no directory; give the directory (out) of a training'
             )
     if options.metric:
         read = [curves.metric_of(path, options.metric, options.over) for path in runs]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make report.html of a training that has ended, and its pictures, in the training's directory."""
+"""Write report.html and its plots into the directory of a finished training."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the page and say where it is."""
+    """Write the report and print its path."""
     from rl_control.report.run import make  # matplotlib: a second
 
     make(options.directory)

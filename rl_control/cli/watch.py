@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Show the live graph in the terminal: nodes, rates, ages, versions, losses, success."""
+"""Show the running graph in the terminal: nodes, rates, ages, versions, losses, success."""
 
 import argparse
 import os
@@ -11,16 +11,16 @@ from rl_control.common.errors import InvalidInput
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument('--namespace', default='', help='namespace of the graph; none')
+    parser.add_argument('--namespace', default='', help='namespace of the graph; default: none')
     parser.add_argument(
-        '--seconds', type=float, default=0.0, help='end after this time; default: at Ctrl-C')
+        '--seconds', type=float, default=0.0, help='end after this time; default: Ctrl-C')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Watch until the time is up, or Ctrl-C."""
+    """Run the watcher until the time is up or Ctrl-C."""
     if options.seconds < 0.0:
         raise InvalidInput(f'--seconds is {options.seconds}; give 0 or more')
-    os.environ.setdefault('ROS_DOMAIN_ID', '0')  # as for ros2: one looks in where others are
+    os.environ.setdefault('ROS_DOMAIN_ID', '0')  # as ros2 does: the domain of other nodes
     return run_graph([NodeProcess(
         'watcher', 'watcher', (), {'watcher.time_limit': options.seconds}, ends_graph=True,
         namespace=options.namespace.strip('/'))])

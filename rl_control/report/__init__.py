@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and pages of a finished run."""
+"""Reports: plots and pages of a run."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm in motion: as a GIF, or in a window in real time."""
+"""Animation of a policy in simulation: as a GIF, or in a window in real time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,22 +12,22 @@ from rl_control.common.errors import InvalidInput
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.policies.onnx_policy import OnnxPolicy
 
-GOALS = 4  # goals that an animation shows
-EVERY = 2  # ticks between two frames
+GOALS = 4  # goals of an animation
+FRAME_TICKS = 2  # control periods between two frames
 
 
 def animation(
     policy: OnnxPolicy, environment: ArmEnvironment, seed: int, path: Path, goals: int = GOALS,
 ) -> int:
-    """Save a GIF in real time of the policy at a few goals; return how many it reached."""
+    """Save a real-time GIF of the policy at `goals` goals; return how many it reached."""
     frames: list[Image.Image] = []
 
-    def look(tick: int) -> None:
-        if tick % EVERY == 0:
+    def on_tick(tick: int) -> None:
+        if tick % FRAME_TICKS == 0:
             frames.append(Image.fromarray(environment.render()))
 
-    reached = _episodes(policy, environment, seed, goals, look)
-    period = round(1000.0 * EVERY * environment.contract.control_period)
+    reached = _episodes(policy, environment, seed, goals, on_tick)
+    period = round(1000.0 * FRAME_TICKS * environment.contract.control_period)
     try:
         frames[0].save(
             path, format='GIF', save_all=True, append_images=frames[1:], duration=period, loop=0,
@@ -41,26 +41,26 @@ def perform(policy: OnnxPolicy, environment: ArmEnvironment, seed: int, goals: i
     """Run the policy in the simulator's window in real time; return how many goals it reached."""
     due = time.monotonic()
 
-    def look(tick: int) -> None:
+    def on_tick(tick: int) -> None:
         nonlocal due
-        environment.render()  # which puts the ball at the goal
+        environment.render()  # moves the ball to the goal
         due += environment.contract.control_period
         time.sleep(max(0.0, due - time.monotonic()))
 
-    return _episodes(policy, environment, seed, goals, look)
+    return _episodes(policy, environment, seed, goals, on_tick)
 
 
 def _episodes(
     policy: OnnxPolicy, environment: ArmEnvironment, seed: int, goals: int,
-    look: Callable[[int], None],
+    on_tick: Callable[[int], None],
 ) -> int:
-    """Return the successes of `goals` episodes; `look` is called before each tick of one."""
+    """Return the successes of `goals` episodes; `on_tick` is called before each tick of one."""
     rng = np.random.default_rng(seed)
     reached = 0
     for _ in range(goals):
         observation, done, tick = environment.reset(rng), False, 0
         while not done:
-            look(tick)
+            on_tick(tick)
             outcome = environment.step(policy.act(observation)[0])
             observation, tick = outcome.observation, tick + 1
             done = outcome.terminated or outcome.truncated

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training's journal shows: success by goal, what was done to actions, policies' age."""
+"""Plots of a journal: success by goal, limited actions, age of the acting policy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +21,20 @@ from rl_control.transport.transition_rows import (
     transition_columns,
 )
 
-NEWEST = 20_000  # transitions that count
+MAX_TRANSITIONS = 20_000  # newest ones that are plotted
 CELLS = 8  # of the workspace, along each axis
-AT_BOUND = 0.99  # of the action's range
-CHANGED = 1e-3  # of the action's range
+AT_BOUND = 0.99  # of the action's half range: the action is at its bound
+CHANGED = 1e-3  # of the action's half range: the limits changed the action
 
 
 @dataclass(frozen=True)
 class Collected:
     """
-    What was read of a journal.
+    Contents of a journal, as plotted.
 
-    `goals` (n, 3) m and `successes` (n,) of the confirmation, else of all
-    episodes without exploration; `actions` and
-    `applied` (m, a) of the newest transitions as shares of the action's bounds; `behind` (m,)
-    updates that the acting policy was older than the newest one heard of.
+    `goals` (n, 3) m and `successes` (n,) of the confirmation, else of all episodes without
+    exploration; `actions` and `applied` (m, a) of the newest transitions, normalised to [-1, 1];
+    `behind` (m,) is the policy lag in updates behind the newest version so far.
     """
 
     goals: np.ndarray
@@ -46,7 +45,7 @@ class Collected:
 
 
 def read_collected(out: Path, contract: Contract) -> Collected:
-    """Return what the journal of the run in `out` shows."""
+    """Return the contents of the journal of the run in `out`."""
     columns = transition_columns(contract)
     episodes, rows, newest = [np.zeros((0, len(EPISODE_COLUMNS)))], [], -1
     behind: list[np.ndarray] = []
@@ -60,12 +59,12 @@ def read_collected(out: Path, contract: Contract) -> Collected:
             rows.append(table)
             behind.append(newest - table.version)
             kept += len(table)
-            while kept - len(rows[0]) > NEWEST:
+            while kept - len(rows[0]) > MAX_TRANSITIONS:
                 kept -= len(rows.pop(0))
                 behind.pop(0)
     ends = np.concatenate(episodes)
     of = {name: ends[:, index] for index, name in enumerate(EPISODE_COLUMNS)}
-    tried = of['phase'] == CONFIRMATION  # of one version; where there are none, of all of them
+    tried = of['phase'] == CONFIRMATION  # of one version; without one all evaluations count
     if not tried.any():
         tried = of['phase'] != TRAINING
     low, high = np.array(contract.action_low), np.array(contract.action_high)
@@ -82,7 +81,7 @@ def read_collected(out: Path, contract: Contract) -> Collected:
 
 
 def draw_goals(collected: Collected, path: Path) -> None:
-    """Draw the share of successes over the workspace, from above and from the side."""
+    """Draw the success rate over the workspace, from above and from the side."""
     figure, both = plt.subplots(1, 2, figsize=(9.0, 4.0), layout='constrained')
     for axes, (across, up) in zip(both, ((0, 1), (0, 2)), strict=True):
         places = collected.goals[:, (across, up)]
@@ -95,14 +94,14 @@ def draw_goals(collected: Collected, path: Path) -> None:
         axes.set_xlabel('x in m')
         axes.set_ylabel(f'{"xyz"[up]} in m')
         axes.set_aspect('equal', adjustable='datalim')  # a planar arm has one axis alone
-    figure.colorbar(shown, ax=both, label='share of goals reached')
+    figure.colorbar(shown, ax=both, label='success rate')
     figure.suptitle(f'{len(collected.goals)} goals without exploration')
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def draw_actions(collected: Collected, names: tuple[str, ...], path: Path) -> None:
-    """Draw how often actions were at their bounds and changed by limits, and policies' age."""
+    """Draw how often actions were at bounds or changed by limits, and the policy lag."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 4.0), layout='constrained')
     ticks = max(1, len(collected.actions))
     at_bound = (np.abs(collected.actions) >= AT_BOUND).sum(0) / ticks
@@ -115,7 +114,7 @@ def draw_actions(collected: Collected, names: tuple[str, ...], path: Path) -> No
     left.set_ylim(0.0, 1.0)
     left.legend()
     right.hist(collected.behind, bins=30)
-    right.set_xlabel('updates that the acting policy was behind the newest')
+    right.set_xlabel('policy lag in updates')
     right.set_ylabel('ticks')
     figure.savefig(path, dpi=110)
     plt.close(figure)

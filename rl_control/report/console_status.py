@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status of a training on a terminal: one live table, or plain lines where there is none."""
+"""Console status: a live table in a terminal, plain lines elsewhere."""
 
 from collections.abc import Mapping
 import sys
@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 class Status:
-    """Shows named values; a context, since a live display changes the terminal's state."""
+    """Context manager that shows named values; a live display changes the terminal's state."""
 
     def __init__(self, title: str, plain_period: float) -> None:
         self._title = title
@@ -36,11 +36,11 @@ class Status:
         """
         Show `values` now, or as a line when one is due.
 
-        They may be anybody's words: what a terminal or a table would obey is shown as it is.
+        They are untrusted text: control characters and markup are shown, not interpreted.
         """
         values = {_plain(name): _plain(value) for name, value in values.items()}
         if self._live is not None:
-            table = Table('what', 'value', title=self._title)
+            table = Table('name', 'value', title=self._title)
             for name, value in values.items():
                 table.add_row(Text(name), Text(value))
             self._live.update(table)

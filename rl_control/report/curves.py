@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning curves of one run or of several, from what the runs left."""
+"""Learning curves of one or several runs from their files."""
 
 from collections.abc import Mapping, Sequence
 import json
@@ -16,11 +16,11 @@ import numpy as np
 from rl_control.common.errors import InvalidInput
 from rl_control.report.metrics_log import read_metrics
 
-AXES = {'transitions': 'transitions', 'updates': 'version', 'seconds': 'began'}
+AXIS_COLUMNS = {'transitions': 'transitions', 'updates': 'version', 'seconds': 'began'}
 
 
 def evaluations_of(run: Path, over: str) -> list[dict[str, Any]]:
-    """Return the finished evaluations of a run, `at` each its place on the axis `over`."""
+    """Return the finished evaluations of a run, with `at`, the value on the axis `over`."""
     path = run / 'training.json'
     if not path.is_file():
         raise InvalidInput(
@@ -28,7 +28,7 @@ def evaluations_of(run: Path, over: str) -> list[dict[str, Any]]:
             'first evaluation; wait for it, or give --metric NAME'
         )
     evaluations = json.loads(path.read_text(encoding='utf-8'))['evaluations']
-    return [{**evaluation, 'at': evaluation[AXES[over]]} for evaluation in evaluations]
+    return [{**evaluation, 'at': evaluation[AXIS_COLUMNS[over]]} for evaluation in evaluations]
 
 
 def metric_of(run: Path, metric: str, over: str) -> tuple[str, np.ndarray, np.ndarray]:
@@ -86,14 +86,14 @@ def _save(figure: Any, every: Sequence[Any], out: Path) -> None:
         figure.savefig(out, dpi=110)
     except (OSError, ValueError) as error:
         raise InvalidInput(
-            f'picture {out} cannot be written ({error}); give -o FILE.png'
+            f'image {out} cannot be written ({error}); give -o FILE.png'
         ) from error
     finally:
         plt.close(figure)
 
 
 def metric_curves(curve: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Draw what the updates of a training said, one picture for each name."""
+    """Draw the metrics of a training over its updates, one plot a name."""
     names = [name for name in dict.fromkeys(name for row in curve for name in row)
              if name not in ('time', 'updates')]
     figure, axes = plt.subplots(
@@ -110,7 +110,7 @@ def metric_curves(curve: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def value_intervals(estimates: Mapping[str, Mapping[str, float]], path: Path) -> None:
-    """Draw estimates of `value` with their intervals from `low` to `high`, one below another."""
+    """Draw estimates `value` with intervals from `low` to `high`, one below another."""
     figure, axes = plt.subplots(figsize=(7.0, 1.0 + 0.6 * len(estimates)))
     for place, estimate in enumerate(estimates.values()):
         axes.plot([estimate['low'], estimate['high']], [place, place], lw=3.0, alpha=0.4)

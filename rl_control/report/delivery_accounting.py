@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Count what was lost: what collectors say they produced, against journal and spilled rows."""
+"""Delivery accounting: compare produced transitions with journaled and spilled ones."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ Ranges = list[tuple[int, int]]  # of row numbers, half-open
 @dataclass(frozen=True)
 class DeliveryAccount:
     """
-    Where the transitions of a directory are, each counted once: produced is the sum of the rest.
+    Counts of the transitions of a run: produced is the sum of journaled, waiting and lost.
 
-    `waiting` ones lie in `spill/` for the next start of their collector, which delivers them; the
-    `lost` are nowhere.
+    `waiting` transitions are in `spill/`, to be delivered at the next start of their collector;
+    `lost` ones are in no file.
     """
 
     produced: int
@@ -32,7 +32,7 @@ class DeliveryAccount:
 
 
 def account(out: Path) -> DeliveryAccount:
-    """Return where all transitions are that collectors with the directory `out` ever produced."""
+    """Return the account of all transitions that collectors of the run `out` produced."""
     held, kept, made = _journaled(out), _spilled(out), produced(out)
     safe = {run: _size(held.get(run, ())) for run in made}
     here = {run: _size([*held.get(run, ()), *kept.get(run, ())]) for run in made}
@@ -45,7 +45,7 @@ def produced(out: Path) -> dict[str, int]:
     """
     Return the transitions that each collector run produced.
 
-    A run that ended well left an account; one that was killed counted in the file of its rows.
+    A run that ended normally wrote an account; a killed one has its count in its spill file.
     """
     paths = sorted((out / ACCOUNTS).glob('*.json'))
     accounts = [json.loads(path.read_text()) for path in paths]
@@ -58,9 +58,9 @@ def produced(out: Path) -> dict[str, int]:
 
 def journaled(out: Path) -> dict[str, int]:
     """
-    Return the distinct transitions of each collector run in the journal, read back whole.
+    Return the number of distinct transitions of each collector run in the journal.
 
-    They are counted by sequence number, apart from what the learner says of them.
+    They are counted by sequence number, independently of the learner's figures.
     """
     return {run: _size(held) for run, held in _journaled(out).items()}
 
@@ -77,7 +77,7 @@ def _journaled(out: Path) -> dict[str, Ranges]:
 
 
 def _spilled(out: Path) -> dict[str, Ranges]:
-    """Return what lies on the disk for the next start of each collector, by run."""
+    """Return the rows in spill files, by collector run."""
     left = [read_account(path) for path in spill_files(out / SPILL)]
     return {identity.run: [(end - count, end)] for identity, end, count in left}
 

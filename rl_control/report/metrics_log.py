@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The metrics of a training, kept: a line of JSON each time, and TensorBoard's files if asked."""
+"""Metrics log: append metrics as JSON lines and, on request, TensorBoard event files."""
 
 from collections.abc import Mapping
 import json
@@ -16,8 +16,8 @@ class MetricsLog:
     Appends to `out`/metrics.jsonl, and with `tensorboard` to event files in `out`/tensorboard.
 
     A line has `time`, in s since 1970, and the metrics by name; a value that is not finite is
-    null, as JSON has no word for it. Raises InvalidInput where TensorBoard is asked for and not
-    installed. `error` says why the newest line could not be written, '' if it was.
+    null, since JSON has no NaN. Raises InvalidInput if TensorBoard is requested and not
+    installed. `error` is the reason why the newest line could not be written, '' if it was.
     """
 
     def __init__(self, out: Path, tensorboard: bool) -> None:
@@ -27,7 +27,7 @@ class MetricsLog:
         self._events = _event_writer(out / 'tensorboard') if tensorboard else None
 
     def write(self, metrics: Mapping[str, float]) -> None:
-        """Keep one set of metrics, once; of these `updates` is TensorBoard's step."""
+        """Write one set of metrics once; its `updates` are the step of TensorBoard."""
         if not metrics or metrics is self._newest:
             return
         now, self._newest = time.time(), metrics
@@ -40,17 +40,17 @@ class MetricsLog:
                 self._events.flush()
             self.error = ''
         except OSError as error:
-            self.error = f'metrics are not kept ({error.strerror}); make space'
+            self.error = f'metrics are not written ({error.strerror}); make space'
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl, [] for none; a last one cut short is left."""
+    """Return the lines of a run's metrics.jsonl, [] for none, without a truncated last one."""
     path = run / 'metrics.jsonl'
     return read_lines(path) if path.is_file() else []
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return what the lines of JSON in `path` say; a last one cut short is left out."""
+    """Return the JSON lines of `path`, without a truncated last one."""
     lines = path.read_text(encoding='utf-8').splitlines()
     found = []
     for number, line in enumerate(lines, 1):
@@ -59,7 +59,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError as error:
             if number < len(lines):
                 raise InvalidInput(
-                    f'line {number} of {path} is no JSON ({error.msg}); take it out') from error
+                    f'line {number} of {path} is no JSON ({error.msg}); remove it') from error
     return found
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run's report as one self-contained page."""
+"""HTML page: a run's report in one self-contained file."""
 
 import base64
 from collections.abc import Mapping
@@ -35,9 +35,8 @@ def write_page(
     """
     Write the page.
 
-    `sections` are tables of figures by their headings, without histograms, which are for
-    pictures; `commands` are command lines by what they are for. Of the pictures those that exist
-    are embedded.
+    `sections` maps headings to tables of figures, of which histograms are omitted; `commands`
+    maps purposes to command lines. Existing files of `pictures` are embedded.
     """
     page = PAGE.substitute(
         title=html.escape(title),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training left, as figures, its policy, and a page."""
+"""Report of a run: collect its figures, choose its policy, write the page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +23,8 @@ def make(out: Path) -> dict[str, Any]:
     """
     Write report.json, report.html and its pictures into `out`; return the figures.
 
-    Robot, task and seed are those that the training was started with, where it left them, else
-    those of the policy. Raise InvalidInput for a directory that has no training which has ended.
+    Robot, task and seed are those of the run record; without one those of the policy. Raise
+    InvalidInput for a directory without a finished training.
     """
     report = figures(out)
     policy = settle(out)
@@ -44,9 +44,9 @@ def make(out: Path) -> dict[str, Any]:
 
 def settle(out: Path) -> OnnxPolicy:
     """
-    Leave in `out` as policy.onnx the version that was confirmed, and return it.
+    Save the confirmed version as policy.onnx in `out`, and return it.
 
-    Where none was it is the best, else the newest: luck may rank another above a confirmed one.
+    Without a confirmed version it is the best, else the newest.
     """
     confirmation = _read(out, 'training.json', 'monitor')['confirmation']
     versions = sorted((out / 'versions').glob('*.onnx'), key=_number, reverse=True)
@@ -82,7 +82,7 @@ def figures(out: Path) -> dict[str, Any]:
 
 
 def _started(out: Path) -> tuple[str, Mapping[str, str]]:
-    """Return the graph and its arguments, '' and none where they were not left."""
+    """Return the graph and its arguments from the run record, '' and {} without one."""
     if not (out / ARGUMENTS).is_file():
         return '', {}
     left = _read(out, ARGUMENTS, 'launch')
@@ -90,7 +90,7 @@ def _started(out: Path) -> tuple[str, Mapping[str, str]]:
 
 
 def _world(out: Path, policy: OnnxPolicy) -> ArmEnvironment | None:
-    """Return the simulated arm of the training, None if it was another environment."""
+    """Return the simulated arm of the training, None for a Gymnasium environment."""
     contract, path = policy.contract, out / PARAMETERS
     if contract.robot.startswith(GYMNASIUM_PREFIX):
         return None
@@ -104,18 +104,18 @@ def _world(out: Path, policy: OnnxPolicy) -> ArmEnvironment | None:
 
 
 def _read(out: Path, name: str, who: str) -> dict[str, Any]:
-    """Return what a file of the run says."""
+    """Return the contents of a JSON file of the run, written by `who`."""
     try:
         return read_json(out / name)
     except FileNotFoundError as error:
         raise InvalidInput(
             f'run {out} has no {name}, which the {who} writes; give the directory of a '
-            'training that has ended'
+            'finished training'
         ) from error
     except (OSError, ValueError) as error:
         raise InvalidInput(
             f'{out / name} cannot be read ({error}); start the training again with '
-            f'out:={out}, and end it'
+            f'out:={out}, and let it end'
         ) from error
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How punctual a deployment was: the histograms that the policy node told."""
+"""Timing plots of a deployment: histograms of jitter, lateness, duration and latency."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +15,14 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 from matplotlib.ticker import NullFormatter
 
-QUANTITIES = {'jitter': 'from tick to tick, about the median', 'lateness': 'tick after it was due',
-              'duration': 'length of a tick', 'latency': 'from joint state to command'}
+QUANTITIES = {'jitter': 'jitter: deviation of the period from its median',
+              'lateness': 'lateness: start of a tick after its due time',
+              'duration': 'duration of a tick', 'latency': 'latency: joint state to command'}
 QUANTILES = {'p50': ':', 'p99': '--', 'max': '-'}
 
 
 def draw_timing(figures: Mapping[str, Any], path: Path) -> None:
-    """Draw how many ticks took how many ms, and where the quantiles are."""
+    """Draw the histogram of each quantity in ms, with its quantiles."""
     figure, grid = plt.subplots(2, 2, figsize=(9.0, 5.0), layout='constrained')
     for axes, (quantity, words) in zip(grid.flat, QUANTITIES.items(), strict=True):
         bins = [pair.split(':') for pair in figures.get(f'{quantity}_histogram', '').split()]

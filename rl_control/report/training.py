@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a training: its pictures, and the page that shows them."""
+"""Report of a training: its plots and its page."""
 
 from collections.abc import Mapping
 from importlib import metadata
@@ -23,11 +23,11 @@ from rl_control.report.page import write_page
 from rl_control.report.timing import draw_timing
 
 PICTURES = ('reach.gif', 'learning_curve.png', 'goals.png', 'actions.png', 'timing.png')
-SHOWN = ('numpy', 'torch', 'onnx', 'onnxruntime', 'pybullet', 'ros-rclpy', 'mcap')
+DISTRIBUTIONS = ('numpy', 'torch', 'onnx', 'onnxruntime', 'pybullet', 'ros-rclpy', 'mcap')
 
 
 def draw(out: Path, policy: OnnxPolicy, world: ArmEnvironment | None, seed: int) -> None:
-    """Draw PICTURES of the run in `out` that there is something to draw of."""
+    """Draw those PICTURES of the run in `out` for which it has data."""
     over = 'transitions'
     draw_evaluations({out: evaluations_of(out, over)}, over, out / 'learning_curve.png')
     collected = read_collected(out, policy.contract)
@@ -45,7 +45,7 @@ def write(
     """
     Write report.html of the run in `out`, whose figures are `report`.
 
-    `given` are the arguments with which `graph` was started, '' where nobody knows.
+    `given` are the arguments of the `graph`, '' if unknown.
     """
     if 'deploy' in report:
         draw_timing(report['deploy'], out / 'timing.png')
@@ -58,30 +58,30 @@ def write(
             **({'Parameters': _parameters(parameters)} if parameters.is_file() else {}),
             'Versions': _versions(),
         }, [out / name for name in PICTURES],
-        {**_again(graph, given), **_commands(out / 'policy.onnx', contract, given)})
+        {**_repeat_command(graph, given), **_commands(out / 'policy.onnx', contract, given)})
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """Return in a sentence what a training came to."""
+    """Return the result of a training in a sentence."""
     if not report['confirmed']:
         return f'No version was confirmed within {report["train_seconds"]:.0f} s.'
     low, high = report['success_interval']
     return (
-        f'{report["success_rate"]:.0%} of {report["confirmation_episodes"]} fresh goals reached '
+        f'{report["success_rate"]:.0%} of {report["confirmation_episodes"]} new goals reached '
         f'({low:.0%} to {high:.0%}), after {report["train_seconds"]:.0f} s and '
         f'{report["transitions"]} transitions.')
 
 
-def _again(graph: str, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the command that trains the same in another directory."""
+def _repeat_command(graph: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the command that repeats the training in another directory."""
     if not graph:
         return {}
     words = [f'{name}:={value}' for name, value in given.items() if name != 'out']
-    return {'Train the same again': shlex.join(['rl-control', 'launch', graph, *words])}
+    return {'Repeat the training': shlex.join(['rl-control', 'launch', graph, *words])}
 
 
 def _commands(policy: Path, contract: Contract, given: Mapping[str, str]) -> dict[str, str]:
-    """Return what can be done with the policy, by what for."""
+    """Return commands for the policy, by purpose."""
     robot, task = given.get('robot', contract.robot), given.get('task', contract.task)
     if contract.robot.startswith(GYMNASIUM_PREFIX):
         return {'Evaluate the policy': shlex.join(['rl-control', 'evaluate', str(policy)])}
@@ -90,10 +90,11 @@ def _commands(policy: Path, contract: Contract, given: Mapping[str, str]) -> dic
     return {
         'Evaluate the policy':
             shlex.join(['rl-control', 'evaluate', str(policy), *options]),
-        'Run it in simulation, over topics':
+        'Deploy it in simulation, over topics':
             shlex.join(['rl-control', 'launch', 'deploy', *arguments]),
-        'Before an arm': shlex.join(['rl-control', 'check', str(policy), *options]),
-        'On an arm that is driven by ros2_control': shlex.join([
+        'Validate it against the robot configuration':
+            shlex.join(['rl-control', 'check', str(policy), *options]),
+        'Deploy it on an arm with ros2_control': shlex.join([
             'ros2', 'launch', 'rl_control', 'deploy.launch.py', 'simulate:=false', *arguments,
             'joint_trajectory:=joint_trajectory_controller/joint_trajectory']),
     }
@@ -113,9 +114,9 @@ def _parameters(path: Path) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     found = {'rl_control': metadata.version('rl_control'), 'python': platform.python_version()}
-    for name in SHOWN:
+    for name in DISTRIBUTIONS:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:  # on a ROS machine rclpy is no distribution of pip
-            found[name] = 'not by pip'
+            found[name] = 'not installed by pip'
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment that a graph is started in."""
+"""Environment of a graph: domain and discovery range."""
 
 from collections.abc import Iterator
 import os
@@ -23,7 +23,7 @@ def domain() -> int:
 
 
 @pytest.mark.parametrize('participant', [0, 3])
-def test_a_graph_takes_a_domain_that_nobody_uses(participant: int) -> None:
+def test_a_graph_takes_a_free_domain(participant: int) -> None:
     first = domain()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(('', 7400 + 250 * first + 10 + 2 * participant))
@@ -33,11 +33,11 @@ def test_a_graph_takes_a_domain_that_nobody_uses(participant: int) -> None:
     assert second != first and 1 <= second <= run_graph.LAST_DOMAIN
 
 
-def test_where_all_are_used_it_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_all_domains_are_used_it_is_by_pid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_graph, '_is_free', lambda domain: False)
     assert domain() == 1 + os.getpid() % run_graph.LAST_DOMAIN
 
 
-def test_what_the_user_chose_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_user_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('ROS_DOMAIN_ID', '0')
     assert domain() == 0

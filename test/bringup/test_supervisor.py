@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor with small processes in the place of nodes."""
+"""Supervisor: restarts, backoff and shutdown, with small processes instead of nodes."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         supervisor, 'command_line', lambda process: [
             sys.executable, '-S', '-c', SCRIPTS[process.executable]])
-    monkeypatch.setattr(supervisor, 'FIRST_WAIT', 0.05)
+    monkeypatch.setattr(supervisor, 'FIRST_BACKOFF', 0.05)
 
 
 def alive(pid: int) -> bool:
@@ -50,17 +50,17 @@ def alive(pid: int) -> bool:
 
 
 def watch(one: Supervisor, until) -> int | None:
-    """Look until `until()` holds or a status comes, and return that."""
+    """Poll until `until()` or a status; return the status."""
     deadline = time.monotonic() + 10.0
     while not until():
         assert time.monotonic() < deadline
-        if (status := one.look()) is not None:
+        if (status := one.poll()) is not None:
             return status
         time.sleep(0.01)
     return None
 
 
-def test_waits_grow_and_many_deaths_in_a_row_are_too_many(monkeypatch):
+def test_backoff_grows_and_deaths_in_a_row_are_bounded(monkeypatch):
     monkeypatch.undo()
     one = Restarts()
     assert [one.wait(1.0) for _ in range(9)] == [
@@ -69,7 +69,7 @@ def test_waits_grow_and_many_deaths_in_a_row_are_too_many(monkeypatch):
     assert [one.wait(alive) for alive in (1.0, 1.0, 31.0, 29.9)] == [0.5, 1.0, 0.5, 1.0]
 
 
-def test_what_dies_is_started_again(capfd):
+def test_a_dead_process_restarts(capfd):
     one = Supervisor([
         NodeProcess('sleeps', 'a', ends_graph=True, respawn=True), NodeProcess('sleeps', 'b')])
     try:
@@ -85,11 +85,11 @@ def test_what_dies_is_started_again(capfd):
         one.stop()
     assert not any(map(alive, pids.values()))
     told = capfd.readouterr().err
-    assert 'a died by SIGKILL and is started again in 0.05 s' in told
-    assert 'a died by SIGKILL and is started again in 0.1 s' in told
+    assert 'a died by SIGKILL and restarts in 0.05 s' in told
+    assert 'a died by SIGKILL and restarts in 0.1 s' in told
 
 
-def test_what_is_not_to_come_back_ends_the_graph():
+def test_a_death_without_respawn_ends_the_graph():
     one = Supervisor([NodeProcess('sleeps', 'a'), NodeProcess('fails', 'b')])
     pids = one.pids
     assert one.wait(lambda: False) == 3
@@ -97,7 +97,7 @@ def test_what_is_not_to_come_back_ends_the_graph():
 
 
 @pytest.mark.parametrize(('script', 'status'), [('refuses', 2), ('lacks', 75), ('fails', 3)])
-def test_bad_input_is_not_tried_again_and_a_failure_not_for_ever(script, status, capfd):
+def test_invalid_input_is_not_retried_and_failures_are_bounded(script, status, capfd):
     one = Supervisor(
         [NodeProcess('sleeps', 'a', respawn=True), NodeProcess(script, 'b', respawn=True)],
         deaths_limit=3)
@@ -110,11 +110,11 @@ def test_bad_input_is_not_tried_again_and_a_failure_not_for_ever(script, status,
     else:
         assert len(told) == 4
         assert told[-1].startswith('b died 4 times in a row within 30 s of its start, at last '
-                                   'with exit status 3; it is given up')
+                                   'with exit status 3; it is not restarted')
 
 
-def test_what_was_there_before_is_waited_for_without_end(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(supervisor, 'LONGEST_WAIT', 0.01)
+def test_an_unavailable_resource_is_retried_without_bound(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(supervisor, 'MAX_BACKOFF', 0.01)
     # It dies, lacks something at the next six starts, and has it again.
     monkeypatch.setitem(SCRIPTS, 'recovers', f'''
 import time
@@ -131,10 +131,10 @@ time.sleep(60)
                      and (tmp_path / 'starts').stat().st_size == 8) is None
     finally:
         one.stop()
-    assert 'a died with exit status 75 and is started again in 0.01 s' in capfd.readouterr().err
+    assert 'a died with exit status 75 and restarts in 0.01 s' in capfd.readouterr().err
 
 
-def test_a_log_that_cannot_be_written_stops_nobody(tmp_path):
+def test_a_log_that_cannot_be_written_stops_no_process(tmp_path):
     (tmp_path / 'a.log').mkdir()
     one = Supervisor([NodeProcess('sleeps', 'a')], logs=tmp_path)
     try:
@@ -143,7 +143,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path):
         one.stop()
 
 
-def test_one_that_ends_well_stays_ended_until_the_graph_ends():
+def test_a_process_that_exits_with_0_is_not_restarted():
     one = Supervisor([
         NodeProcess('ends', 'a', respawn=True), NodeProcess('sleeps', 'b', respawn=True),
         NodeProcess('ends_soon', 'c', ends_graph=True, respawn=True)])
@@ -151,8 +151,8 @@ def test_one_that_ends_well_stays_ended_until_the_graph_ends():
     assert one.pids == {}
 
 
-def test_nothing_is_started_again_once_it_is_over(monkeypatch):
-    monkeypatch.setattr(supervisor, 'FIRST_WAIT', 0.3)
+def test_no_process_restarts_after_the_end(monkeypatch):
+    monkeypatch.setattr(supervisor, 'FIRST_BACKOFF', 0.3)
     one = Supervisor([NodeProcess('fails', 'a', respawn=True)])
     assert watch(one, lambda: one._children[0].popen is None) is None
     assert one.wait(lambda: True) == 0
@@ -198,14 +198,14 @@ time.sleep(60)
 
 
 def _runs(pid: int) -> bool:
-    """Say whether a process runs: an orphan that ended may wait for somebody to take note."""
+    """Return True if a process runs; an ended orphan may still be a zombie."""
     try:
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] not in 'ZX'
     except FileNotFoundError:
         return False
 
 
-def test_what_works_alone_comes_back_in_a_training(tmp_path):
+def test_processes_of_a_training_restart(tmp_path):
     processes = graph('train_sim').processes({'out': str(tmp_path)})
     assert {process.name for process in processes if process.respawn} == {
         'learner', 'broadcaster', 'monitor', 'collector_0', 'collector_1'}

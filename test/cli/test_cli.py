@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command rl-control: exit codes, sentences, and JSON that parses."""
+"""Commands: exit statuses, sentences and JSON."""
 
 import argparse
 import json
@@ -35,7 +35,7 @@ def policy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]):
-    """Return a function that runs a command which must be refused, and gives the sentence."""
+    """Return a function that runs a command with invalid input and returns the sentence."""
     def run(*arguments: str) -> str:
         assert main(list(arguments)) == 2
         told = capsys.readouterr()
@@ -113,7 +113,7 @@ def test_check_in_words_and_json(policy: Path, capsys: pytest.CaptureFixture[str
     assert "refused  robot: there is no 'none' in robots" in capsys.readouterr().out
 
 
-def test_check_asks_a_controller(
+def test_check_validates_a_controller(
     policy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
@@ -161,7 +161,7 @@ def test_evaluate(policy: Path, capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert json.loads(capsys.readouterr().out)['mean_return'] != first['mean_return']
 
 
-def test_a_policy_is_not_evaluated_on_what_it_is_not_for(policy: Path, refused) -> None:
+def test_a_policy_is_not_evaluated_with_another_contract(policy: Path, refused) -> None:
     assert refused('evaluate', str(policy), '--robot', 'panda') == (
         f'robot panda has robot panda but {policy} has iiwa; '
         'use a policy and a robot of the same contract')
@@ -197,13 +197,13 @@ def test_export(
     assert output.read_bytes() == exported().data and digest_path(output).is_file()
 
 
-def test_launch_refuses_what_it_does_not_know(refused) -> None:
+def test_launch_rejects_unknown_arguments(refused) -> None:
     assert refused('launch', 'none') == (
         f"graph 'none' is not known; known are {', '.join(GRAPHS)}")
     assert "argument 'colour' is not known here; known are" in refused(
         'launch', 'train_sim', 'colour:=red')
     assert refused('launch', 'train_sim', 'robot') == (
-        "argument 'robot' is not understood; write NAME:=VALUE")
+        "argument 'robot' has no :=; write NAME:=VALUE")
     assert "no 'none' in robots; known are" in refused('launch', 'train_sim', 'robot:=none')
 
 
@@ -215,7 +215,7 @@ def test_launch_explains_its_arguments(name: str, capsys: pytest.CaptureFixture[
         assert f'{argument.name}:=' in words and argument.doc in words
 
 
-def test_launch_passes_the_exit_status_on_and_leaves_what_was_started(
+def test_launch_returns_the_exit_status_and_saves_the_run_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -240,7 +240,7 @@ def test_launch_passes_the_exit_status_on_and_leaves_what_was_started(
 
 def test_ctrl_c_stops_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     class Impatient:
-        """Stands in for a supervisor whose user presses Ctrl-C."""
+        """A supervisor that is interrupted by Ctrl-C."""
 
         def __init__(self, *arguments: object) -> None:
             pass
@@ -288,7 +288,7 @@ def test_the_demo_ends_when_it_is_interrupted(
     assert read_parameter_file(written, 'learner')['out'] == str(out)
 
 
-def test_the_demo_leaves_what_is_there_alone(tmp_path: Path, refused) -> None:
+def test_the_demo_keeps_existing_files(tmp_path: Path, refused) -> None:
     file = tmp_path / 'file'
     file.touch()
     for out in (tmp_path, file):
@@ -298,7 +298,7 @@ def test_the_demo_leaves_what_is_there_alone(tmp_path: Path, refused) -> None:
     assert not (tmp_path / 'new').exists()
 
 
-def test_the_doctor_finds_what_is_here(
+def test_the_doctor_reports_the_installation(
     ros_domain: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = main(['doctor', '--json'])
@@ -313,7 +313,7 @@ def test_the_doctor_finds_what_is_here(
     assert f'  numpy: {np.__version__}\n' in words
 
 
-def test_the_doctor_finds_a_domain_that_is_none(
+def test_the_doctor_reports_an_invalid_domain(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rl_control.cli.doctor import _domain
@@ -323,7 +323,7 @@ def test_the_doctor_finds_a_domain_that_is_none(
         assert (_domain().mend == '') == good
 
 
-def test_the_doctor_needs_next_to_nothing() -> None:
+def test_the_doctor_runs_without_packages() -> None:
     absent = ('rclpy', 'onnx', 'onnxruntime', 'torch', 'gymnasium', 'pybullet', 'mcap',
               'rosbags', 'safetensors', 'matplotlib', 'PIL', 'rich', 'onnxscript')
     code = (f'import sys\nfor name in {absent!r}: sys.modules[name] = None\n'

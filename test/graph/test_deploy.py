@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deployment graph over real topics: a short examination."""
+"""Deployment graph over real topics: a short evaluation."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node graphs: what they start, with what, and what they refuse."""
+"""Node graphs: processes, parameters, and rejected arguments."""
 
 import ast
 from itertools import count
@@ -48,7 +48,7 @@ def parameters(processes: list[NodeProcess], name: str) -> dict[str, object]:
 
 
 def check(processes: list[NodeProcess]) -> None:
-    """Check that each node exists and takes the parameters that it is given."""
+    """Check that each node exists and declares its parameters."""
     assert len(set(names(processes))) == len(processes)
     assert sum(process.ends_graph for process in processes) == 1
     installed = (ROOT / 'setup.py').read_text()
@@ -136,7 +136,7 @@ def test_deployment_with_each_controller(controller: str) -> None:
     assert parameters(processes, 'policy')['policy.policy'] == str(Path('policy.onnx').absolute())
 
 
-def test_training_on_an_arm_has_one_collector_that_nobody_starts_again() -> None:
+def test_training_on_an_arm_has_one_collector_without_respawn() -> None:
     processes = build('train_robot', out='there', rate='10', seed='4', wait_for_person='true')
     check(processes)
     assert names(processes) == ['learner', 'broadcaster', 'monitor', 'collector']
@@ -160,7 +160,7 @@ def test_training_on_an_arm_has_one_collector_that_nobody_starts_again() -> None
 
 
 @pytest.mark.parametrize('controller', ['trajectory', 'forward_position', 'forward_velocity'])
-def test_the_simulator_stands_in_for_the_arm(controller: str) -> None:
+def test_the_simulator_replaces_the_arm(controller: str) -> None:
     processes = build('train_robot', simulate='true', rate='50', controller=controller)
     check(processes)
     simulator = parameters(processes, 'simulator')
@@ -191,7 +191,7 @@ def test_deployment_on_an_arm_is_the_policy_node_alone() -> None:
 @pytest.mark.parametrize(('name', 'directory'), [
     ('train_sim', 'there/recording'), ('train_robot', 'there/recording'),
     ('deploy', str(Path('policy.onnx').absolute().parent / 'deployment'))])
-def test_each_graph_records_itself_if_told(name: str, directory: str) -> None:
+def test_each_graph_has_a_recorder_on_request(name: str, directory: str) -> None:
     for told, found in (('true', directory), ('/some/where', '/some/where')):
         processes = build(name, record=told, out='there')
         check(processes)
@@ -236,14 +236,14 @@ def test_each_graph_records_itself_if_told(name: str, directory: str) -> None:
     ('deploy', {'robot': 'gymnasium:Pendulum-v1'}, 'known are iiwa, panda'),
     ('deploy', {'colour': 'red'}, 'known are policy, robot'),
 ], ids=str)
-def test_what_does_not_fit_is_refused(name: str, given: dict[str, str], words: str) -> None:
+def test_invalid_arguments_are_rejected(name: str, given: dict[str, str], words: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         build(name, **given)
     assert words in str(refused.value)
 
 
 @pytest.mark.parametrize('told', ['reward', 'success'])
-def test_hindsight_is_refused_where_a_person_scores(told: str, tmp_path: Path) -> None:
+def test_hindsight_is_rejected_with_rewards_of_an_operator(told: str, tmp_path: Path) -> None:
     file = tmp_path / 'mine.yaml'
     file.write_text('/**: {ros__parameters: {algorithm: {hindsight: 0.8}}}\n')
     build('train_robot', parameters=str(file))
@@ -306,7 +306,7 @@ def test_a_parameter_file_comes_last_for_every_node(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('statuses', 'last'), [
     ((2,), True), ((-9, 2), True), ((75,), True), ((-9, 75, 75), False), ((1, -9), False)])
-def test_ros2_launch_ends_for_what_starting_again_does_not_change(
+def test_ros2_launch_ends_where_a_restart_does_not_help(
         statuses: tuple[int, ...], last: bool) -> None:
     pytest.importorskip('launch_ros')
     from rl_control.bringup.launch_description import _on_exit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests allow for: a machine that keeps processes waiting, or stands still as a whole."""
+"""Stalls of the machine, for which tests with time limits make allowance."""
 
 import os
 from pathlib import Path

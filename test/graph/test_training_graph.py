@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training in processes of its own: killed, stopped, resumed; nothing lost, nothing left."""
+"""Training graph in real processes: kill, stop, resume without loss or leftovers."""
 
 from collections.abc import Iterator
 import json
@@ -26,7 +26,7 @@ LEARNER, COLLECTOR = '/learner: learning', '/collector_0: collecting'
 
 
 class Watched:
-    """A graph and a listener that looks after its processes while it spins."""
+    """A graph, with a listener that polls its processes while it spins."""
 
     def __init__(self, out: Path, **more: object) -> None:
         self.nodes = Nodes({})
@@ -42,7 +42,7 @@ class Watched:
 
     def until(self, condition, patience: float = 60.0) -> None:
         def looked() -> bool:
-            assert self.graph.look() is None
+            assert self.graph.poll() is None
             return condition()
         self.nodes.until(looked, patience)
 
@@ -129,7 +129,7 @@ def test_a_killed_collector_leaves_a_truncated_episode_and_a_whole_bag(watched, 
             table = codec.decode_table_cdr(data)
             if table.header['run'] == run and len(table.rows):
                 last = dict(zip(table.columns, table.rows[-1], strict=True))
-    # No step follows it, so nobody takes the next episode for its future; it is no end either.
+    # No step follows it and it is not terminated: bootstrap, but not from the next episode.
     assert last['terminated'] == 0.0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the report reads of a journal, and that its pictures show it."""
+"""Plots of a journal: what they read and what they show."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_the_confirmation_counts_else_the_evaluations(
     np.testing.assert_array_equal(found.behind, [0] * 20 + [2] * 10)
 
 
-def test_pictures_of_nothing_and_of_something(tmp_path: Path) -> None:
+def test_plots_of_an_empty_and_of_a_full_journal(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     goals = rng.uniform(-1.0, 1.0, (400, 3))
     some = Collected(goals, goals[:, 0] > 0.0, rng.uniform(-1, 1, (50, 2)), np.zeros((50, 2)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training keeps of its metrics, and the pictures that runs are compared by."""
+"""Metrics log, and plots that compare runs."""
 
 import math
 from pathlib import Path
@@ -65,11 +65,11 @@ def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
 
 
 @pytest.mark.parametrize(('given', 'sentence'), [
-    (['none'], 'run none is no directory; give one that a training wrote'),
+    (['none'], 'run none is no directory; give the directory'),
     (['.'], 'run . has no training.json yet'),
     (['.', '--metric', 'loss'], "run . has no metric 'loss'; it has none"),
 ], ids=['nothing', 'no evaluations', 'no metrics'])
-def test_what_cannot_be_drawn_is_refused(
+def test_invalid_plots_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
     given: list[str], sentence: str,
 ) -> None:
@@ -96,11 +96,11 @@ def test_metrics_are_kept_once_and_go_on_after_a_restart(tmp_path: Path) -> None
         read_metrics(tmp_path)
 
 
-def test_a_full_disk_is_told_and_forgotten(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_until_the_next_write(tmp_path: Path) -> None:
     book = MetricsLog(tmp_path, tensorboard=False)
     (tmp_path / 'metrics.jsonl').mkdir()  # cannot be written
     book.write({'updates': 1.0})
-    assert book.error == 'metrics are not kept (Is a directory); make space'
+    assert book.error == 'metrics are not written (Is a directory); make space'
     (tmp_path / 'metrics.jsonl').rmdir()
     book.write({'updates': 2.0})
     assert book.error == '' and len(read_metrics(tmp_path)) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was produced is in the journal, waits on the disk, or is lost."""
+"""Delivery accounting: produced is journaled, waiting or lost."""
 
 from itertools import count
 import json

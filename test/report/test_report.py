@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page and the pictures."""
+"""Report: its page, summary and animation."""
 
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -57,7 +57,7 @@ def test_the_summary_says_how_many_goals_there_were() -> None:
     report = {'confirmed': True, 'success_rate': 0.9, 'success_interval': (0.7, 0.97),
               'confirmation_episodes': 20, 'train_seconds': 34.2, 'transitions': 5000}
     assert summary(report) == (
-        '90% of 20 fresh goals reached (70% to 97%), after 34 s and 5000 transitions.')
+        '90% of 20 new goals reached (70% to 97%), after 34 s and 5000 transitions.')
     assert summary({**report, 'confirmed': False}) == 'No version was confirmed within 34 s.'
 
 

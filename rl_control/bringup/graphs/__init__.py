@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The node graphs: one description for `ros2 launch` and for `rl-control launch`.
+Node graphs: one description for `ros2 launch` and for `rl-control launch`.
 
-A graph is a list of processes made from its arguments. Nothing here starts anything.
+A graph is a list of processes built from its arguments; this package starts no process.
 """
 
 from rl_control.bringup.arguments import (
@@ -32,9 +32,9 @@ GRAPHS = {
         'Train in simulation: one learner, one broadcaster, collectors, a monitor.',
         (
             ROBOT, TASK, RANDOMIZATION, ALGORITHM,
-            Argument('collectors', '2', 'how many simulators collect'),
+            Argument('collectors', '2', 'number of simulated collectors'),
             OUT, PARAMETERS, RECORD, SEED, START,
-            Argument('time_limit', '600.0', 'longest training in s; 0 for none'),
+            Argument('time_limit', '600.0', 'longest training in s; 0: no limit'),
         ),
         train_sim,
     ),
@@ -42,45 +42,45 @@ GRAPHS = {
         'Train on an arm: one learner, one broadcaster, a collector on the arm, a monitor.',
         (
             ARM, TASK, ALGORITHM,
-            Argument('simulate', 'false', 'true: the simulator node stands in for the arm'),
-            Argument('rate', '', "control rate in Hz; empty for the robot file's"),
+            Argument('simulate', 'false', 'true: the simulator node replaces the arm'),
+            Argument('rate', '', 'control rate in Hz; empty: that of the robot file'),
             CONTROLLER, *ARM_TOPICS, NAMESPACE,
             Argument('wait_for_person', 'false',
                      'true: each episode waits for a call of collector/next'),
-            Argument('reward', 'computed', 'computed, or topic: rewards are those on reward'),
-            Argument('success', 'computed', 'computed, or topic: success is told on success'),
+            Argument('reward', 'computed', 'computed, or topic: rewards from the topic reward'),
+            Argument('success', 'computed', 'computed, or topic: success from the topic success'),
             Argument('evaluation_episodes', '10',
-                     'episodes that score a version on the arm; 0 for no evaluations'),
+                     'episodes of one evaluation on the arm; 0: no evaluations'),
             OUT, PARAMETERS, RECORD, SCENE, SEED, START,
-            Argument('time_limit', '0.0', 'longest training in s; 0 for none'),
+            Argument('time_limit', '0.0', 'longest training in s; 0: no limit'),
         ),
         train_robot,
     ),
     'deploy': Graph(
-        'Run a policy against the simulator node, as against an arm, and score it.',
+        'Run a policy on an arm, or on the simulator node with an evaluator that scores it.',
         (
             Argument('policy', '', 'path of the ONNX policy'),
             ARM, TASK, CONTROLLER, *ARM_TOPICS, NAMESPACE,
-            Argument('simulate', 'true', 'false: the arm is real, and nobody gives goals'),
-            Argument('shadow', 'false', 'true: command nothing, tell what would be done'),
-            Argument('goals', '40', 'how many goals the evaluator gives'),
+            Argument('simulate', 'true', 'false: a real arm, without simulator and evaluator'),
+            Argument('shadow', 'false', 'true: command nothing, publish the commands as a shadow'),
+            Argument('goals', '40', 'number of goals of the evaluator'),
             Argument('seed', '1000', 'seed of the goals'),
-            Argument('out', '', 'file for the figures; empty for none'), RECORD, SCENE,
+            Argument('out', '', 'file for the figures; empty: none'), RECORD, SCENE,
         ),
         deploy,
     ),
     'offline': Graph(
-        'Train from a bag, a dataset or the journal of a run; the same again goes on.',
+        'Train from a bag, a dataset or the journal of a run; run it again to resume.',
         (
             Argument('data', '', 'dataset, bag, or directory of a run with its journal'),
             Argument('algorithm', 'iql', ALGORITHM.doc),
             Argument('updates', '50000', 'updates to make in all'),
             Argument('out', 'runs/offline', OUT.doc),
             SEED, PARAMETERS,
-            Argument('robot', '', f"{ROBOT.doc}; needed for a robot's topics alone"),
+            Argument('robot', '', f"{ROBOT.doc}; required only for a bag of a robot's topics"),
             TASK,
             Argument('raw', 'false',
-                     "true: the robot's topics even where transitions were recorded"),
+                     "true: use the robot's topics even where transitions were recorded"),
         ),
         offline,
     ),
@@ -88,7 +88,7 @@ GRAPHS = {
 
 
 def graph(name: str) -> Graph:
-    """Return the graph of that name; raise InvalidInput with the known ones."""
+    """Return the graph `name`; raise InvalidInput with the known names."""
     if name not in GRAPHS:
         raise InvalidInput(f'graph {name!r} is not known; known are {", ".join(GRAPHS)}')
     return GRAPHS[name]

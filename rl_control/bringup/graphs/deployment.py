@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graph that runs a policy."""
+"""Deployment graph: policy node, and for a simulated arm simulator and evaluator."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What graphs with an arm have in common: the arm, who records, who draws, where it all is."""
+"""Common parts of graphs with an arm: simulator and gate, recorder, scene, namespace."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ def arm(
     arguments: Mapping[str, str], files: tuple[Path, ...], simulated: bool,
     rate: Mapping[str, Parameter] = MappingProxyType({}),
 ) -> list[NodeProcess]:
-    """Return what takes trajectories: a simulator, a gate before forward controllers, or none."""
+    """Return the simulator, if `simulated`, and the gate of a forward controller."""
     controller = choice(arguments, 'controller', CONTROLLERS)
     processes = []
     if simulated:
@@ -27,17 +27,17 @@ def arm(
 
 
 def recorder(arguments: Mapping[str, str], directory: Path) -> list[NodeProcess]:
-    """Return what records the graph into `directory`, or where it is told; or nothing."""
-    asked = arguments['record']
-    if asked.lower() == 'false':
+    """Return the recorder, into `directory` or the one in the argument `record`, or []."""
+    record = arguments['record']
+    if record.lower() == 'false':
         return []
-    out = directory if asked.lower() == 'true' else Path(asked)
+    out = directory if record.lower() == 'true' else Path(record)
     return [NodeProcess(
         'recorder', 'recorder', (), {'recorder.out': str(out)}, respawn=True)]
 
 
 def scene(arguments: Mapping[str, str], files: tuple[Path, ...]) -> list[NodeProcess]:
-    """Return what draws the arm for others, or nothing."""
+    """Return the scene node, which publishes markers of the arm, or []."""
     return ([NodeProcess('scene', 'scene', files, respawn=True)]
             if truth(arguments, 'scene') else [])
 
@@ -45,7 +45,7 @@ def scene(arguments: Mapping[str, str], files: tuple[Path, ...]) -> list[NodePro
 def placed(
     arguments: Mapping[str, str], processes: Sequence[NodeProcess],
 ) -> list[NodeProcess]:
-    """Return the processes in the namespace and at the arm's topics that are asked for."""
+    """Return the processes with the namespace and the remapped topics of the arguments."""
     remappings = {topic.name: arguments[topic.name] for topic in ARM_TOPICS
                   if arguments[topic.name] != topic.name}
     return [replace(process, namespace=namespace(arguments), remappings=remappings)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graphs that train: in simulation, on an arm, and from bags alone."""
+"""Training graphs: in simulation, on an arm, and offline from fixed data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +12,14 @@ from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.environments.make import GYMNASIUM_PREFIX
 from rl_control.learning.algorithms import ALGORITHMS
 
-COLLECTORS = 1000  # at most, so that no two of them draw from one seed
-CONFIRMATIONS = 2  # episodes of a confirmation for each of an evaluation
-EVALUATION_PERIOD = 300.0  # s: an arm has more to do than to be evaluated
+MAX_COLLECTORS = 1000  # each gets its own seed, MAX_COLLECTORS * seed + index
+CONFIRMATION_FACTOR = 2  # episodes of a confirmation per episode of an evaluation
+EVALUATION_PERIOD = 300.0  # s; long, since evaluations take time from collection
 
 
 def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     """Return a learner, a broadcaster, simulated collectors (the first evaluates), a monitor."""
-    collectors = whole(arguments, 'collectors', 1, COLLECTORS)
+    collectors = whole(arguments, 'collectors', 1, MAX_COLLECTORS)
     seed = whole(arguments, 'seed', 0, 1_000_000)
     out = arguments['out']
     files, environment = _world(arguments)
@@ -43,7 +43,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
         NodeProcess('collector', f'collector_{index}', (*files, *_randomization(arguments)), {
             'collector.environment': environment,
             'collector.out': out,
-            'collector.seed': COLLECTORS * seed + index,
+            'collector.seed': MAX_COLLECTORS * seed + index,
             'collector.evaluate': index == 0,
         }, respawn=True)
         for index in range(collectors)
@@ -51,7 +51,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
 
 
 def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
-    """Return a learner, a broadcaster, a monitor and a collector on one arm, perhaps simulated."""
+    """Return learner, broadcaster, monitor, and a collector on one real or simulated arm."""
     simulated = truth(arguments, 'simulate')
     seed = whole(arguments, 'seed', 0, 1_000_000)
     evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
@@ -62,7 +62,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
              parameter_file('tasks', arguments['task']))
     rate = {'robot.control_rate': number(arguments, 'rate')} if arguments['rate'] else {}
     count = {'evaluation_episodes': max(1, evaluation),
-             'confirmation_episodes': CONFIRMATIONS * evaluation}
+             'confirmation_episodes': CONFIRMATION_FACTOR * evaluation}
     learner = NodeProcess(
         'learner', 'learner', (*files, parameter_file('algorithms', algorithm)), {
             **rate,
@@ -73,22 +73,22 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
             'algorithm.seed': seed,
         }, respawn=True)
     broadcaster = NodeProcess('broadcaster', 'broadcaster', (), {
-        'broadcaster.out': out, **_under('broadcaster', count)}, respawn=True)
+        'broadcaster.out': out, **_prefixed('broadcaster', count)}, respawn=True)
     monitor = NodeProcess('monitor', 'monitor', (), {
         'monitor.out': out,
         'monitor.time_limit': number(arguments, 'time_limit'),
         'monitor.evaluation_episodes': count['evaluation_episodes'],
         'monitor.confirmation_episodes': max(1, count['confirmation_episodes']),
     }, ends_graph=True, respawn=True)
-    # Not started again by itself: a person has to look at the arm first.
+    # No respawn: the operator has to inspect the arm first.
     collector = NodeProcess('collector', 'collector', files, {
         **rate,
         'collector.robot': 'ros',
         'collector.out': out,
-        'collector.seed': COLLECTORS * seed,
+        'collector.seed': MAX_COLLECTORS * seed,
         'collector.evaluate': evaluation > 0,
         'collector.evaluation_period': EVALUATION_PERIOD,
-        **_under('collector', count),
+        **_prefixed('collector', count),
         'hardware.wait_for_person': truth(arguments, 'wait_for_person'),
         'hardware.reward': choice(arguments, 'reward', SOURCES),
         'hardware.success': choice(arguments, 'success', SOURCES),
@@ -99,7 +99,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
 
 
 def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
-    """Return the one node that trains from a bag or a dataset."""
+    """Return the node that trains from a bag or a dataset."""
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
     if not arguments['data']:
         raise InvalidInput('argument data is empty; give data:=PATH of a bag, a dataset or a run')
@@ -116,16 +116,16 @@ def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
 
 
 def _require_own_score(arguments: Mapping[str, str], *files: Path) -> None:
-    """Raise InvalidInput where hindsight would put the task's rewards and ends over a person's."""
+    """Raise InvalidInput if HER would replace the operator's rewards by computed ones."""
     share, where = 0.0, files[0]
     for file in files:
-        if (told := read_parameter_file(file, 'algorithm').get('hindsight')) is not None:
-            share, where = told, file
+        if (value := read_parameter_file(file, 'algorithm').get('hindsight')) is not None:
+            share, where = value, file
     for name in ('reward', 'success'):
         if share and arguments[name] == 'topic':
             raise InvalidInput(
                 f"argument {name} is 'topic' but hindsight is {share} in {where}, which "
-                'knows only what the task computes; take computed, or hindsight 0'
+                'relabels with computed rewards; give computed, or set hindsight to 0'
             )
 
 
@@ -138,15 +138,15 @@ def _world(arguments: Mapping[str, str]) -> tuple[tuple[Path, ...], str]:
 
 
 def _randomization(arguments: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the parameter file that says how simulated arms differ, if one is asked for."""
+    """Return the parameter file of the domain randomization, () for none."""
     name = arguments['randomization']
     if name and arguments['robot'].startswith(GYMNASIUM_PREFIX):
         raise InvalidInput(
-            f'argument randomization is {name!r} but {arguments["robot"]} is no arm of '
-            'ours; leave it empty'
+            f'argument randomization is {name!r} but {arguments["robot"]} is no '
+            'simulated arm; leave it empty'
         )
     return (parameter_file('randomization', name),) if name else ()
 
 
-def _under(prefix: str, values: Mapping[str, Parameter]) -> dict[str, Parameter]:
+def _prefixed(prefix: str, values: Mapping[str, Parameter]) -> dict[str, Parameter]:
     return {f'{prefix}.{name}': value for name, value in values.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every task keeps, and the own arithmetic of reach_pose and follow."""
+"""Properties of every task, and the arithmetic of reach_pose and follow."""
 
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
