@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Checkpoints: a directory each, which is complete or is not there.
+Checkpoints: save and load a training's state, atomically.
 
 `DIRECTORY/<updates>/` holds `tensors.safetensors`, `state.json` and `manifest.json` with the
-SHA-256 of both. It is written aside, flushed to the disk and renamed; older ones go only then.
+SHA-256 of both. It is written under another name, flushed to the disk and renamed; only then are
+older checkpoints removed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was saved: `tensors` by name, and `state`, plain values that JSON holds."""
+    """A saved state: `tensors` by name, and `state`, plain values as JSON holds them."""
 
     path: Path
     updates: int
@@ -45,13 +46,13 @@ class Checkpoint:
     state: dict[str, Any]
 
     def require(self, settings: Mapping[str, Any], names: Iterable[str]) -> None:
-        """Raise InvalidInput where one of these `settings` is not as it was."""
+        """Raise InvalidInput where one of the named `settings` differs from the checkpoint's."""
         before = self.state['settings']
         for name in names:
             if settings.get(name) != before.get(name):
                 raise InvalidInput(
                     f'checkpoint {self.path} has {name} {before.get(name)} but '
-                    f'{settings.get(name)} is set; set it as it was, or name another directory '
+                    f'{settings.get(name)} is set; set the former, or name another directory '
                     'with out')
 
 
@@ -63,15 +64,15 @@ def save(
     keep: int = 2,
 ) -> Path:
     """
-    Write a checkpoint and return its path; then remove all but the newest `keep` that are whole.
+    Write a checkpoint and return its path; then remove all but the newest `keep` intact ones.
 
-    Raise OSError when it cannot be written: what was there before is untouched then. One
-    process at a time may save to `directory`.
+    Raise OSError when it cannot be written; earlier checkpoints are untouched then. One process
+    at a time may save to `directory`.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     path, aside = directory / str(updates), directory / f'{updates}.partial'
-    shutil.rmtree(aside, ignore_errors=True)  # left by a process that died here
+    shutil.rmtree(aside, ignore_errors=True)  # left by a process that died while saving
     shutil.rmtree(directory / f'{updates}.old', ignore_errors=True)
     files = {
         TENSORS: write_tensors({k: t.contiguous() for k, t in tensors.items()}),
@@ -83,8 +84,8 @@ def save(
         for name, data in files.items():
             write_atomically(aside / name, data)
         if path.exists():
-            # A directory cannot be renamed over another: the old one waits under a name that
-            # `latest` does not read until the new one is in its place.
+            # A directory cannot be renamed over another: move the old one to a name that `latest`
+            # does not read.
             path.rename(directory / f'{updates}.old')
         aside.rename(path)
     except OSError:
@@ -96,10 +97,10 @@ def save(
 
 
 def load(path: Path | str) -> Checkpoint:
-    """Return the checkpoint at `path`; raise InvalidInput naming it when it is not whole."""
+    """Return the checkpoint at `path`; raise InvalidInput naming it when it is corrupt."""
     path = Path(path)
     try:
-        files = _whole(path)
+        files = _read_verified(path)
         state = parse_json(files[STATE])
         if 'settings' in state:
             state['settings'] = AlgorithmSettings.from_former(state['settings'])
@@ -107,16 +108,16 @@ def load(path: Path | str) -> Checkpoint:
     except OSError as error:
         raise InvalidInput(
             f'checkpoint {path} cannot be read: {error.filename}: {error.strerror}; '
-            'give a directory that the learner saved'
+            'name a directory that the learner saved'
         ) from error
     except (SafetensorError, ValueError, KeyError, TypeError) as error:  # InvalidInput too
         raise InvalidInput(
-            f'checkpoint {path} is not whole: {error}; take an older one'
+            f'checkpoint {path} is corrupt: {error}; use an older one'
         ) from error
 
 
 def latest(directory: Path | str) -> Checkpoint | None:
-    """Return the newest checkpoint that is whole, or None; tell in the log what is passed over."""
+    """Return the newest intact checkpoint, or None; log each corrupt one that is skipped."""
     for path in _newest_first(Path(directory)):
         try:
             return load(path)
@@ -125,8 +126,8 @@ def latest(directory: Path | str) -> Checkpoint | None:
     return None
 
 
-def _whole(path: Path) -> dict[str, bytes]:
-    """Return the files by name, their digests compared with the manifest's."""
+def _read_verified(path: Path) -> dict[str, bytes]:
+    """Return the files by name; raise InvalidInput where a digest is not the manifest's."""
     manifest = read_json(path / MANIFEST)
     files = {name: (path / name).read_bytes() for name in (TENSORS, STATE)}
     for name, data in files.items():
@@ -144,16 +145,16 @@ def _newest_first(directory: Path) -> list[Path]:
 
 
 def _remove_old(directory: Path, keep: int) -> None:
-    """Remove leftovers and what is older than the newest `keep` checkpoints that are whole."""
+    """Remove leftovers, and checkpoints older than the newest `keep` intact ones."""
     for left in (*directory.glob('*.partial'), *directory.glob('*.old')):
         shutil.rmtree(left, ignore_errors=True)
-    whole = 0
+    intact = 0
     for path in _newest_first(directory):
-        if whole >= keep:
+        if intact >= keep:
             shutil.rmtree(path, ignore_errors=True)
             continue
         try:
-            _whole(path)
+            _read_verified(path)
         except (OSError, ValueError):
             continue
-        whole += 1
+        intact += 1

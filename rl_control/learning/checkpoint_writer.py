@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints written beside the training, on a thread of their own."""
+"""Write checkpoints on a background thread."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,26 +15,26 @@ class CheckpointWriter:
     """
     Writes one checkpoint at a time; used from one thread.
 
-    `error` says why the last one could not be written, and is empty when it was. The one before
-    is untouched then, and the next call tries again.
+    `error` is the reason why the last checkpoint could not be written, empty where it could. The
+    one before is untouched then, and the next call tries again.
     """
 
     def __init__(self, directory: Path) -> None:
         self.error = ''
-        self.saved = -1  # updates of the newest checkpoint that is whole on the disk
+        self.saved = -1  # updates of the newest checkpoint that is complete on the disk
         self._directory = directory
         self._thread: threading.Thread | None = None
 
     @property
     def busy(self) -> bool:
-        """Say whether a checkpoint is being written."""
+        """Return whether a checkpoint is being written."""
         return self._thread is not None and self._thread.is_alive()
 
     def save(self, updates: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """
-        Begin to write; `tensors` and `state` must be copies that nobody changes any more.
+        Begin to write; `tensors` and `state` must be copies that no longer change.
 
-        Waits for the checkpoint before this one, which `busy` tells of.
+        Block while the previous checkpoint is being written, see `busy`.
         """
         self.finish()
         self._thread = threading.Thread(
@@ -42,7 +42,7 @@ class CheckpointWriter:
         self._thread.start()
 
     def finish(self, timeout: float | None = None) -> None:
-        """Wait until what was begun is written, at most `timeout` s."""
+        """Wait until the checkpoint is written, at most `timeout` s."""
         if self._thread is not None:
             self._thread.join(timeout)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a torch policy to an ONNX file, verified before it is published."""
+"""ONNX export: convert a torch policy, and verify the file before it is published."""
 
 from copy import deepcopy
 import logging
@@ -19,23 +19,22 @@ from rl_control.learning.algorithms import make_agent, settings_of
 from rl_control.policies.onnx_policy import FORMAT, OnnxPolicy, TestVectors
 from rl_control.policies.onnx_validation import checked_model
 
-OPSET = 18  # with IR version 10: what runtimes on robots have; the exporter's own is newer
-PARITY = 1e-5  # of the action range, the largest error with which a policy is published
-
+OPSET = 18  # with IR version 10, as runtimes on robots support it; the exporter's default is newer
+PARITY = 1e-5  # largest error between torch and ONNX of a published policy, of the action range
 
 logger = logging.getLogger(__name__)
 
 
 class Exporter:
     """
-    Turn the versions of one policy into ONNX files.
+    Exports the versions of one policy as ONNX files.
 
-    Tracing takes seconds and is done once; a version replaces the weights by name, in less than
-    a millisecond. A copy of the policy is kept, so that `verify` may run on another thread
-    than the one that trains and calls `export`, as long as only one of the two runs at a time.
+    Tracing takes seconds and is done once; each version replaces the weights by name, in less than
+    a millisecond. The exporter has a copy of the policy, so that `verify` may run on another
+    thread than training and `export`, as long as only one of the two runs at a time.
 
-    `template`, a file that `export` made of a policy of this kind, spares the tracing; whether it
-    is of this kind, `verify` finds out.
+    `template`, a file that `export` wrote for a policy of the same architecture, saves the
+    tracing; `verify` fails where the architecture differs.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Exporter:
         present = {tensor.name for tensor in model.graph.initializer}
         for name, _ in self._copy.named_parameters():
             if name not in present:
-                raise InvalidInput(f'the graph lacks the weights {name}; trace the policy anew')
+                raise InvalidInput(f'the graph lacks the weights {name}; trace the policy again')
         del model.metadata_props[:]
         self._graph = model.SerializeToString()
         self._metadata = {
@@ -69,11 +68,11 @@ class Exporter:
         }
 
     def export(self, version: int, training_steps: int) -> bytes:
-        """Return the file of the policy as it is now, after `version` updates."""
+        """Return the ONNX file of the policy's present weights, after `version` updates."""
         with torch.no_grad():
             for name, tensor in self.policy.state_dict().items():
                 self._tensors[name].copy_(tensor)
-        # A message keeps what its fields held before for as long as it lives, hence a new one.
+        # A protobuf message does not free replaced fields, hence a new one.
         model = onnx.ModelProto.FromString(self._graph)
         for weights in model.graph.initializer:
             if weights.name in self._tensors:
@@ -89,9 +88,9 @@ class Exporter:
 
     def verify(self, data: bytes, draws: int = 64) -> float:
         """
-        Return the largest difference of torch and ONNX in `draws` actions, per action range.
+        Return the largest difference of torch and ONNX over `draws` actions, per action range.
 
-        `data` is what `export` returned last. Raise InvalidInput where it is above PARITY.
+        `data` is the last return value of `export`. Raise InvalidInput for more than PARITY.
         """
         loaded = OnnxPolicy(data, 'exported policy')
         observation, noise = self._inputs(draws)
@@ -112,7 +111,7 @@ class Exporter:
         return TestVectors((observation, noise, self._act(observation, noise)))
 
     def _inputs(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return inputs around the data seen, a half without noise, a quarter far out."""
+        """Return inputs around the observed data: half without noise, a quarter far outside."""
         normaliser = self._copy.normaliser
         draws = self._generator.standard_normal((number, len(self.contract.observation)))
         draws[number // 2:] *= 3.0
@@ -128,8 +127,8 @@ class Exporter:
         return (result[0] if isinstance(result, tuple) else result).numpy()
 
 
-class _Open(nn.Module):
-    """A policy whose weights come in as inputs."""
+class _WeightsAsInputs(nn.Module):
+    """A policy whose weights are inputs."""
 
     def __init__(self, policy: nn.Module, names: list[str]) -> None:
         super().__init__()
@@ -145,9 +144,9 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
     """
     Return the graph of `policy` with a batch of one, its weights by their names.
 
-    The exporter's optimiser folds what it knows: it drops an addition of zeros and makes new
-    constants from old ones, which would be wrong for later weights. So the weights are inputs
-    while it works, of which it knows nothing, and become initialisers afterwards.
+    The exporter folds constants: it drops an addition of zeros and merges constants, which would
+    be wrong for later weights. So the weights are inputs during the export and become
+    initialisers afterwards.
     """
     weights = {
         name: tensor for name, tensor in policy.state_dict().items()
@@ -158,12 +157,12 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
         outputs = policy(*inputs)
     names = ['action', 'log_prob'] if isinstance(outputs, tuple) else ['action']
     level = logging.getLogger('torch.onnx').level
-    logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # it tells of every absent extra
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)  # it warns of each optional package
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             program = torch.onnx.export(
-                _Open(policy, list(weights)).eval(), (*inputs, *weights.values()),
+                _WeightsAsInputs(policy, list(weights)).eval(), (*inputs, *weights.values()),
                 input_names=['observation', 'noise', *weights], output_names=names,
                 opset_version=OPSET, dynamo=True, optimize=True, verbose=False,
                 custom_translation_table={torch.ops.aten.softplus.default: _softplus})
@@ -176,7 +175,7 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
     for name, tensor in weights.items():
         if name in used:
             graph.initializer.append(onnx.numpy_helper.from_array(tensor.numpy(), name))
-    # The exporter notes stack traces with the paths of this machine at each node.
+    # The exporter stores stack traces with local paths in each node.
     del graph.value_info[:]
     del graph.metadata_props[:]
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
@@ -186,14 +185,15 @@ def _trace(policy: nn.Module, observation_size: int, noise_size: int) -> onnx.Mo
 
 def _softplus(values, beta: float = 1.0, threshold: float = 20.0):
     """
-    Write softplus as one operator: torch's own translation makes three of it.
+    Translate softplus to one operator, where torch's translation has three.
 
-    Torch returns the values themselves beyond `threshold`, which float32 cannot tell from it.
+    Beyond `threshold` torch returns `values`, which equals softplus in float32.
     """
     from onnxscript import opset18
 
     if beta != 1.0 or threshold < 20.0:
-        raise ValueError(f'softplus of beta {beta} and threshold {threshold} is not translated')
+        raise ValueError(
+            f'softplus with beta {beta} and threshold {threshold} has no ONNX operator')
     return opset18.Softplus(values)
 
 
@@ -201,13 +201,13 @@ def _bytes(tensor: Tensor) -> bytes:
     return np.ascontiguousarray(tensor.numpy(), '<f4').tobytes()
 
 
-def kept_exporter(
+def cached_exporter(
     path: Path, policy: nn.Module, contract: Contract, algorithm: str, run: str,
 ) -> Exporter:
     """
-    Return an exporter by the graph in the file `path`, which an earlier start left there.
+    Return an exporter from the graph cached in the file `path`.
 
-    Without one that fits, it is traced anew, which lasts seconds, and left for the next start.
+    Where no cached graph fits, trace the policy, which takes seconds, and cache its graph.
     """
     try:
         exporter = Exporter(policy, contract, algorithm, run, template=path.read_bytes())
@@ -224,10 +224,10 @@ def kept_exporter(
 
 def export_checkpoint(path: Path) -> tuple[OnnxPolicy, float]:
     """
-    Return the policy of a checkpoint, or of the newest one of a run, and its largest error.
+    Return the policy of a checkpoint, or of a run's newest one, and its largest error.
 
-    The error is between torch and ONNX, of the action range. Raise InvalidInput naming what is
-    amiss.
+    The error is between torch and ONNX, of the action range. Raise InvalidInput for a missing or
+    corrupt checkpoint.
     """
     newest = None
     if not (path / checkpoint.STATE).is_file():

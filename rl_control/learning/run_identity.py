@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The run of a learner: all its starts with one directory `out` are one run.
+Run identity: all starts of a learner with one directory `out` are one run.
 
-So a learner that was killed comes back under its own name: its versions go on growing for whoever
-follows it, and collectors lose nothing.
+A restarted learner has the same run name, so that its versions continue to grow for broadcaster
+and collectors, and no transition is lost.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ FILE = 'run.json'
 
 def run_of(out: Path, name: str, algorithm: str, contract: Contract) -> str:
     """
-    Return the run that `out` holds, or begin one called after `name`.
+    Return the run of the directory `out`, or begin one named after `name`.
 
-    Raise InvalidInput when `out` holds a run of another algorithm or contract, and Unavailable
-    when it cannot be used.
+    Raise InvalidInput when `out` has a run of another algorithm or contract, and Unavailable when
+    its file cannot be read or written.
     """
     path = out / FILE
     try:

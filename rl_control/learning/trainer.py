@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training: replay, agent, pace and publication on one thread. Knows torch, no ROS."""
+"""Trainer: replay, updates, pacing and export of an agent on one thread, without ROS."""
 
 from collections.abc import Callable, Iterable, Mapping
 import logging
@@ -22,32 +22,32 @@ from rl_control.learning.checkpoint import Checkpoint
 from rl_control.learning.checkpoint_writer import CheckpointWriter
 from rl_control.learning.compilation.compiled_updates import CompiledUpdates
 from rl_control.learning.divergence import Rollback, finite
-from rl_control.learning.export import Exporter, kept_exporter
+from rl_control.learning.export import Exporter, cached_exporter
 from rl_control.learning.replay import ReplayBuffer, TransitionBatch
 
 METRICS_PERIOD = 1.0  # s
 IDLE_WAIT = 0.02  # s to wait for transitions when no update is due
-# s to the first checkpoint of a start; each wait after it is twice as long, up to
-# `checkpoint_period`: a learner that is killed again and again still gets on.
+# s to the first checkpoint of a start. Each following wait is twice as long, up to
+# `checkpoint_period`: a learner that is killed repeatedly still makes progress.
 FIRST_CHECKPOINT = 1.0
-# What a checkpoint's weights mean, so that it cannot change within a run.
+# Settings on which the meaning of a checkpoint's weights depends: fixed within a run.
 FIXED_SETTINGS = {'hidden_sizes', 'observation_normalisation', 'layer_norm'}
 
-GRAPH = 'graph.onnx'
+GRAPH = 'graph.onnx'  # the policy's traced graph, cached in `out`
 
 logger = logging.getLogger(__name__)
 
 
 class Trainer:
     """
-    Learns from what `put` brings, at `updates_per_transition`, and publishes candidates.
+    Trains from the transitions of `put`, at `updates_per_transition`, and publishes candidates.
 
-    `task` is what hindsight relabels by. A half of each batch is of `taught`, which holds
-    `offline` and what people did in the policy's place, less where there is less of it.
-    With `start`, tensors as `agent.load` takes them, collectors act with that policy at once.
-    `publish(data, version)` is called on the training thread with a verified ONNX file. `metrics`
-    is replaced as a whole once a second; any thread may read it, `transitions`, `updates`,
-    `turns`, which grows as long as the thread is not stuck, and `error`.
+    `task` relabels goals for HER. Half of each batch is drawn from `demonstrations`, which holds
+    `offline` and interventions, less where it has fewer rows. With `start`, tensors for
+    `agent.load`, that policy is published before the first update. `publish(data, version)` is
+    called on the training thread with a verified ONNX file. Any thread may read `metrics`, which
+    is replaced as a whole once a second, `transitions`, `updates`, `error`, and `turns`, which
+    grows as long as the training thread is not stuck.
     """
 
     def __init__(
@@ -69,19 +69,20 @@ class Trainer:
         self._updates = CompiledUpdates(self.agent, algorithm)
         sizes = len(contract.observation), len(contract.action)
         self.replay = ReplayBuffer(*sizes, settings.replay_capacity, settings.seed)
-        # Old data, and what people did (HIL-SERL, Luo et al. 2024): room for both.
-        known = 0 if offline is None else len(offline)
-        self.demonstrations = ReplayBuffer(*sizes, known + settings.replay_capacity, settings.seed)
+        # Offline data and interventions (HIL-SERL, Luo et al. 2024): capacity for both.
+        offline_rows = 0 if offline is None else len(offline)
+        self.demonstrations = ReplayBuffer(
+            *sizes, offline_rows + settings.replay_capacity, settings.seed)
         self.sampler = make_symmetric_sampler(self.agent, self.replay, self.demonstrations, task)
         if offline is not None:
             self.demonstrations.extend_mixed(offline)
             self.agent.observe(offline.observation)
         if start is not None:
             self.agent.load(start)
-        self._acts_at_once = start is not None
+        self._publish_at_start = start is not None
         self.transitions = 0
         self.versions = 0  # candidates published
-        self.parity = 0.0  # the largest difference of torch and ONNX so far, of the action range
+        self.parity = 0.0  # largest difference between torch and ONNX so far, of the action range
         self.turns = 0
         self.metrics: dict[str, float] = {}
         self.stopped = threading.Event()
@@ -94,55 +95,55 @@ class Trainer:
         self._arrived: queue.SimpleQueue[TransitionBatch] = queue.SimpleQueue()
 
     def apply_settings(self, learner: LearnerSettings) -> None:
-        """Go on with other settings of the learner, of which the live ones may differ."""
+        """Apply changed settings of the learner; only the live ones may differ."""
         self._learner = learner
         for optimiser in self.agent.optimisers.values():
-            optimiser.factor = learner.learning_rate_factor
+            optimiser.learning_rate_factor = learner.learning_rate_factor
 
     @property
     def updates(self) -> int:
-        """Return how many updates were made."""
+        """Return the number of updates."""
         return self.agent.updates
 
     @property
     def error(self) -> str:
-        """Return why the newest checkpoint could not be written, or nothing."""
+        """Return the reason why the newest checkpoint could not be written, or ''."""
         return self._saver.error
 
     @property
     def allowance(self) -> int:
-        """Return how many transitions collectors may have made in all by now."""
+        """Return how many transitions in all collectors may have produced by now."""
         settings = self._settings
         ahead = settings.sweep if settings.sweep > 1 else 0
         return (settings.learning_starts + settings.transitions_paid(self.updates + ahead)
                 + self._learner.headroom)
 
-    def put(self, steps: TransitionBatch) -> None:
-        """Hand over transitions, from any thread."""
-        for part in steps.singly() if self._settings.update_schedule == 'online' else (steps,):
+    def put(self, transitions: TransitionBatch) -> None:
+        """Queue transitions for training; may be called on any thread."""
+        online = self._settings.update_schedule == 'online'
+        for part in transitions.singly() if online else (transitions,):
             self._arrived.put(part)
 
     def resume(self, saved: Checkpoint | None, recorded: Iterable[TransitionBatch]) -> None:
         """
-        Go on from a checkpoint and from all transitions `recorded` so far, in their order.
+        Resume from a checkpoint and all transitions `recorded` so far, in their order.
 
-        To be called before `run`. What was recorded after the checkpoint is learned from as if
-        it had just come: the updates that were lost are made again. Raise InvalidInput for a
-        checkpoint of other settings.
+        Call it before `run`. Transitions recorded after the checkpoint count as new: the lost
+        updates are made again. Raise InvalidInput for a checkpoint with other fixed settings.
         """
-        known = self._load(saved) if saved is not None else 0
-        for steps in recorded:
-            self._store(steps, known=max(0, known - self.transitions))
-        if self.transitions < known:
+        normalised = self._load(saved) if saved is not None else 0
+        for transitions in recorded:
+            self._store(transitions, normalised=max(0, normalised - self.transitions))
+        if self.transitions < normalised:
             logger.warning(
-                'the journal has %d transitions but the checkpoint knew %d; training waits until '
-                'as many are there again', self.transitions, known)
+                'the journal has %d transitions but the checkpoint was made from %d; training '
+                'waits until as many are recorded again', self.transitions, normalised)
 
     def run(self) -> None:
-        """Train until `stopped` is set; then take in what still came, and save a checkpoint."""
+        """Train until `stopped` is set; then store queued transitions and save a checkpoint."""
         if self._settings.compiled == 'auto':
             self._updates.begin()
-        exporter = kept_exporter(
+        exporter = cached_exporter(
             Path(self._learner.out) / GRAPH, self.agent.policy, self.contract, self.algorithm,
             self._run)
         self.recovery.keep()
@@ -150,16 +151,16 @@ class Trainer:
         saved = published_version = measured_updates = self.updates
         checkpoint_wait = FIRST_CHECKPOINT
         losses: dict[str, torch.Tensor] = {}
-        if self._acts_at_once and not self.updates:
+        if self._publish_at_start and not self.updates:
             self._export(exporter)
         while not self.stopped.is_set():
             self.turns += 1
             due = self._due()
             self._ingest(wait=not due)
             if due:
-                # Not every update has each of them: an actor's may come every other time.
-                found = self._learn()
-                losses = {**losses, **found} if found else {}
+                # An update may lack some losses, such as a delayed actor's: keep the last ones.
+                newest = self._learn()
+                losses = {**losses, **newest} if newest else {}
             now = time.monotonic()
             if now - measured >= METRICS_PERIOD:
                 rate = max(0, self.updates - measured_updates) / (now - measured)
@@ -181,7 +182,7 @@ class Trainer:
         self._saver.finish()
 
     def _load(self, saved: Checkpoint) -> int:
-        """Take a checkpoint over; return how many transitions it knew."""
+        """Load a checkpoint; return the number of transitions it was made from."""
         state = saved.state
         saved.require(self._settings.to_mapping(), FIXED_SETTINGS & state['settings'].keys())
         self.agent.load(saved.tensors)
@@ -190,10 +191,10 @@ class Trainer:
         return state['transitions']
 
     def _save(self) -> None:
-        """Begin to write a checkpoint, of copies made here, if they are good."""
+        """Begin to write a checkpoint of copies; roll back instead if they are not finite."""
         tensors = self.agent.tensors()
         if not finite(tensors):
-            self.recovery.take_back('its weights are not finite')
+            self.recovery.roll_back('its weights are not finite')
             return
         self._saver.save(self.updates, tensors, {
             'algorithm': self.algorithm,
@@ -211,8 +212,8 @@ class Trainer:
         return not self._learner.paused and self.updates < due
 
     def _learn(self) -> dict[str, torch.Tensor]:
-        """Make one update; return its losses, none where it was taken back."""
-        # A compiled update has its learning rates inside.
+        """Make one update; return its losses, none where it was rolled back."""
+        # A compiled update has constant learning rates.
         update = (self._updates.update if self._learner.learning_rate_factor == 1.0
                   else self.agent.update)
         try:
@@ -220,31 +221,32 @@ class Trainer:
             if self.recovery.check(losses):
                 self.sampler.update_priorities(self.agent.error.numpy())
                 return losses
-        except InvalidInput as refused:  # priorities that are not finite
-            self.recovery.take_back(str(refused))
+        except InvalidInput as refused:  # for priorities that are not finite
+            self.recovery.roll_back(str(refused))
         return {}
 
     def _ingest(self, *, wait: bool) -> None:
-        """Take what arrived into normaliser and replay; wait a moment for the first if told."""
+        """Store the queued transitions; with `wait`, wait IDLE_WAIT for the first."""
         online = self._settings.update_schedule == 'online'
         if online and self._due():
-            return  # each row is learned from before the next one takes its place
+            return  # an update uses each row before the next one replaces it
         try:
-            steps = self._arrived.get(timeout=IDLE_WAIT) if wait else self._arrived.get_nowait()
+            transitions = (
+                self._arrived.get(timeout=IDLE_WAIT) if wait else self._arrived.get_nowait())
             while True:
-                self._store(steps)
+                self._store(transitions)
                 if online:
                     return
-                steps = self._arrived.get_nowait()
+                transitions = self._arrived.get_nowait()
         except queue.Empty:
             return
 
-    def _store(self, steps: TransitionBatch, known: int = 0) -> None:
-        """Take steps in, the first `known` of which the normaliser has seen."""
-        self.agent.observe(steps.observation[known:])
-        self.replay.extend_mixed(steps)
-        self.demonstrations.extend_mixed(steps.interventions())
-        self.transitions += len(steps)
+    def _store(self, transitions: TransitionBatch, normalised: int = 0) -> None:
+        """Store transitions; the normaliser has already counted the first `normalised`."""
+        self.agent.observe(transitions.observation[normalised:])
+        self.replay.extend_mixed(transitions)
+        self.demonstrations.extend_mixed(transitions.interventions())
+        self.transitions += len(transitions)
 
     def _measure(self, losses: dict[str, torch.Tensor], rate: float) -> None:
         if not losses:
@@ -262,7 +264,7 @@ class Trainer:
         try:
             error = exporter.verify(data)
         except InvalidInput as refused:
-            self.recovery.take_back(str(refused))
+            self.recovery.roll_back(str(refused))
             return
         if self.recovery.keep():
             self.parity = max(self.parity, error)
@@ -271,5 +273,5 @@ class Trainer:
 
 
 def _spare_cores(busy_processes: int) -> int:
-    """Return cores less busy processes: a thread that waits for a core stalls the others."""
+    """Return the cores less busy processes: a thread without a core stalls torch's others."""
     return max(1, len(os.sched_getaffinity(0)) - busy_processes)

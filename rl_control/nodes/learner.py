@@ -17,7 +17,7 @@ from rl_control.common.stall_detector import StallDetector
 from rl_control.config.nodes import LearnerSettings
 from rl_control.learning import checkpoint
 from rl_control.learning.algorithms import settings_of
-from rl_control.learning.divergence import LIMIT
+from rl_control.learning.divergence import ROLLBACK_LIMIT
 from rl_control.learning.run_identity import run_of
 from rl_control.learning.trainer import Trainer
 from rl_control.nodes.arm_parameters import declare_arm, declare_contract
@@ -218,7 +218,7 @@ class Learner(Node):
             yield codec.ERROR, error
         recovery = self._trainer.recovery
         if recovery.count:
-            yield (codec.ERROR if recovery.in_row >= LIMIT else codec.WARN,
+            yield (codec.ERROR if recovery.consecutive >= ROLLBACK_LIMIT else codec.WARN,
                    f'{recovery.count} updates were not finite and taken back')
         now, turns = time.monotonic(), self._trainer.turns
         if (stuck := self._progress.stalled_for(turns, now)) > STALL_TIMEOUT and turns:

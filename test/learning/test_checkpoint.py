@@ -90,10 +90,10 @@ def test_wrong_content_with_a_right_digest_is_refused(tmp_path):
     manifest = json.loads((path / 'manifest.json').read_text())
     manifest['tensors.safetensors'] = checkpoint.digest(b'\xff' * 100)
     (path / 'manifest.json').write_text(json.dumps(manifest))
-    with pytest.raises(InvalidInput, match='is not whole'):
+    with pytest.raises(InvalidInput, match='is corrupt'):
         checkpoint.load(path)
     (path / 'manifest.json').write_text('[1]')
-    with pytest.raises(InvalidInput, match='is not whole'):
+    with pytest.raises(InvalidInput, match='is corrupt'):
         checkpoint.load(path)
 
 

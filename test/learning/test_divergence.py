@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is not finite is taken back, and never published."""
+"""Non-finite updates are rolled back and never published."""
 
 from collections.abc import Callable
 
@@ -38,9 +38,9 @@ def test_an_update_that_is_not_finite_is_taken_back(tmp_path, monkeypatch, how):
         before, versions = one.updates, len(running.published)
         with monkeypatch.context() as patch:
             patch.setattr(one.agent, 'update', broken(one, how))
-            running.until(lambda: one.recovery.count >= 5 and one.recovery.in_row >= 5)
+            running.until(lambda: one.recovery.count >= 5 and one.recovery.consecutive >= 5)
         running.until(lambda: len(running.published) >= versions + 2)
-        assert one.recovery.in_row == 0 and one.updates > before
+        assert one.recovery.consecutive == 0 and one.updates > before
     assert finite(one.agent.tensors())
     versions = [version for version, _ in running.published]
     assert versions == sorted(set(versions))
@@ -71,10 +71,10 @@ def test_after_many_in_a_row_the_newest_checkpoint_is_gone_back_to(tmp_path, mon
     learn(one)
     assert one.recovery.keep() and one.updates > 10
     kept, wrong = one.updates, broken(one, 'loss')
-    for number in range(1, divergence.LIMIT + 1):
+    for number in range(1, divergence.ROLLBACK_LIMIT + 1):
         assert not one.recovery.check(wrong(one.replay.sample(8)))
-        assert one.updates == (kept if number < divergence.LIMIT else 10)
+        assert one.updates == (kept if number < divergence.ROLLBACK_LIMIT else 10)
     assert all(torch.equal(saved[name], tensor) for name, tensor in one.agent.tensors().items())
     assert one.recovery.check(one.agent.update(one.replay.sample(8)))
-    assert (one.recovery.count, one.recovery.in_row) == (divergence.LIMIT, divergence.LIMIT)
-    assert one.recovery.keep() and one.recovery.in_row == 0
+    assert one.recovery.count == one.recovery.consecutive == divergence.ROLLBACK_LIMIT
+    assert one.recovery.keep() and one.recovery.consecutive == 0

@@ -11,7 +11,7 @@ from trainers import Running, learn, make, save, some_steps, tensors_equal
 from rl_control.common.errors import InvalidInput
 from rl_control.config.nodes import LearnerSettings
 from rl_control.learning import checkpoint, trainer
-from rl_control.learning.export import kept_exporter
+from rl_control.learning.export import cached_exporter
 from rl_control.policies.onnx_policy import OnnxPolicy
 
 
@@ -71,7 +71,7 @@ def test_other_settings_are_refused_and_a_shorter_journal_is_told(tmp_path, capl
         make(tmp_path, observation_normalisation='none').resume(saved, [])
     other = make(tmp_path, gamma=0.5)
     other.resume(saved, [some_steps(0, 50)])
-    assert 'journal has 50 transitions but the checkpoint knew 60' in caplog.text
+    assert 'journal has 50 transitions but the checkpoint was made from 60' in caplog.text
     assert not other._due()
 
 
@@ -178,7 +178,7 @@ def test_a_graph_of_another_policy_is_traced_anew(tmp_path):
     one = make(tmp_path, hidden_sizes=(4,))
     for content in (exported(), b'nonsense'):
         (tmp_path / trainer.GRAPH).write_bytes(content)
-        exporter = kept_exporter(
+        exporter = cached_exporter(
             tmp_path / trainer.GRAPH, one.agent.policy, CONTRACT, 'sac', 'run-1')
         assert exporter.verify(exporter.export(1, 2)) < 1e-6
         assert (tmp_path / trainer.GRAPH).read_bytes() not in (exported(), b'nonsense')

@@ -92,12 +92,12 @@ def test_stopped_and_resumed_it_is_as_if_never_stopped(tmp_path: Path, algorithm
 def test_what_is_learned_is_every_row_and_no_other(tmp_path: Path) -> None:
     one = training(dataset(tmp_path / 'data'), tmp_path / 'out')
     expected = rows()
-    assert len(one._ring) == 400
+    assert len(one._replay) == 400
     np.testing.assert_array_equal(
-        one._ring.fields.reward, expected[:, 5].astype(np.float32))
+        one._replay.fields.reward, expected[:, 5].astype(np.float32))
     np.testing.assert_array_equal(
-        one._ring.fields.next_observation, expected[:, -OBSERVATION:].astype(np.float32))
-    assert (np.diff(np.flatnonzero(one._ring.successor < 0)) == 20).all()
+        one._replay.fields.next_observation, expected[:, -OBSERVATION:].astype(np.float32))
+    assert (np.diff(np.flatnonzero(one._replay.successor < 0)) == 20).all()
     normaliser = one.agent.policy.normaliser
     torch.testing.assert_close(
         normaliser.mean, torch.from_numpy(expected[:, 9:9 + OBSERVATION].mean(0)).float())
@@ -199,7 +199,7 @@ def test_data_without_rows_or_with_nan_is_refused(tmp_path: Path) -> None:
 
 def test_the_contract_of_a_journal_is_that_of_its_run(tmp_path: Path) -> None:
     found = training(bag(tmp_path / 'run'), tmp_path / 'out')
-    assert found.agent.contract == CONTRACT and len(found._ring) == 400
+    assert found.agent.contract == CONTRACT and len(found._replay) == 400
     assert training(tmp_path / 'run', tmp_path / 'out').agent.updates == 0  # made once
     (tmp_path / 'run' / 'journal' / 'journal_1.mcap').write_bytes(
         (tmp_path / 'run' / 'journal' / 'journal_0.mcap').read_bytes())

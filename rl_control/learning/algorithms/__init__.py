@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The algorithms by name; torch is imported when an agent is made, not before."""
+"""Algorithms by name; torch is imported only when an agent is constructed."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -38,11 +38,11 @@ def settings_of(name: str) -> type[AlgorithmSettings]:
 
 
 def make_agent(name: str, contract: Contract, settings: AlgorithmSettings) -> 'Agent':
-    """Return a fresh agent; raise InvalidInput for an unknown name or another's settings."""
+    """Return a new agent; raise InvalidInput for an unknown name or another class of settings."""
     kind, module, agent = _entry(name)
     if type(settings) is not kind:
         raise InvalidInput(
-            f'algorithm {name} was given {type(settings).__name__}; give it {kind.__name__}'
+            f'algorithm {name} was given {type(settings).__name__}; pass {kind.__name__}'
         )
     return getattr(import_module(module), agent)(contract, settings)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the learner knows of an algorithm."""
+"""Agent: the interface between the learner and an algorithm."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ class Agent(ABC):
 
     `policy` is a module whose forward takes observation (b, o) in SI units and noise
     (b, noise_size), zeros for the deterministic action, and returns action (b, a) in SI units,
-    and log_prob (b,) behind it where there is one. It has `noise_size`, `noise_correlation`, the
-    part of the last step's noise that whoever explores keeps, and `normaliser`. `updates` is the
-    number of updates made, hence the policy's version; `error` (b,) is |q - target_q| of each row
-    of the last batch, before it was learned from. A subclass fills `networks` and
-    `optimisers`: what stands there is what a checkpoint holds, beside the random generator.
+    followed by log_prob (b,) for stochastic policies. It has `noise_size`, `noise_correlation`
+    (the share of the last step's noise that exploration keeps) and `normaliser`. `updates` counts
+    the updates, hence is the policy's version; `error` (b,) is |q - target_q| of each row of the
+    last batch before its update. A subclass fills `networks` and `optimisers`: a checkpoint holds
+    these and the random generator.
     """
 
     policy: nn.Module
@@ -43,22 +43,21 @@ class Agent(ABC):
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """Return what an update's number is divided by to tell what it does beside others."""
-        copies = self.settings.update_schedule in ('hard', 'fitted')
-        return (self.settings.target_period,) if copies else ()
+        """Return the periods, in updates, of steps that only some updates make."""
+        copies_target = self.settings.update_schedule in ('hard', 'fitted')
+        return (self.settings.target_period,) if copies_target else ()
 
     @abstractmethod
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """
-        Learn once from `batch`, which is not kept; return what a plot would show.
+        Make one update from `batch`, which is not kept; return losses and metrics by name.
 
-        `weight` (b,) float32 is what the squared error of each row counts, 1 without it.
-        The values are scalars without gradient, left as tensors: reading one is the caller's
-        choice, and cost.
+        `weight` (b,) float32 weights the squared error of each row, 1 by default. Values are
+        scalar tensors without gradient; the caller decides when to read them.
         """
 
     def observe(self, observation: np.ndarray) -> None:
-        """Take observations (n, o) that came in into the normaliser's statistics."""
+        """Update the normaliser's statistics with new observations (n, o)."""
         self.policy.normaliser.observe(torch.from_numpy(np.asarray(observation)))
 
     @torch.no_grad()
@@ -69,12 +68,12 @@ class Agent(ABC):
         return (result[0] if isinstance(result, tuple) else result).numpy()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return copies of everything that `load` needs to go on as if never stopped."""
-        return {name: tensor.detach().clone() for name, tensor in self._named().items()}
+        """Return copies of all tensors that `load` needs to resume exactly."""
+        return {name: tensor.detach().clone() for name, tensor in self._named_tensors().items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Load what `tensors` of the same algorithm and sizes returned, or raise InvalidInput."""
-        here = self._named()
+        """Load `tensors` of the same algorithm and sizes; raise InvalidInput for any others."""
+        here = self._named_tensors()
         for name in sorted(here.keys() ^ tensors.keys()):
             side = 'is missing from' if name in here else 'is unknown in'
             raise InvalidInput(f'tensor {name} {side} the checkpoint; use the settings it had')
@@ -93,9 +92,9 @@ class Agent(ABC):
 
     @abstractmethod
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), the mean over the critics, without learning from it."""
+        """Return |q - target_q| (b,), the mean over the critics, without an update."""
 
-    def _prepared(self, batch: Batch) -> tuple[Tensor, ...]:
+    def _normalised(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return the fields of `batch` as tensors, observations and action normalised."""
         self.policy.normaliser.freeze()
         observation, action, reward, next_observation, discount = map(torch.as_tensor, batch)
@@ -106,8 +105,8 @@ class Agent(ABC):
     def _weight(self, weight: np.ndarray | None) -> Tensor | float:
         return 1.0 if weight is None else torch.as_tensor(weight)
 
-    def _follow(self, target: Weights, online: Weights) -> None:
-        """Move a target network as `update_schedule` says, after an update was counted."""
+    def _update_target(self, target: Weights, online: Weights) -> None:
+        """Update a target network by `update_schedule`, after the update was counted."""
         schedule = self.settings.update_schedule
         if schedule == 'polyak':
             target.polyak_update(online, self.settings.tau)
@@ -118,7 +117,7 @@ class Agent(ABC):
         """Return standard normal noise (rows, columns) from the agent's own generator."""
         return torch.randn(rows, columns, generator=self.generator)
 
-    def _named(self) -> dict[str, Tensor]:
+    def _named_tensors(self) -> dict[str, Tensor]:
         named = {'updates': torch.tensor(self.updates), 'generator': self.generator.get_state()}
         for network, module in self.networks.items():
             for name, tensor in module.state_dict().items():

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Behaviour cloning: do what the data did.
+Behaviour cloning: regress the actions of the data.
 
 Pomerleau 1991, 'Efficient Training of Artificial Neural Networks for Autonomous Navigation',
-Neural Computation 3(1). The floor that every other offline algorithm has to beat; reward and
-future do not matter to it.
+Neural Computation 3(1). The baseline for every other offline algorithm; it ignores rewards.
 """
 
 import numpy as np
@@ -20,7 +19,7 @@ from rl_control.learning.replay import Batch
 
 
 class Bc(Agent):
-    """A deterministic actor fitted to the actions of the data by least squares."""
+    """A deterministic actor fitted to the actions of the data by mean squared error."""
 
     settings: BcSettings
 
@@ -38,7 +37,7 @@ class Bc(Agent):
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
         """Make one step of the actor."""
-        observation, action, *_ = self._prepared(batch)
+        observation, action, *_ = self._normalised(batch)
         distance = self.distance(observation, action)
         actor_loss = (self._weight(weight) * distance).mean()
         self.error = distance.detach().sqrt()
@@ -48,10 +47,10 @@ class Bc(Agent):
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return how far (b,) the actor is from the data: there is no q, see Agent."""
-        observation, action, *_ = self._prepared(batch)
+        """Return the actor's distance (b,) from the data's actions, since there is no critic."""
+        observation, action, *_ = self._normalised(batch)
         return self.distance(observation, action).sqrt()
 
     def distance(self, observation: Tensor, action: Tensor) -> Tensor:
-        """Return the mean square (b,) of the difference of both actions, in half ranges."""
+        """Return the mean squared difference (b,) of both actions, in half ranges."""
         return (self.policy.actor(observation) - action).square().mean(1)

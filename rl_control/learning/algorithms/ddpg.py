@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Deep deterministic policy gradient.
+Deep deterministic policy gradient (DDPG, Lillicrap et al. 2016).
 
 Lillicrap et al. 2016, 'Continuous control with deep reinforcement learning', arXiv:1509.02971,
 algorithm 1. Equation numbers below are that paper's.
@@ -21,7 +21,7 @@ from rl_control.learning.replay import Batch
 
 
 class Ddpg(Agent):
-    """A critic, a deterministic actor that climbs it, and a slow target of each."""
+    """A critic, a deterministic actor that maximises it, and a target network of each."""
 
     settings: DdpgSettings
 
@@ -52,8 +52,8 @@ class Ddpg(Agent):
         self.optimisers = {'critic': self.critic_optimiser, 'actor': self.actor_optimiser}
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
-        """Make one step of critic, actor and targets, in the paper's order."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Update critic, actor and target networks once, in the paper's order."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
@@ -66,8 +66,8 @@ class Ddpg(Agent):
         self.actor_optimiser.step(actor_loss)
 
         self.updates += 1
-        self._follow(self.target_critic_weights, self.critic_weights)
-        self._follow(self.target_actor_weights, self.actor_weights)
+        self._update_target(self.target_critic_weights, self.critic_weights)
+        self._update_target(self.target_actor_weights, self.actor_weights)
         return {
             'critic_loss': critic_loss.detach(),
             'actor_loss': actor_loss.detach(),
@@ -76,8 +76,8 @@ class Ddpg(Agent):
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), see Agent."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Return |q - target_q| (b,)."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         target_q = self.target_q(reward, discount, next_observation)
         return (self.critic(observation, action) - target_q).abs().mean(0)
 
@@ -93,5 +93,5 @@ class Ddpg(Agent):
         return (weight * (q - target_q).square()).mean(1).sum()
 
     def actor_loss(self, observation: Tensor) -> Tensor:
-        """Return the loss whose gradient is equation 6, turned to descend."""
+        """Return -q at the actor's actions: its gradient is equation 6, negated for descent."""
         return -self.critic(observation, self.policy.actor(observation))[0].mean()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Implicit Q-learning: no action is ever judged that is not in the data.
+Implicit Q-learning (IQL, Kostrikov et al. 2022): evaluate only actions of the data.
 
 Kostrikov et al. 2022, 'Offline Reinforcement Learning with Implicit Q-Learning',
 arXiv:2110.06169, algorithm 1. Equation numbers below are that paper's.
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from rl_control.common.types import Contract
 from rl_control.config.offline_algorithms import IqlSettings
 from rl_control.learning.algorithms.agent import Agent
-from rl_control.learning.algorithms.networks import Critics, DeterministicPolicy, mlp, smallest
+from rl_control.learning.algorithms.networks import Critics, DeterministicPolicy, min_q, mlp
 from rl_control.learning.algorithms.optimiser import Adam, Weights
 from rl_control.learning.replay import Batch
 
 
 class Iql(Agent):
-    """Critics, a state value that is an upper expectile of them, an actor cloned by advantage."""
+    """Critics, a state value at an upper expectile of q, an advantage-weighted actor."""
 
     settings: IqlSettings
 
@@ -57,13 +57,13 @@ class Iql(Agent):
         }
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
-        """Make one step of value, critics, actor and target, in the paper's order."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Update value, critics, actor and target once, in the paper's order."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         row_weight = self._weight(weight)
 
         with torch.no_grad():
             q = self.target_critic(observation, action)
-            q = smallest(q, self.settings.target_critics, self.generator)
+            q = min_q(q, self.settings.target_critics, self.generator)
         advantage = q - self.value(observation)[:, 0]
         value_loss = self.value_loss(advantage, row_weight)
         self.value_optimiser.step(value_loss)
@@ -79,7 +79,7 @@ class Iql(Agent):
         self.actor_optimiser.step(actor_loss)
 
         self.updates += 1
-        self._follow(self.target_weights, self.critic_weights)
+        self._update_target(self.target_weights, self.critic_weights)
         return {
             'critic_loss': critic_loss.detach(),
             'value_loss': value_loss.detach(),
@@ -90,22 +90,22 @@ class Iql(Agent):
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), see Agent."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Return |q - target_q| (b,), the mean over the critics."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         target_q = self.target_q(reward, discount, next_observation)
         return (self.critic(observation, action) - target_q).abs().mean(0)
 
     def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
-        """Return target_q (b,), which equation 6 regresses on: no next action is needed."""
+        """Return target_q (b,) of equation 6, where V(s') stands for next_q."""
         next_q = self.value(next_observation)[:, 0]
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
     def value_loss(self, advantage: Tensor, weight: Tensor | float) -> Tensor:
-        """Return equation 5: squares of q - v, which count as the expectile says by their sign."""
+        """Return equation 5: the expectile loss of the advantage q - V."""
         expectile = self.settings.expectile
-        side = torch.where(advantage > 0.0, expectile, 1.0 - expectile)
-        return (weight * side * advantage.square()).mean()
+        expectile_weight = torch.where(advantage > 0.0, expectile, 1.0 - expectile)
+        return (weight * expectile_weight * advantage.square()).mean()
 
     def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
         """Return equation 6, summed over the critics."""
@@ -114,17 +114,18 @@ class Iql(Agent):
     def actor_loss(
         self, observation: Tensor, action: Tensor, advantage: Tensor, weight: Tensor | float
     ) -> Tensor:
-        """Return equation 7, turned to descend, its weights cut at `weight_limit`."""
-        worth = (self.settings.inverse_temperature * advantage).exp()
-        worth = worth.clamp_max(self.settings.weight_limit)
-        return -(weight * worth * self.policy.log_prob(observation, action)).mean()
+        """Return equation 7, negated for descent, its weights clipped at `weight_limit`."""
+        advantage_weight = (self.settings.inverse_temperature * advantage).exp()
+        advantage_weight = advantage_weight.clamp_max(self.settings.weight_limit)
+        log_prob = self.policy.log_prob(observation, action)
+        return -(weight * advantage_weight * log_prob).mean()
 
 
 class GaussianPolicy(DeterministicPolicy):
     """
-    A Gaussian about a mean within tanh, as wide in every state: the noise that explores.
+    A Gaussian policy with a tanh mean and a deviation that does not depend on the state.
 
-    `forward` is that of DeterministicPolicy, with a learned `exploration_scale` for each column.
+    `forward` is that of DeterministicPolicy, with a learned exploration scale for each column.
     """
 
     LOG_STD_LIMITS = (-5.0, 2.0)
@@ -134,14 +135,14 @@ class GaussianPolicy(DeterministicPolicy):
         self.log_std = nn.Parameter(torch.zeros(self.noise_size))
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Return the action, see the class."""
+        """Return action (b, a) in SI units, see DeterministicPolicy."""
         return super().forward(observation, noise * self._log_std().exp())
 
     def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
-        """Return the log density (b,), but for a constant, of normalised actions (b, a)."""
+        """Return the log density (b,) of normalised actions (b, a), up to a constant."""
         log_std = self._log_std()
-        away = (action - self.actor(observation)) * (-log_std).exp()
-        return -(0.5 * away.square() + log_std).sum(-1)
+        noise = (action - self.actor(observation)) * (-log_std).exp()
+        return -(0.5 * noise.square() + log_std).sum(-1)
 
     def _log_std(self) -> Tensor:
         return self.log_std.clamp(*self.LOG_STD_LIMITS)

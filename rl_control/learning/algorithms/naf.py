@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Normalized advantage functions: Q-learning whose maximum over actions is known in closed form.
+Normalized advantage functions (NAF, Gu et al. 2016): a q whose maximum has a closed form.
 
 Gu et al. 2016, 'Continuous Deep Q-Learning with Model-based Acceleration', arXiv:1603.00748,
 section 4 and algorithm 1, without the model.
@@ -19,11 +19,12 @@ from rl_control.learning.algorithms.networks import DeterministicPolicy
 from rl_control.learning.algorithms.optimiser import Adam, Weights
 from rl_control.learning.replay import Batch
 
-SLOPING, PRESSURE = 1.5, 0.1  # of mu in front of tanh, and of the loss for each unit beyond
+SATURATION_START = 1.5  # |mu| before its tanh from which the penalty grows
+SATURATION_WEIGHT = 0.1  # of the penalty, as a share of the critic loss
 
 
 class Naf(Agent):
-    """One network for V, mu and P, whose mu is the policy; the target needs V alone."""
+    """One network for V, mu and P; mu is the policy, and the target needs V only."""
 
     settings: NafSettings
 
@@ -35,7 +36,7 @@ class Naf(Agent):
                 contract, settings.hidden_sizes, settings.observation_normalisation,
                 settings.exploration_scale, settings.exploration_correlation,
                 settings.layer_norm)
-            self.critic = Quadratic(self.policy.actor)
+            self.critic = QuadraticCritic(self.policy.actor)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
 
         self.critic_weights = Weights(self.critic.parameters())
@@ -47,29 +48,30 @@ class Naf(Agent):
         self.optimisers = {'critic': self.critic_optimiser}
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
-        """Make one step of the network and its target."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Update the network and its target once."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
-        q, before = self.critic.with_before(observation, action)
+        q, pre_tanh = self.critic.q_and_pre_tanh(observation, action)
         critic_loss = self.critic_loss(q, target_q, self._weight(weight))
         self.error = (q.detach() - target_q).abs()
-        self.critic_optimiser.step(critic_loss + critic_loss.detach() * self.pressure(before))
+        penalty = critic_loss.detach() * self.saturation_penalty(pre_tanh)
+        self.critic_optimiser.step(critic_loss + penalty)
 
         self.updates += 1
-        self._follow(self.target_weights, self.critic_weights)
+        self._update_target(self.target_weights, self.critic_weights)
         return {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), see Agent."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Return |q - target_q| (b,)."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         target_q = self.target_q(reward, discount, next_observation)
         return (self.critic(observation, action) - target_q).abs()
 
     def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
-        """Return target_q (b,): y of algorithm 1; the largest next_q is V by construction."""
+        """Return target_q (b,): y of algorithm 1; V is the largest next_q by construction."""
         next_q = self.target_critic.value(next_observation)
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
@@ -78,22 +80,23 @@ class Naf(Agent):
         """Return the mean squared error of algorithm 1."""
         return (weight * (q - target_q).square()).mean()
 
-    def pressure(self, before: Tensor) -> Tensor:
+    def saturation_penalty(self, pre_tanh: Tensor) -> Tensor:
         """
-        Return what keeps mu where its tanh has a slope, for mu in front of that, (b, a).
+        Return a penalty on mu before its tanh (b, a), which keeps the tanh from saturating.
 
-        While V is still far off, q is brought down by moving mu away from what was done, and P
-        down, until neither has a gradient left. Measured in the loss, so that it has no unit.
+        While V is still wrong, the loss lowers q by moving mu away from the batch's actions, until
+        the tanh has no gradient left. The penalty is a factor of the critic loss, hence unitless.
         """
-        return PRESSURE * (before.abs() - SLOPING).clamp_min(0.0).square().mean()
+        excess = (pre_tanh.abs() - SATURATION_START).clamp_min(0.0)
+        return SATURATION_WEIGHT * excess.square().mean()
 
 
-class Quadratic(nn.Module):
+class QuadraticCritic(nn.Module):
     """
     q(s, a) = V(s) - (a - mu(s))' P(s) (a - mu(s)) / 2, section 4, in normalised actions.
 
     P = L L' with L lower triangular and its diagonal an exponential, hence P positive definite.
-    V, mu and L share all layers but the last; `actor` is that of the policy: what leads to mu.
+    V, mu and L share all hidden layers; `actor` is the policy's network, whose output is mu.
     """
 
     def __init__(self, actor: nn.Sequential) -> None:
@@ -104,23 +107,24 @@ class Quadratic(nn.Module):
         self.value_head = nn.Linear(width, 1)
         self.triangle_head = nn.Linear(width, len(rows))
         self.register_buffer('diagonal', rows == columns, persistent=False)
-        # Where each entry stands in L: a product with this is quicker, and its gradient more so,
-        # than to put them there by index.
-        places = torch.zeros(len(rows), action_size, action_size)
-        places[torch.arange(len(rows)), rows, columns] = 1.0
-        self.register_buffer('places', places.flatten(1), persistent=False)
+        # One-hot position of each entry in L: a product with it is faster than assigning entries
+        # by index, and so is its gradient.
+        positions = torch.zeros(len(rows), action_size, action_size)
+        positions[torch.arange(len(rows)), rows, columns] = 1.0
+        self.register_buffer('positions', positions.flatten(1), persistent=False)
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
         """Return q (b,) of normalised observation (b, o) and action (b, a)."""
-        return self.with_before(observation, action)[0]
+        return self.q_and_pre_tanh(observation, action)[0]
 
-    def with_before(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Return q (b,) as `forward` does, and mu (b, a) in front of its tanh."""
-        value, before, entries = self._heads(self.hidden(observation))
-        away = action - self.mean[1](before)
-        # (a - mu)' L L' (a - mu) is the square of L' (a - mu).
-        stretched = (self._triangle(entries) * away.unsqueeze(-1)).sum(1)
-        return value.squeeze(-1) - 0.5 * stretched.square().sum(-1), before
+    def q_and_pre_tanh(self, observation: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Return q (b,) as `forward` does, and mu (b, a) before its tanh."""
+        value, pre_tanh, entries = self._heads(self.hidden(observation))
+        difference = action - self.mean[1](pre_tanh)
+        # advantage = -(a - mu)' L L' (a - mu) / 2, a square of L' (a - mu)
+        product = (self._triangle(entries) * difference.unsqueeze(-1)).sum(1)
+        advantage = -0.5 * product.square().sum(-1)
+        return value.squeeze(-1) + advantage, pre_tanh
 
     def value(self, observation: Tensor) -> Tensor:
         """Return V (b,), the largest q."""
@@ -132,16 +136,16 @@ class Quadratic(nn.Module):
         return triangle @ triangle.mT
 
     def _heads(self, hidden: Tensor) -> tuple[Tensor, ...]:
-        """Return V (b, 1), mu before its tanh (b, a), entries of L (b, e), by one product."""
+        """Return V (b, 1), mu before its tanh (b, a) and entries of L (b, e), by one product."""
         heads = self.value_head, self.mean[0], self.triangle_head
-        whole = nn.functional.linear(
+        outputs = nn.functional.linear(
             hidden, torch.cat([head.weight for head in heads]),
             torch.cat([head.bias for head in heads]))
-        return whole.split([head.out_features for head in heads], 1)
+        return outputs.split([head.out_features for head in heads], 1)
 
     def _triangle(self, entries: Tensor) -> Tensor:
-        """Return L (b, a, a), of which `entries` gives the diagonal as its logarithm."""
-        # Elsewhere it is the exponential of 0, whose gradient is finite.
+        """Return L (b, a, a); `entries` (b, e) hold the logarithms of its diagonal."""
+        # Off the diagonal this is exp(0), so that no gradient overflows.
         exponential = torch.where(self.diagonal, entries, 0.0).exp()
-        lower = torch.where(self.diagonal, exponential, entries) @ self.places
+        lower = torch.where(self.diagonal, exponential, entries) @ self.positions
         return lower.unflatten(1, (self.mean[0].out_features, -1))

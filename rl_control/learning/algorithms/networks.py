@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks that the algorithms are made of; scaling lives in them, hence in the ONNX."""
+"""Policy and critic networks; normalisation and action scaling are part of them, hence of ONNX."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from rl_control.common.types import Contract
 
-# A column that hardly moved before learning would turn a small later change into a huge input.
+# A column that was nearly constant before learning would turn a small change into a huge input.
 NORMALISED_LIMIT = 10.0
 
-TELLING = 1.0 - 1e-5  # beyond, float32 does not tell what an action was in front of its tanh
-LOG_NORMAL = 0.5 * math.log(2.0 * math.pi) + 2.0 * math.log(2.0)
+ATANH_LIMIT = 1.0 - 1e-5  # beyond, float32 cannot invert the tanh of an action
+LOG_CONSTANT = 0.5 * math.log(2.0 * math.pi) + 2.0 * math.log(2.0)  # of a squashed Gaussian
 
 
 class Normaliser(nn.Module):
@@ -43,7 +43,7 @@ class Normaliser(nn.Module):
 
     @torch.no_grad()
     def observe(self, observation: Tensor) -> None:
-        """Take `observation` (n, o) into the statistics, by Chan et al. 1979, equation 2.1."""
+        """Update the statistics with `observation` (n, o), by Chan et al. 1979, equation 2.1."""
         if self.frozen or not len(observation):
             return
         observation = observation.double()
@@ -56,7 +56,7 @@ class Normaliser(nn.Module):
         self.exact_mean += difference * (number / total)
         self.count.copy_(total)
         deviation = (self.squares / total).sqrt()
-        # A constant column is only centred: dividing by its deviation would amplify rounding.
+        # A constant column is centred but not scaled, which would amplify rounding.
         constant = deviation < 1e-6 * (1.0 + self.exact_mean.abs())
         self.scale.copy_(torch.where(constant, 1.0, 1.0 / deviation.clamp_min(1e-12)))
         self.mean.copy_(self.exact_mean)
@@ -80,12 +80,12 @@ class ActionScale(nn.Module):
         self.register_buffer('half_range', ((high - low) / 2).float())
 
     def forward(self, normalised: Tensor) -> Tensor:
-        """Return the action in SI units; rounding never takes it beyond a bound."""
+        """Return the action in SI units, clamped to the bounds against rounding."""
         action = self.centre + self.half_range * normalised
         return torch.minimum(torch.maximum(action, self.low), self.high)
 
     def normalise(self, action: Tensor) -> Tensor:
-        """Return the action in SI units as one of [-1, 1]."""
+        """Return an action in SI units scaled to [-1, 1]."""
         return (action - self.centre) / self.half_range
 
 
@@ -109,44 +109,46 @@ class SquashedGaussian(nn.Module):
         self.actor = mlp((len(contract.observation), *hidden_sizes, 2 * len(contract.action)))
 
     def forward(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return action and log_prob, see the class."""
+        """Return action (b, a) in SI units and log_prob (b,)."""
         action, log_prob = self.sample(self.normaliser(observation), noise)
         return self.action_scale(action), log_prob
 
     def sample(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return normalised action and log_prob for an already normalised observation."""
-        both = self.actor(observation)
-        mean, log_std = both[:, :self.noise_size], both[:, self.noise_size:]
+        """Return normalised action (b, a) and log_prob (b,) at a normalised observation (b, o)."""
+        output = self.actor(observation)
+        mean, log_std = output[:, :self.noise_size], output[:, self.noise_size:]
         log_std = torch.clamp(log_std, *self.LOG_STD_LIMITS)
-        before = mean + noise * log_std.exp()
-        # Equation 26: log N(before | mean, std) - log(1 - tanh(before)^2), column by column. The
-        # latter is 2 (log 2 - bend), without cancellation; what has no gradient is apart.
-        bend = before + nn.functional.softplus(-2.0 * before)
-        gauss = (-0.5 * noise * noise - LOG_NORMAL).sum(-1)
-        return torch.tanh(before), gauss - torch.sub(log_std, bend, alpha=2.0).sum(-1)
+        pre_tanh = mean + noise * log_std.exp()
+        # Equation 26: log N(pre_tanh | mean, std) - log(1 - tanh(pre_tanh)^2), column by column.
+        # The latter is 2 (log 2 - log_2cosh), without cancellation. Terms without gradient are
+        # summed apart.
+        log_2cosh = pre_tanh + nn.functional.softplus(-2.0 * pre_tanh)
+        log_gauss = (-0.5 * noise * noise - LOG_CONSTANT).sum(-1)
+        log_prob = log_gauss - torch.sub(log_std, log_2cosh, alpha=2.0).sum(-1)
+        return torch.tanh(pre_tanh), log_prob
 
     def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
         """
         Return the log_prob (b,) of normalised actions (b, a) at normalised observations (b, o).
 
-        An action nearer to a bound than TELLING is taken as that far from it.
+        Actions are clamped to ±ATANH_LIMIT.
         """
         mean, log_std = self.actor(observation).chunk(2, -1)
         log_std = torch.clamp(log_std, *self.LOG_STD_LIMITS)
-        before = torch.atanh(torch.clamp(action, -TELLING, TELLING))
-        noise = (before - mean) / log_std.exp()
-        bend = before + nn.functional.softplus(-2.0 * before)
-        return (-0.5 * noise * noise - LOG_NORMAL - log_std + 2.0 * bend).sum(-1)
+        pre_tanh = torch.atanh(torch.clamp(action, -ATANH_LIMIT, ATANH_LIMIT))
+        noise = (pre_tanh - mean) / log_std.exp()
+        log_2cosh = pre_tanh + nn.functional.softplus(-2.0 * pre_tanh)
+        return (-0.5 * noise * noise - LOG_CONSTANT - log_std + 2.0 * log_2cosh).sum(-1)
 
 
 class DeterministicPolicy(nn.Module):
     """
-    A deterministic policy within tanh, beside which noise explores.
+    A deterministic tanh policy with additive exploration noise.
 
     `forward` takes observation (b, o) in SI units and noise (b, a), standard normal or zeros for
     the deterministic action, and returns action (b, a) in SI units. `exploration_scale` is the
-    noise's standard deviation where actions are in [-1, 1]; `noise_correlation` tells whoever
-    draws the noise how much of it to keep from one step to the next.
+    noise's standard deviation for actions in [-1, 1]; `noise_correlation` is the share of the
+    noise that exploration keeps from one step to the next.
     """
 
     def __init__(
@@ -164,19 +166,19 @@ class DeterministicPolicy(nn.Module):
         self.actor.append(nn.Tanh())
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Return the action, see the class."""
+        """Return action (b, a) in SI units."""
         action = self.actor(self.normaliser(observation))
         return self.action_scale(action + self.exploration_scale * noise)
 
 
 class Critics(nn.Module):
     """
-    Several critics q(s, a) of one shape, evaluated together by batched products.
+    An ensemble of critics q(s, a) of one shape, evaluated together by batched products.
 
     `forward` takes normalised observation (b, o) and normalised action (b, a) and returns q
-    (number, b). Stacking halves the count of small operations, which is what small networks pay.
-    With `layer_norm` each hidden layer is normalised in front of its ReLU (Ba et al. 2016,
-    without gain and bias, as the next layer has both): q stays bounded far from the data.
+    (number, b). Stacking halves the number of operations, which dominates small networks.
+    With `layer_norm` each hidden layer is normalised before its ReLU (Ba et al. 2016, without
+    gain and bias, since the next layer has both): q stays bounded far from the data.
     """
 
     def __init__(
@@ -188,13 +190,13 @@ class Critics(nn.Module):
         sizes = (observation_size + action_size, *hidden_sizes, 1)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for fan_in, fan_out in pairwise(sizes):
-            bound = 1.0 / math.sqrt(fan_in)  # as torch.nn.Linear begins
+            bound = 1.0 / math.sqrt(fan_in)  # initialised as torch.nn.Linear
             weight, bias = torch.empty(number, fan_in, fan_out), torch.empty(number, 1, fan_out)
             self.weights.append(nn.Parameter(weight.uniform_(-bound, bound)))
             self.biases.append(nn.Parameter(bias.uniform_(-bound, bound)))
 
     def forward(self, observation: Tensor, action: Tensor, number: int | None = None) -> Tensor:
-        """Return q (number, b) of the first `number` critics, all by default, see the class."""
+        """Return q (number, b) of the first `number` critics, all by default."""
         weights, biases = self.weights, self.biases
         if number is not None:
             weights = [weight[:number] for weight in weights]
@@ -202,8 +204,8 @@ class Critics(nn.Module):
         layer = torch.cat((observation, action), dim=-1).expand(len(weights[0]), -1, -1)
         *hidden, (head, head_bias) = zip(weights, biases, strict=True)
         for weight, bias in hidden:
-            layer = self._bent(torch.baddbmm(bias, layer, weight))
-        # A product and a sum: a batched product with a result of width 1 is slower.
+            layer = self._activation(torch.baddbmm(bias, layer, weight))
+        # An elementwise product and a sum: faster than a batched product of width 1.
         return (layer * head.transpose(1, 2)).sum(-1) + head_bias[:, 0]
 
     def of_candidates(
@@ -212,10 +214,9 @@ class Critics(nn.Module):
         """
         Return q (number, b, n) of n actions (b, n, a) for each observation (b, o).
 
-        With `first` only so many critics are asked.
-
-        An observation's part of the first layer is computed once for all its actions. It is
-        computed in the type of `observation`, which may be float64.
+        `first` limits it to the first so many critics. An observation's part of the first layer is
+        computed once for all its actions. The result has the dtype of `observation`, which may be
+        float64.
         """
         weights = [weight[:first].to(observation.dtype) for weight in self.weights]
         biases = [bias[:first].to(observation.dtype) for bias in self.biases]
@@ -223,41 +224,41 @@ class Critics(nn.Module):
         rows = actions.reshape(-1, actions.shape[-1])
         layer = (observation @ weights[0][:, :split] + biases[0])[:, :, None]
         layer = layer + (rows @ weights[0][:, split:]).unflatten(1, actions.shape[:2])
-        layer = self._bent(layer).flatten(1, 2)
+        layer = self._activation(layer).flatten(1, 2)
         for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
-            layer = self._bent(torch.baddbmm(bias, layer, weight))
+            layer = self._activation(torch.baddbmm(bias, layer, weight))
         q = (layer * weights[-1].transpose(1, 2)).sum(-1) + biases[-1][:, 0]
         return q.unflatten(1, actions.shape[:2])
 
-    def _bent(self, layer: Tensor) -> Tensor:
+    def _activation(self, layer: Tensor) -> Tensor:
         if self.layer_norm:
             layer = nn.functional.layer_norm(layer, layer.shape[-1:])
         return torch.relu(layer)
 
 
-def smallest(q: Tensor, number: int, generator: torch.Generator) -> Tensor:
+def min_q(q: Tensor, number: int, generator: torch.Generator) -> Tensor:
     """
-    Return the smallest (b,) of `number` of the critics' q (critics, b).
+    Return the minimum (b,) over `number` of the critics' q (critics, b).
 
-    Where there are more critics, which ones count is drawn anew at each call (REDQ, Chen et al.
-    2021, algorithm 1).
+    Where there are more critics, each call draws a random subset (REDQ, Chen et al. 2021,
+    algorithm 1).
     """
     if number < len(q):
         q = q[torch.randperm(len(q), generator=generator)[:number]]
     return q.amin(0)
 
 
-def climbed(q: Tensor, target_critics: int) -> Tensor:
+def actor_q(q: Tensor, target_critics: int) -> Tensor:
     """
-    Return what an actor climbs, of the critics' q (critics, ...): their smallest.
+    Return the q (...) that an actor maximises, of the critics' q (critics, ...): their minimum.
 
-    Where a random subset of them counts in the target it is the mean of all (REDQ).
+    Where the target takes a random subset of the critics it is the mean of all (REDQ).
     """
     return q.amin(0) if len(q) == target_critics else q.mean(0)
 
 
 def mlp(sizes: Sequence[int], layer_norm: bool = False) -> nn.Sequential:
-    """Return linear layers of these sizes, all but the last normalised if told, and with ReLU."""
+    """Return linear layers of these sizes with ReLU between, and LayerNorm before it if set."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes[:-1]):
         layers.append(nn.Linear(fan_in, fan_out))

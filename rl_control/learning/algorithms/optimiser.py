@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights laid end to end, so that one operation steps or averages all of them."""
+"""Adam and Polyak averaging on flat weights: one operation for all parameters."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -7,14 +7,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from rl_control.learning.algorithms.torch_internals import fused_adam, plain_adam
+
 
 class Weights:
     """
-    Parameters that lie in one tensor `flat`, in order; each stays a view of it.
+    Parameters stored in order in one tensor `flat`, of which each is a view.
 
-    A small network is slow for the number of its operations, not for their size: with this, an
-    optimiser's step or a target's average is one. A deep copy of a module has left its `flat`:
-    flatten the copy anew.
+    The cost of a small network is the number of its operations, not their size: here an
+    optimiser's step, or a target's average, is one. The parameters of a deep copy are views no
+    longer: construct Weights of the copy.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -28,7 +30,7 @@ class Weights:
 
     @torch.no_grad()
     def polyak_update(self, online: 'Weights', tau: float) -> None:
-        """Go `tau` of the way to `online`, as a target network does."""
+        """Move to (1 - tau) * self + tau * online, as a target network does."""
         self.flat.lerp_(online.flat, tau)
 
 
@@ -36,29 +38,29 @@ class Adam:
     """
     Adam (Kingma & Ba 2015, algorithm 1) with beta 0.9 and 0.999, on flat weights.
 
-    The same arithmetic as torch.optim.Adam(fused=True), which its test holds it to, without the
-    bookkeeping that costs more than the arithmetic when networks are small.
+    The arithmetic of torch.optim.Adam(fused=True) without its bookkeeping, which costs more than
+    the arithmetic for small networks. With `fused` False it uses operations that can be traced.
     """
 
     def __init__(self, weights: Weights, learning_rate: float) -> None:
         self.weights = weights
         self.learning_rate = learning_rate
-        self.factor = 1.0  # of the learning rate, from now on
+        self.learning_rate_factor = 1.0
+        self.fused = True
         self.steps = torch.zeros(())
         self.mean = torch.zeros_like(weights.flat)
         self.square = torch.zeros_like(weights.flat)
 
     def step(self, loss: Tensor) -> None:
-        """Descend `loss` in these weights; no other's gradient is touched or computed."""
+        """Make one step down the gradient of `loss`; compute no other weights' gradients."""
         gradients = torch.autograd.grad(loss, self.weights.parameters)
         gradient = torch.cat([gradient.flatten() for gradient in gradients])
         self.steps += 1.0
+        adam = fused_adam if self.fused else plain_adam
         with torch.no_grad():
-            torch._fused_adam_(
-                [self.weights.flat], [gradient], [self.mean], [self.square], [],
-                [self.steps], lr=self.factor * self.learning_rate, beta1=0.9, beta2=0.999,
-                weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False)
+            adam(self.weights.flat, gradient, self.mean, self.square, self.steps,
+                 self.learning_rate_factor * self.learning_rate)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the state itself, by name."""
+        """Return the state by name, not copied."""
         return {'steps': self.steps, 'mean': self.mean, 'square': self.square}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-QT-Opt: Q-learning without an actor; the best action is searched for, and so is the target's.
+QT-Opt (Kalashnikov et al. 2018): Q-learning that maximises over actions by cross-entropy.
 
 Kalashnikov et al. 2018, 'QT-Opt: Scalable Deep Reinforcement Learning for Vision-Based Robotic
 Manipulation', arXiv:1806.10293, section 4.
@@ -20,22 +20,22 @@ from rl_control.learning.algorithms.networks import (
     ActionScale,
     Critics,
     Normaliser,
-    climbed,
-    smallest,
+    actor_q,
+    min_q,
 )
 from rl_control.learning.algorithms.optimiser import Adam, Weights
 from rl_control.learning.replay import Batch
 
-CHUNK = 32  # states whose candidates are evaluated at a time: what they need fits the cache
+CHUNK = 32  # states whose candidates are evaluated at a time: their activations fit the cache
 
 
 class QtOpt(Agent):
     """
-    A critic, its Polyak average and a lagged copy of that; the policy searches the critic.
+    A critic, its Polyak average and a lagged copy of the average; the policy maximises the critic.
 
-    Where there are several the policy searches their smallest, or their mean where a random
-    subset counts in the target; that is the smallest of those, where the first of all is largest.
-    For a search finds what one critic dreams of.
+    With several critics the policy maximises their minimum, or their mean where the target takes
+    a random subset. The target is the minimum over critics at the action that maximises the
+    first averaged critic, since a search exploits the overestimates of a single critic.
     """
 
     settings: QtOptSettings
@@ -48,7 +48,7 @@ class QtOpt(Agent):
             self.critic = Critics(
                 observation_size, action_size, settings.hidden_sizes, settings.critics,
                 layer_norm=settings.layer_norm)
-            self.policy = SearchingPolicy(contract, self.critic, settings)
+            self.policy = CemPolicy(contract, self.critic, settings)
         self.averaged_critic = deepcopy(self.critic).requires_grad_(False)
         self.lagged_critic = deepcopy(self.critic).requires_grad_(False)
 
@@ -64,12 +64,12 @@ class QtOpt(Agent):
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """Return the periods of what is not done at each update."""
+        """Return `lag` and the target's period."""
         return self.settings.lag, *super().periods
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
-        """Make one step of the critic and its average; copy that to the lagged one when due."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Update critic and average once, and the lagged critic at each `lag`-th update."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
 
         with torch.no_grad():
             target_q = self.target_q(reward, discount, next_observation)
@@ -79,26 +79,26 @@ class QtOpt(Agent):
         self.critic_optimiser.step(critic_loss)
 
         self.updates += 1
-        self._follow(self.averaged_weights, self.critic_weights)
+        self._update_target(self.averaged_weights, self.critic_weights)
         if self.updates % self.settings.lag == 0:
             self.lagged_weights.polyak_update(self.averaged_weights, 1.0)
         return {'critic_loss': critic_loss.detach(), 'target_q': target_q.mean()}
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), the mean over the critics, see Agent."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Return |q - target_q| (b,), the mean over the critics."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         target_q = self.target_q(reward, discount, next_observation)
         return (self.critic(observation, action) - target_q).abs().mean(0)
 
     def target_q(self, reward: Tensor, discount: Tensor, next_observation: Tensor) -> Tensor:
-        """Return target_q (b,): the smallest critic where the first averaged one is largest."""
+        """Return target_q (b,) of section 4.2: clipped double Q at the best action found."""
         next_q = torch.cat([self.next_q(chunk) for chunk in next_observation.split(CHUNK)])
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
     def next_q(self, next_observation: Tensor) -> Tensor:
-        """Return V (b,) of section 4.2, by candidates that are drawn anew for each state."""
+        """Return V (b,) of section 4.2, by candidates drawn for each state."""
         samples, columns = self.settings.cem_samples, len(self.contract.action)
         draws = self._noise(
             self.settings.cem_iterations * len(next_observation), samples * columns)
@@ -108,20 +108,20 @@ class QtOpt(Agent):
         next_q = torch.minimum(*(
             critic(next_observation, next_action)
             for critic in (self.averaged_critic, self.lagged_critic)))
-        return smallest(next_q, self.settings.target_critics, self.generator)
+        return min_q(next_q, self.settings.target_critics, self.generator)
 
     def critic_loss(self, q: Tensor, target_q: Tensor, weight: Tensor | float) -> Tensor:
         """Return the Bellman error of section 4.1, with the square, summed over the critics."""
         return (weight * (q - target_q).square()).mean(1).sum()
 
 
-class SearchingPolicy(nn.Module):
+class CemPolicy(nn.Module):
     """
-    The best action that the cross-entropy method finds in a critic, beside which noise explores.
+    A policy that maximises a critic by the cross-entropy method, with exploration noise.
 
-    `forward` is as DeterministicPolicy's. The candidates are fixed, so that an observation has
-    one action; the search is in float64, so that no machine's order of summation decides which
-    of two nearly equal candidates is better.
+    `forward` is that of DeterministicPolicy. The candidates are fixed, so that an observation has
+    one action. The search is in float64, so that a machine's order of summation does not decide
+    between two nearly equal candidates.
     """
 
     def __init__(self, contract: Contract, critic: Critics, settings: QtOptSettings) -> None:
@@ -139,11 +139,11 @@ class SearchingPolicy(nn.Module):
             settings.cem_iterations, 1, settings.cem_samples, len(contract.action)))
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
-        """Return the action, see the class."""
+        """Return action (b, a) in SI units, see DeterministicPolicy."""
         observation = self.normaliser(observation.double())
         draws = self.draws.double().expand(-1, len(observation), -1, -1)
         action, _ = maximise(
-            lambda actions: climbed(
+            lambda actions: actor_q(
                 self.critic.of_candidates(observation, actions), self.target_critics),
             draws, self.elites)
         return self.action_scale(action.float() + self.exploration_scale * noise)

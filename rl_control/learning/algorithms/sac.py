@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Soft actor-critic, with the temperature learned.
+Soft actor-critic (SAC, Haarnoja et al. 2018) with a learned temperature.
 
 Haarnoja et al. 2018b, 'Soft Actor-Critic Algorithms and Applications', arXiv:1812.05905,
 algorithm 1. Equation numbers below are that paper's.
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from rl_control.common.types import Contract
 from rl_control.config.algorithm import SacSettings
 from rl_control.learning.algorithms.agent import Agent
-from rl_control.learning.algorithms.networks import Critics, SquashedGaussian, climbed, smallest
+from rl_control.learning.algorithms.networks import Critics, SquashedGaussian, actor_q, min_q
 from rl_control.learning.algorithms.optimiser import Adam, Weights
 from rl_control.learning.replay import Batch
 
 
 class Sac(Agent):
-    """Two critics or more, a squashed Gaussian actor, a temperature held to an entropy."""
+    """Two or more critics, a squashed Gaussian actor, a temperature for a target entropy."""
 
     settings: SacSettings
 
@@ -58,8 +58,8 @@ class Sac(Agent):
         }
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
-        """Make one step of critics, actor, temperature and targets, in the paper's order."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Update critics, actor, temperature and targets once, in the paper's order."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         next_noise, noise = self._noise(2 * len(action), action.shape[1]).chunk(2)
 
         with torch.no_grad():
@@ -75,7 +75,7 @@ class Sac(Agent):
         self.alpha_optimiser.step(self.alpha_loss(log_prob.detach()))
 
         self.updates += 1
-        self._follow(self.target_weights, self.critic_weights)
+        self._update_target(self.target_weights, self.critic_weights)
         return {
             'critic_loss': critic_loss.detach(),
             'actor_loss': actor_loss.detach(),
@@ -86,8 +86,8 @@ class Sac(Agent):
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), see Agent."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Return |q - target_q| (b,), the mean over the critics."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         target_q = self.target_q(
             reward, discount, next_observation, self._noise(*action.shape))
         return (self.critic(observation, action) - target_q).abs().mean(0)
@@ -99,24 +99,24 @@ class Sac(Agent):
         """
         Return q of actions (b, a), the soft value v, and log pi of the actions, (b,) each.
 
-        In SI units; q and v by the target critics, of which the same count for both, and v
-        (equation 3) by one action of the policy.
+        Arguments are in SI units. The same target critics evaluate q and v, and v (equation 3) is
+        estimated by one action of the policy.
         """
         observation = self.policy.normaliser(torch.from_numpy(observation))
         action = self.policy.action_scale.normalise(torch.from_numpy(action))
-        own, log_prob = self.policy.sample(observation, self._noise(*action.shape))
-        both = self.target_critic(observation.repeat(2, 1), torch.cat((action, own)))
-        q, value = smallest(both, self.settings.target_critics, self.generator).chunk(2)
+        policy_action, log_prob = self.policy.sample(observation, self._noise(*action.shape))
+        q = self.target_critic(observation.repeat(2, 1), torch.cat((action, policy_action)))
+        q, value = min_q(q, self.settings.target_critics, self.generator).chunk(2)
         value = value - self.temperature() * log_prob
         return q.numpy(), value.numpy(), self.policy.log_prob(observation, action).numpy()
 
     def target_q(
         self, reward: Tensor, discount: Tensor, next_observation: Tensor, noise: Tensor
     ) -> Tensor:
-        """Return target_q (b,): equations 2 and 3, with the smaller of the target critics."""
+        """Return target_q (b,): equations 2 and 3, with the minimum of the target critics."""
         next_action, next_log_prob = self.policy.sample(next_observation, noise)
         next_q = self.target_critic(next_observation, next_action)
-        next_q = smallest(next_q, self.settings.target_critics, self.generator)
+        next_q = min_q(next_q, self.settings.target_critics, self.generator)
         next_q = next_q - self.temperature() * next_log_prob
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
@@ -126,10 +126,10 @@ class Sac(Agent):
         return 0.5 * (weight * (q - target_q).square()).mean(1).sum()
 
     def actor_loss(self, observation: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return equation 9, and the log_prob (b,) that the temperature is judged by."""
+        """Return equation 9, and the log_prob (b,) for the temperature's loss."""
         action, log_prob = self.policy.sample(observation, noise)
         q = self.critic(observation, action)
-        q = climbed(q, self.settings.target_critics)
+        q = actor_q(q, self.settings.target_critics)
         return (self.temperature().detach() * log_prob - q).mean(), log_prob
 
     def alpha_loss(self, log_prob: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class Sac(Agent):
 
 
 class Temperature(nn.Module):
-    """The temperature alpha, held as its logarithm so that it stays positive."""
+    """The temperature alpha, stored as its logarithm so that it stays positive."""
 
     def __init__(self, alpha: float) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Twin delayed deep deterministic policy gradient.
+Twin delayed DDPG (TD3, Fujimoto et al. 2018).
 
 Fujimoto et al. 2018, 'Addressing Function Approximation Error in Actor-Critic Methods',
 arXiv:1802.09477, algorithm 1.
@@ -15,13 +15,13 @@ from torch import Tensor
 from rl_control.common.types import Contract
 from rl_control.config.algorithm import Td3Settings
 from rl_control.learning.algorithms.agent import Agent
-from rl_control.learning.algorithms.networks import Critics, DeterministicPolicy, smallest
+from rl_control.learning.algorithms.networks import Critics, DeterministicPolicy, min_q
 from rl_control.learning.algorithms.optimiser import Adam, Weights
 from rl_control.learning.replay import Batch
 
 
 class Td3(Agent):
-    """Two critics or more, a deterministic actor that waits for them, slow targets of all."""
+    """Two or more critics, a delayed deterministic actor, target networks of both."""
 
     settings: Td3Settings
 
@@ -54,12 +54,12 @@ class Td3(Agent):
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """Return the periods of what is not done at each update."""
+        """Return `policy_delay` and the target's period."""
         return self.settings.policy_delay, *super().periods
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
-        """Make one step of the critics; each `policy_delay`-th time of actor and targets too."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Update the critics once, and actor and targets at each `policy_delay`-th update."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         noise = self._noise(*action.shape)
 
         with torch.no_grad():
@@ -76,14 +76,14 @@ class Td3(Agent):
             self.actor_optimiser.step(actor_loss)
             metrics['actor_loss'] = actor_loss.detach()
 
-            self._follow(self.target_critic_weights, self.critic_weights)
-            self._follow(self.target_actor_weights, self.actor_weights)
+            self._update_target(self.target_critic_weights, self.critic_weights)
+            self._update_target(self.target_actor_weights, self.actor_weights)
         return metrics
 
     @torch.no_grad()
     def td_error(self, batch: Batch) -> Tensor:
-        """Return |q - target_q| (b,), see Agent."""
-        observation, action, reward, next_observation, discount = self._prepared(batch)
+        """Return |q - target_q| (b,), the mean over the critics."""
+        observation, action, reward, next_observation, discount = self._normalised(batch)
         target_q = self.target_q(
             reward, discount, next_observation, self._noise(*action.shape))
         return (self.critic(observation, action) - target_q).abs().mean(0)
@@ -91,12 +91,12 @@ class Td3(Agent):
     def target_q(
         self, reward: Tensor, discount: Tensor, next_observation: Tensor, noise: Tensor
     ) -> Tensor:
-        """Return target_q (b,): y of algorithm 1, the smaller critic at a smoothed action."""
+        """Return target_q (b,): y of algorithm 1, clipped double Q at a smoothed action."""
         limit = self.settings.smoothing_limit
         noise = torch.clamp(self.settings.smoothing_scale * noise, -limit, limit)
         next_action = torch.clamp(self.target_actor(next_observation) + noise, -1.0, 1.0)
         next_q = self.target_critic(next_observation, next_action)
-        next_q = smallest(next_q, self.settings.target_critics, self.generator)
+        next_q = min_q(next_q, self.settings.target_critics, self.generator)
         target_q = reward + self.settings.gamma * discount * next_q
         return target_q
 
@@ -106,8 +106,8 @@ class Td3(Agent):
 
     def actor_loss(self, observation: Tensor, action: Tensor) -> Tensor:
         """
-        Return the loss whose gradient is algorithm 1's, turned to descend: by critic 1.
+        Return -q of critic 1 at the actor's actions, whose gradient is algorithm 1's, negated.
 
-        What was done, `action`, does not matter here; it does in TD3+BC.
+        `action`, the batch's, is unused here; TD3+BC needs it.
         """
         return -self.critic(observation, self.policy.actor(observation), number=1).mean()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Compile an agent's updates ahead of time, in a process of its own: it lasts a minute.
+Ahead-of-time compilation of an agent's updates, in a separate process that runs for a minute.
 
-`python -m rl_control.learning.compilation.compile_worker PLAN FOLDER` leaves a file for each kind
-of update in FOLDER, and UPDATES behind them, which says what these take and give.
+`python -m rl_control.learning.compilation.compile_worker PLAN FOLDER` writes one package per kind
+of update to FOLDER, then UPDATES, which names the inputs and outputs of each.
 """
 
 from collections import Counter
@@ -26,21 +26,22 @@ from rl_control.common.types import Column, Contract
 from rl_control.learning import algorithms
 from rl_control.learning.algorithms import make_agent, settings_of
 from rl_control.learning.algorithms.agent import Agent
+from rl_control.learning.algorithms.torch_internals import compile_package, load_package
 from rl_control.learning.compilation.tracing import Traced, state_of, trace
 from rl_control.learning.replay import Batch
 
 ALGORITHMS = Path(algorithms.__file__).parent
 UPDATES = 'updates.json'
-MIN_SHARE = 0.01  # share of all updates below which a kind is left as it is
-TOLERANCE = 1e-5  # largest difference of a weight or moment after a few updates, compiled or not
-# The compiler's patterns would put the sum with a bias back into the product, see `tracing`.
+MIN_SHARE = 0.01  # share of all updates below which a kind is not compiled
+TOLERANCE = 1e-5  # largest difference of a weight or moment, compiled against plain updates
+# The pattern matcher would fuse the bias back into the product, see `tracing`.
 CONFIGURATION = {'compile_threads': 1, 'pattern_matcher': False}
-INITIAL_SECOND_MOMENT = 1e-4  # second moments that Adam begins with there
+INITIAL_SECOND_MOMENT = 1e-4  # of Adam, when compiled and plain updates are compared
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What compiled updates are made for: they serve every agent of these sizes and settings."""
+    """The sizes and settings of agents that can share compiled updates."""
 
     algorithm: str
     observation_size: int
@@ -50,21 +51,21 @@ class Plan:
 
     @classmethod
     def of(cls, algorithm: str, agent: Agent) -> 'Plan':
-        """Return the plan of an agent, with the threads that torch has now."""
+        """Return the plan of an agent, for torch's present number of threads."""
         return cls(
             algorithm, len(agent.contract.observation), len(agent.contract.action),
             {**agent.settings.to_mapping(), 'seed': 0}, torch.get_num_threads())
 
     @property
     def key(self) -> str:
-        """Return what tells apart all that gives other machine code."""
+        """Return a hash of the plan, torch, the processor and the sources that are compiled."""
         parts = [json.dumps(asdict(self), sort_keys=True), torch.__version__, _processor()]
         parts += [path.read_text() for folder in (ALGORITHMS, Path(__file__).parent)
                   for path in sorted(folder.glob('*.py'))]
         return hashlib.sha256('\0'.join(parts).encode()).hexdigest()[:32]
 
     def agent(self) -> Agent:
-        """Return an agent of this plan."""
+        """Return a new agent of this plan."""
         def columns(letter: str, number: int) -> tuple[Column, ...]:
             return tuple(Column(f'{letter}{k}', '1') for k in range(number))
 
@@ -76,7 +77,7 @@ class Plan:
             self.algorithm, contract, settings_of(self.algorithm).from_mapping(self.settings))
 
     def rows(self, seed: int) -> list[Tensor]:
-        """Return a made-up batch and weights."""
+        """Return the fields of a random batch, and weights (b,)."""
         generator = torch.Generator().manual_seed(seed)
         number = self.settings['batch_size']
 
@@ -89,18 +90,18 @@ class Plan:
 
 
 def kind_of(agent: Agent, updates: int) -> str:
-    """Return what update number `updates` does beside others, as a name."""
+    """Return the kind of update number `updates`: which of the periodic steps it makes."""
     return 'update' + ''.join('-' + 'ny'[updates % period == 0] for period in agent.periods)
 
 
 def compile_updates(plan: Plan, folder: Path) -> None:
-    """Leave the compiled updates in `folder`; raise InvalidInput for what cannot be compiled."""
+    """Compile each kind of update to `folder`; raise InvalidInput where one cannot be compiled."""
     agent = plan.agent()
     first = {kind_of(agent, number): number for number in range(1000, 0, -1)}
-    often = Counter(kind_of(agent, number) for number in range(1, 1001))
-    made = {}
+    counts = Counter(kind_of(agent, number) for number in range(1, 1001))
+    compiled = {}
     for kind, number in first.items():
-        if often[kind] < 1000 * MIN_SHARE:
+        if counts[kind] < 1000 * MIN_SHARE:
             continue
         *batch, weight = plan.rows(0)
         try:
@@ -111,42 +112,32 @@ def compile_updates(plan: Plan, folder: Path) -> None:
             raise InvalidInput(
                 f'{kind} of {plan.algorithm} cannot be compiled: {error}'
             ) from error
-        made[kind] = {
+        compiled[kind] = {
             'state': traced.state, 'draws': traced.draws, 'metrics': traced.metrics}
-    write_json(folder / UPDATES, made)
-
-
-def load_update(path: Path) -> Any:
-    """Return what takes a list of tensors, empties it, and returns a list of tensors."""
-    # What torch._inductor.aoti_load_package comes down to, without the compiler, which takes 1.5 s
-    # to import: one model, no lock, on the processor.
-    return torch._C._aoti.AOTIModelPackageLoader(str(path), 'model', True, 1, -1).boxed_run
+    write_json(folder / UPDATES, compiled)
 
 
 def draw(draws: Sequence[Sequence], generator: torch.Generator) -> list[Tensor]:
-    """Return what an update draws, in its order."""
+    """Return the random draws of an update, in its order."""
     return [getattr(torch, name)(*sizes, generator=generator) for name, sizes in draws]
 
 
 def _compile(traced: Traced, path: Path) -> Path:
-    from torch._inductor import aoti_compile_and_package
-
     with torch.no_grad():
         program = torch.export.export(traced.graph, tuple(traced.inputs)).run_decompositions({})
-        aoti_compile_and_package(
-            program, package_path=str(path), inductor_configs=CONFIGURATION)
+        compile_package(program, path, CONFIGURATION)
     return path
 
 
 def _verify(plan: Plan, number: int, traced: Traced, path: Path) -> None:
-    """Hold the compiled update to the plain one, from the same state, batches and draws."""
+    """Compare the compiled with the plain update, from the same state, batches and draws."""
     plain, compiled = plan.agent(), plan.agent()
     for agent in (plain, compiled):
         for optimiser in agent.optimisers.values():
-            # At its very first steps Adam divides a gradient by itself: of one that is nearly 0
-            # the rounding would count as much as the gradient.
+            # Adam's first step divides a gradient by its own size, which amplifies the rounding
+            # of gradients near 0.
             optimiser.square.fill_(INITIAL_SECOND_MOMENT)
-    state, run = state_of(compiled), load_update(path)
+    state, run = state_of(compiled), load_package(path)
     for seed in range(5):
         *batch, weight = plan.rows(seed)
         plain.updates = number - 1
@@ -154,13 +145,14 @@ def _verify(plan: Plan, number: int, traced: Traced, path: Path) -> None:
         run([*(state[name] for name in traced.state), *batch, weight,
              *draw(traced.draws, compiled.generator)])
     for name, tensor in state_of(plain).items():
-        away = (tensor.double() - state[name].double()).abs().max().item()
-        if not away <= TOLERANCE:
-            raise InvalidInput(f'{path.stem} differs from the plain one by {away:.1e} in {name}')
+        error = (tensor.double() - state[name].double()).abs().max().item()
+        if not error <= TOLERANCE:
+            raise InvalidInput(
+                f'compiled {path.stem} differs from the plain one by {error:.1e} in {name}')
 
 
 def _processor() -> str:
-    """Return what the compiler looks at in the processor."""
+    """Return the processor's model and features, on which the machine code depends."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
@@ -170,7 +162,7 @@ def _processor() -> str:
 
 
 def _end_with_parent() -> None:
-    """End when the process that holds our input ends, however it ends."""
+    """Exit when the parent closes our standard input, as its death does."""
     def wait() -> None:
         while os.read(0, 1024):
             pass
@@ -180,7 +172,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Compile; say in one line on the error output why not."""
+    """Compile; print one line to the error output where it fails."""
     _end_with_parent()
     plan, folder = Plan(**json.loads(sys.argv[1])), Path(sys.argv[2])
     torch.set_num_threads(plan.threads)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Updates of an agent that become faster as soon as they are compiled."""
+"""Compiled updates: replace an agent's updates by compiled ones as soon as these are there."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,21 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rl_control.common.errors import InvalidInput
 from rl_control.common.files import cache_directory
 from rl_control.common.stale_files import COMPILATION_PREFIX, dead_compilations, remove
 from rl_control.learning.algorithms.agent import Agent
-from rl_control.learning.compilation.compile_worker import (
-    UPDATES,
-    Plan,
-    draw,
-    kind_of,
-    load_update,
-)
+from rl_control.learning.algorithms.torch_internals import load_package
+from rl_control.learning.compilation.compile_worker import UPDATES, Plan, draw, kind_of
 from rl_control.learning.compilation.tracing import state_of
 from rl_control.learning.replay import Batch
 
-NICENESS = 10  # of what compiles: what collects and learns goes first
-TERMINATE_TIMEOUT = 1.0  # s that a compiling process gets to end
+NICENESS = 10  # of the compiling process, below collectors and learner
+TERMINATE_TIMEOUT = 1.0  # s until a compiling process is killed
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +42,12 @@ class _Compiled(NamedTuple):
 
 class CompiledUpdates:
     """
-    The updates of one agent: its own at first, then the same compiled, on the same tensors.
+    The updates of one agent: plain at first, later compiled, on the same tensors.
 
-    `begin` compiles in a process of its own, of low priority, unless an earlier start has, and
-    removes what killed ones left half made; `look` takes what is there. What an update computes
-    is the same but for rounding. Where nothing can be compiled one line in the log says why, and
-    the agent's own go on. All calls are made on one thread.
+    `begin` loads updates that an earlier start compiled, or compiles them in a separate process
+    of low priority; `look` loads the result. Compiled and plain updates differ by rounding only.
+    Where compilation fails one line in the log says why, and plain updates go on. All calls are
+    made on one thread.
     """
 
     def __init__(self, agent: Agent, algorithm: str) -> None:
@@ -67,17 +63,17 @@ class CompiledUpdates:
         self._making = ''
 
     def begin(self) -> None:
-        """Take the updates that are compiled already, or begin to compile them."""
+        """Load the updates from the cache, or begin to compile them."""
         cache = cache_directory() / self._plan.key
         if (cache / UPDATES).is_file():
-            self._take(cache)
+            self._load(cache)
             return
         compiler = os.environ.get('CXX', 'g++')
         if shutil.which(compiler) is None:
-            logger.warning('updates are not compiled: no C++ compiler %s is here; install one, '
+            logger.warning('updates are not compiled: there is no C++ compiler %s; install one, '
                            'or name one in CXX', compiler)
             return
-        with suppress(OSError):  # of learners that were killed while they compiled
+        with suppress(OSError):  # left by learners that were killed while they compiled
             remove(dead_compilations())
         try:
             cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,29 +89,29 @@ class CompiledUpdates:
         os.setpriority(os.PRIO_PROCESS, self._compiling.pid, NICENESS)
 
     def look(self) -> bool:
-        """Take what was compiled meanwhile; return whether there is more to come."""
+        """Load what was compiled meanwhile; return whether the compiler still runs."""
         if self._compiling is None or self._compiling.poll() is None:
             return self._compiling is not None
         process, self._compiling = self._compiling, None
-        *_, reason = ['no reason was given', *process.communicate()[1].splitlines()]
+        *_, reason = ['the compiler gave no reason', *process.communicate()[1].splitlines()]
         making, cache = Path(self._making), cache_directory() / self._plan.key
         if process.returncode:
             logger.warning('updates are not compiled: %s', reason)
         else:
             shutil.rmtree(making / 'work', ignore_errors=True)
-            with suppress(OSError):  # another learner was faster
+            with suppress(OSError):  # another learner compiled the same meanwhile
                 making.rename(cache)
-            self._take(cache)
+            self._load(cache)
         shutil.rmtree(making, ignore_errors=True)
         return False
 
     @property
     def ready(self) -> bool:
-        """Say whether there are compiled updates."""
+        """Return whether compiled updates are loaded."""
         return bool(self._compiled)
 
     def update(self, batch: Batch, weight: np.ndarray | None = None) -> dict[str, Tensor]:
-        """Learn once from `batch`, as Agent.update."""
+        """Make one update from `batch`, as Agent.update."""
         agent = self._agent
         updates = agent.updates + 1
         compiled = self._compiled.get(kind_of(agent, updates))
@@ -130,7 +126,7 @@ class CompiledUpdates:
         return dict(zip(compiled.metrics, values, strict=True))
 
     def close(self) -> None:
-        """End what is compiling still."""
+        """Stop the compiling process."""
         if self._compiling is None:
             return
         process, self._compiling = self._compiling, None
@@ -143,17 +139,22 @@ class CompiledUpdates:
         process.stderr.close()
         shutil.rmtree(self._making, ignore_errors=True)
 
-    def _take(self, folder: Path) -> None:
+    def _load(self, folder: Path) -> None:
         state = state_of(self._agent)
         if folder.stat().st_uid != os.getuid():
-            logger.warning('updates are not compiled: %s is of another user', folder)
+            logger.warning('updates are not compiled: %s belongs to another user', folder)
             return
-        for kind, of in json.loads((folder / UPDATES).read_text()).items():
+        for kind, update in json.loads((folder / UPDATES).read_text()).items():
+            try:
+                run = load_package(folder / f'{kind}.pt2')
+            except InvalidInput as refused:
+                logger.warning('updates are not compiled: %s', refused)
+                return
             self._compiled[kind] = _Compiled(
-                load_update(folder / f'{kind}.pt2'), [state[name] for name in of['state']],
-                of['draws'], of['metrics'])
+                run, [state[name] for name in update['state']], update['draws'],
+                update['metrics'])
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Return a tensor as compiled code expects it: it looks at neither type nor strides."""
+    """Return a contiguous float32 tensor: compiled code checks neither type nor strides."""
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent's update as one graph, traced from the very lines that its paper is read against."""
+"""Trace an agent's update to one graph, from the same lines that run uncompiled."""
 
 from collections.abc import Callable, Sequence
-import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
 from rl_control.learning.algorithms.agent import Agent
 from rl_control.learning.algorithms.optimiser import Weights
+from rl_control.learning.algorithms.torch_internals import trace_graph
 from rl_control.learning.replay import Batch
 
-Draw = tuple[str, tuple[int, ...]]  # the function of torch, and the sizes it was given
+Draw = tuple[str, tuple[int, ...]]  # the function of torch, and its sizes
 DRAWS = ('randn', 'randperm')
 
 
 class Traced(NamedTuple):
     """
-    `graph` takes the tensors of `state` by name, then batch, weight and `draws`, in this order.
+    A traced update: `graph` takes the tensors of `state`, then batch, weight and `draws`.
 
     It changes the state in place and returns the errors (b,) and the values of `metrics`.
     """
@@ -34,7 +33,7 @@ class Traced(NamedTuple):
 
 
 def state_of(agent: Agent) -> dict[str, Tensor]:
-    """Return the tensors that updates read and change, by name: the same one at each call."""
+    """Return the tensors that updates read and change, by name, not copied."""
     named = {f'weights.{name}': weights.flat for name, weights in _weights(agent).items()}
     for name, optimiser in agent.optimisers.items():
         for key, tensor in optimiser.tensors().items():
@@ -47,33 +46,35 @@ def state_of(agent: Agent) -> dict[str, Tensor]:
 
 def trace(agent: Agent, updates: int, batch: Batch, weight: Tensor) -> Traced:
     """
-    Return what update number `updates` does, of batches as large as `batch`.
+    Return the graph of update number `updates`, for batches as large as `batch`.
 
-    `agent` serves for this alone and is spoilt by it. Raise RuntimeError where an update does
-    what no graph can hold, such as to ask for a value.
+    `agent` cannot be used afterwards. Raise RuntimeError where an update does what a graph cannot
+    hold, such as to read a value, and InvalidInput where this torch cannot trace.
     """
     agent.updates = updates - 1
-    with Draws() as drawn:  # once for its draws, which the graph takes as inputs
+    for optimiser in agent.optimisers.values():
+        optimiser.fused = False
+    with Draws() as drawn:  # a first update records the draws, which are inputs of the graph
         agent.update(batch, weight)
     state = state_of(agent)
     metrics: list[str] = []
 
     def update(*tensors: Tensor) -> list[Tensor]:
         agent.updates = updates - 1
-        _place(agent, dict(zip(state, tensors, strict=False)))
+        _replace_tensors(agent, dict(zip(state, tensors, strict=False)))
         rows = tensors[len(state):]
         with Draws(rows[len(batch) + 1:]):
-            found = agent.update(Batch(*rows[:len(batch)]), rows[len(batch)])
-        metrics[:] = found
-        return [agent.error, *found.values()]
+            losses = agent.update(Batch(*rows[:len(batch)]), rows[len(batch)])
+        metrics[:] = losses
+        return [agent.error, *losses.values()]
 
     inputs = [tensor.clone() for tensor in (*state.values(), *batch, weight, *drawn.values)]
-    graph = make_fx(update, decomposition_table=WRITTEN_OUT)(*inputs)
-    return _pruned(Traced(graph, inputs, list(state), drawn.calls, metrics))
+    graph = trace_graph(update, inputs, DECOMPOSITIONS)
+    return _without_unused_state(Traced(graph, inputs, list(state), drawn.calls, metrics))
 
 
 class Draws(TorchFunctionMode):
-    """Note what is drawn from a generator meanwhile or, where values are given, hand out those."""
+    """Record random draws from generators or, with `given` values, replay those."""
 
     def __init__(self, given: Sequence[Tensor] | None = None) -> None:
         super().__init__()
@@ -84,12 +85,14 @@ class Draws(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable, types: object, arguments: tuple = (), more: dict | None = None,
     ) -> Any:
-        """Call `function`, or answer in its place."""
+        """Call `function`, or return the next given value in its place."""
         more = more or {}
         if 'generator' not in more:
             return function(*arguments, **more)
         if function.__name__ not in DRAWS:
-            raise RuntimeError(f'{function.__name__} is drawn, known are {", ".join(DRAWS)}')
+            raise RuntimeError(
+                f'an update draws by {function.__name__}; it can be traced with '
+                f'{" and ".join(DRAWS)} only')
         if self._given is not None:
             return next(self._given)
         self.calls.append((function.__name__, tuple(map(int, arguments))))
@@ -98,7 +101,7 @@ class Draws(TorchFunctionMode):
 
 
 def _weights(agent: Agent) -> dict[str, Weights]:
-    """Return all flat weights of an agent once, by name."""
+    """Return each of an agent's flat weights once, by name."""
     named = {name: value for name, value in vars(agent).items() if isinstance(value, Weights)}
     for name, optimiser in agent.optimisers.items():
         if not any(optimiser.weights is weights for weights in named.values()):
@@ -106,12 +109,12 @@ def _weights(agent: Agent) -> dict[str, Weights]:
     return named
 
 
-def _place(agent: Agent, state: dict[str, Tensor]) -> None:
-    """Let the agent's networks and optimisers work on the tensors of `state`."""
-    owners: dict[int, list[tuple[dict, str]]] = {}
+def _replace_tensors(agent: Agent, state: dict[str, Tensor]) -> None:
+    """Replace the tensors of the agent's networks and optimisers with those of `state`."""
+    owners: dict[int, list[tuple[torch.nn.Module, str]]] = {}
     for module in {part for network in agent.networks.values() for part in network.modules()}:
         for name, parameter in module.named_parameters(recurse=False):
-            owners.setdefault(id(parameter), []).append((module._parameters, name))
+            owners.setdefault(id(parameter), []).append((module, name))
     for name, weights in _weights(agent).items():
         weights.flat = state[f'weights.{name}']
         views, start = [], 0
@@ -119,62 +122,47 @@ def _place(agent: Agent, state: dict[str, Tensor]) -> None:
             end = start + parameter.numel()
             view = weights.flat[start:end].view(parameter.shape).detach()
             views.append(view.requires_grad_(parameter.requires_grad))
-            for place, key in owners.pop(id(parameter)):
-                place[key] = views[-1]
+            for module, key in owners.pop(id(parameter)):
+                delattr(module, key)  # a plain tensor cannot take a Parameter's place
+                setattr(module, key, views[-1])
             start = end
         weights.parameters = views
     if owners:
-        raise RuntimeError('a parameter is in no flat weights')
+        raise RuntimeError('a parameter of the networks is not in any flat weights')
     for name, optimiser in agent.optimisers.items():
         for key in optimiser.tensors():
             setattr(optimiser, key, state[f'optimiser.{name}.{key}'])
     for network, module in agent.networks.items():
         for path, _ in list(module.named_buffers()):
             owner, _, key = path.rpartition('.')
-            module.get_submodule(owner)._buffers[key] = state[f'{network}.{path}']
+            setattr(module.get_submodule(owner), key, state[f'{network}.{path}'])
 
 
-def _pruned(traced: Traced) -> Traced:
-    """Leave out the state that the graph never looks at."""
+def _without_unused_state(traced: Traced) -> Traced:
+    """Return `traced` without the state that its graph does not read."""
     graph = traced.graph.graph
-    places = [node for node in graph.nodes if node.op == 'placeholder']
-    used = [bool(node.users) for node in places[:len(traced.state)]]
-    for node, kept in zip(places, used, strict=False):
+    placeholders = [node for node in graph.nodes if node.op == 'placeholder']
+    used = [bool(node.users) for node in placeholders[:len(traced.state)]]
+    for node, kept in zip(placeholders, used, strict=False):
         if not kept:
             graph.erase_node(node)
-    keep = used + [True] * (len(places) - len(used))
+    keep = used + [True] * (len(placeholders) - len(used))
     traced.graph.recompile()
     return traced._replace(
         inputs=[tensor for tensor, kept in zip(traced.inputs, keep, strict=True) if kept],
         state=[name for name, kept in zip(traced.state, used, strict=True) if kept])
 
 
-def _adam(
-    weights: list[Tensor], gradients: list[Tensor], means: list[Tensor], squares: list[Tensor],
-    largest: list[Tensor], steps: list[Tensor], *, lr: float, beta1: float, beta2: float,
-    eps: float, **_: object,
-) -> None:
-    """Write out torch's fused Adam, which compilers cannot look into."""
-    for weight, gradient, mean, square, step in zip(
-            weights, gradients, means, squares, steps, strict=True):
-        mean.lerp_(gradient, 1.0 - beta1)
-        square.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
-        unbiased = 1.0 - torch.exp(step * math.log(beta1))
-        width = square.sqrt() / (1.0 - torch.exp(step * math.log(beta2))).sqrt()
-        weight.sub_(lr / unbiased * mean / (width + eps))
-
-
-def _biased(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def _product_and_sum(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """
-    Write out torch's product that adds a bias, which it copies to every row beforehand.
+    Return the product plus bias as two operations; torch's one copies the bias to every row first.
 
-    Apart from the product the sum is part of what the compiler makes of the ReLU behind it.
+    The compiler fuses a separate sum with the ReLU that follows.
     """
     return left @ right + bias
 
 
-WRITTEN_OUT = {
-    torch.ops.aten._fused_adam_.default: _adam,
-    torch.ops.aten.addmm.default: _biased,
-    torch.ops.aten.baddbmm.default: _biased,
+DECOMPOSITIONS = {
+    torch.ops.aten.addmm.default: _product_and_sum,
+    torch.ops.aten.baddbmm.default: _product_and_sum,
 }

@@ -11,7 +11,7 @@ from torch import nn
 
 from rl_control.common.errors import InvalidInput
 from rl_control.learning.algorithms import ALGORITHMS
-from rl_control.learning.algorithms.networks import Critics, mlp, smallest
+from rl_control.learning.algorithms.networks import Critics, min_q, mlp
 from rl_control.learning.export import Exporter
 from rl_control.policies.onnx_policy import OnnxPolicy
 
@@ -20,7 +20,7 @@ def test_smallest_of_a_random_subset():
     """Every pair of four critics comes about as often as every other."""
     generator = torch.Generator().manual_seed(0)
     q = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
-    drawn = torch.cat([smallest(q, 2, generator) for _ in range(3000)]).tolist()
+    drawn = torch.cat([min_q(q, 2, generator) for _ in range(3000)]).tolist()
     expected = [min(pair) for pair in combinations([1.0, 2.0, 3.0, 4.0], 2)]
     for value in (1.0, 2.0, 3.0):
         assert drawn.count(value) / 3000 == pytest.approx(expected.count(value) / 6, abs=0.04)
@@ -30,7 +30,7 @@ def test_all_critics_draw_nothing():
     generator = torch.Generator().manual_seed(0)
     state = generator.get_state()
     q = torch.tensor([[1.0, 5.0], [2.0, 3.0]])
-    assert smallest(q, 2, generator).tolist() == [1.0, 3.0]
+    assert min_q(q, 2, generator).tolist() == [1.0, 3.0]
     assert torch.equal(state, generator.get_state())
 
 

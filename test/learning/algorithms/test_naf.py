@@ -120,7 +120,7 @@ def test_policy_and_critic_are_one_network():
 
 
 def test_mu_stays_where_it_can_still_move_while_v_is_far_off():
-    """A bandit whose rewards begin far below V: without pressure mu sticks at a bound for good."""
+    """A bandit whose rewards begin far below V: without the penalty mu saturates at a bound."""
     agent = small_agent('naf', hidden_sizes=(32, 32), critic_learning_rate=3e-3)
     rng = np.random.default_rng(0)
     best = np.float32([0.3, -0.4, 0.6])
@@ -134,8 +134,8 @@ def test_mu_stays_where_it_can_still_move_while_v_is_far_off():
     np.testing.assert_allclose(agent.policy.actor(observation).detach()[0], best, atol=0.1)
 
 
-def test_pressure_by_hand():
+def test_the_saturation_penalty_by_hand():
     agent = small_agent('naf')
     before = torch.tensor([[0.0, 1.5, -1.5], [2.5, -3.5, 1.0]])
     # Beyond 1.5 by 1 and 2, of six.
-    assert agent.pressure(before).item() == pytest.approx(0.1 * (1.0 + 4.0) / 6.0)
+    assert agent.saturation_penalty(before).item() == pytest.approx(0.1 * (1.0 + 4.0) / 6.0)

@@ -33,7 +33,7 @@ def test_a_factor_is_another_learning_rate():
     nets = [_net(), _net()]
     slow, fast = (Adam(Weights(net.parameters()), rate)
                   for net, rate in zip(nets, (0.05, 0.01), strict=True))
-    slow.factor = 0.2
+    slow.learning_rate_factor = 0.2
     for net, adam in zip(nets, (slow, fast), strict=True):
         adam.step(net(torch.ones(4, 3)).square().sum())
     assert torch.equal(slow.weights.flat, fast.weights.flat)
@@ -46,7 +46,7 @@ def test_step_leaves_other_weights_alone():
     assert torch.equal(second.weight, before) and second.weight.grad is None
 
 
-def test_approach_goes_tau_of_the_way():
+def test_polyak_update_goes_tau_of_the_way():
     target, online = _net(), _net()
     weights = Weights(target.parameters())
     with torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 
 from rl_control.common.types import Column, Contract
 from rl_control.learning.algorithms import make_agent, settings_of
-from rl_control.learning.algorithms.naf import Quadratic
+from rl_control.learning.algorithms.naf import QuadraticCritic
 from rl_control.learning.algorithms.networks import Critics
 from rl_control.learning.batch_sampler import make_symmetric_sampler
 from rl_control.learning.replay import ReplayBuffer
@@ -31,7 +31,7 @@ def _saying(agent, value: float):
             for module in network.modules():
                 if isinstance(module, Critics):
                     module.biases[-1].fill_(value)
-                elif isinstance(module, Quadratic):
+                elif isinstance(module, QuadraticCritic):
                     module.value_head.bias.fill_(value)
     return agent
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled updates: the same as plain ones, kept for the next start, and done without."""
+"""Compiled updates: equal to plain ones, cached for the next start, and optional."""
 
 from collections.abc import Callable
+import json
 import logging
 import os
 from pathlib import Path
@@ -16,15 +17,16 @@ import pytest
 import torch
 
 from rl_control.common.errors import InvalidInput
+from rl_control.learning.algorithms import torch_internals
 from rl_control.learning.compilation import compile_worker
 from rl_control.learning.compilation import compiled_updates as room
 from rl_control.learning.compilation.compiled_updates import CompiledUpdates
-from rl_control.learning.compilation.tracing import trace
+from rl_control.learning.compilation.tracing import state_of, trace
 from rl_control.learning.replay import Batch
 
 COMPILER = shutil.which('g++')
 with_compiler = pytest.mark.skipif(COMPILER is None, reason='no C++ compiler')
-VALUES = {'policy_delay': 1, 'batch_size': 8}  # one kind of update, so that it is soon compiled
+VALUES = {'policy_delay': 1, 'batch_size': 8}  # one kind of update, which compiles soon
 
 
 @pytest.fixture(scope='module')
@@ -44,7 +46,7 @@ def compiled(cache) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('XDG_CACHE_HOME', str(cache))
         patch.setenv('CXX', COMPILER)
-        patch.setattr(room, 'NICENESS', 0)  # other tests leave nothing to what is nice
+        patch.setattr(room, 'NICENESS', 0)  # beside other tests a nice process would wait
         torch.set_num_threads(1)
         updates = CompiledUpdates(small_agent('td3', **VALUES), 'td3')
         updates.begin()
@@ -84,8 +86,8 @@ def test_compiled_updates_are_plain_ones(compiled):
     assert agent.updates == 100
 
 
-def test_one_that_is_not_the_plain_one_is_refused(monkeypatch):
-    """What stands for the compiled update does nothing, or the plain one of weightier rows."""
+def test_a_compiled_update_that_differs_is_rejected(monkeypatch):
+    """The stand-ins do nothing, or make the plain update with larger weights."""
     plan = compile_worker.Plan.of('td3', small_agent('td3', **VALUES))
     *batch, weight = plan.rows(0)
     traced = trace(plan.agent(), 1, Batch(*batch), weight)
@@ -99,15 +101,30 @@ def test_one_that_is_not_the_plain_one_is_refused(monkeypatch):
         return lambda path: run
 
     for name, run in (('nothing', lambda path: lambda inputs: None), ('heavier', of(1.01))):
-        monkeypatch.setattr(compile_worker, 'load_update', run)
+        monkeypatch.setattr(compile_worker, 'load_package', run)
         with pytest.raises(InvalidInput, match=f'{name} differs from the plain one by'):
             compile_worker._verify(plan, 1, traced, Path(f'{name}.pt2'))
-    monkeypatch.setattr(compile_worker, 'load_update', of(1.0))
+    monkeypatch.setattr(compile_worker, 'load_package', of(1.0))
     compile_worker._verify(plan, 1, traced, Path('same.pt2'))
 
 
 @with_compiler
-def test_save_load_update_is_as_never_stopped(compiled):
+def test_the_documented_loader_gives_the_same_numbers(compiled, cache):
+    (path,) = cache.rglob('*.pt2')
+    about = json.loads((path.parent / compile_worker.UPDATES).read_text())[path.stem]
+    plan = compile_worker.Plan.of('td3', small_agent('td3', **VALUES))
+    found = []
+    for load in (torch_internals.load_package, torch_internals.documented_load):
+        agent = plan.agent()
+        state = [state_of(agent)[name] for name in about['state']]
+        inputs = [*state, *plan.rows(0), *compile_worker.draw(about['draws'], agent.generator)]
+        found.append([*load(path)(inputs), *state])
+        assert not inputs
+    torch.testing.assert_close(found[1], found[0], rtol=0.0, atol=0.0)
+
+
+@with_compiler
+def test_save_load_update_equals_an_uninterrupted_run(compiled):
     agent, updates = started()
     learned(agent, updates, 0, 10)
     other, its = started(seed=7)
@@ -119,7 +136,7 @@ def test_save_load_update_is_as_never_stopped(compiled):
 
 
 @with_compiler
-def test_batches_of_another_size_are_learned_from_as_they_are(compiled):
+def test_batches_of_another_size_take_the_plain_update(compiled):
     agent, updates = started()
     plain = small_agent('td3', **VALUES)
     batch = made_up_batch(np.random.default_rng(0), 5)
@@ -135,7 +152,7 @@ def test_without_a_compiler_one_line_says_so(caplog):
     with caplog.at_level(logging.WARNING):
         updates.begin()
     assert [record.getMessage() for record in caplog.records] == [
-        'updates are not compiled: no C++ compiler no-compiler is here; install one, or name one '
+        'updates are not compiled: there is no C++ compiler no-compiler; install one, or name one '
         'in CXX']
     assert not updates.look() and not updates.ready
     updates.update(made_up_batch(np.random.default_rng(0)))
@@ -154,7 +171,7 @@ def test_a_compiler_that_fails_is_one_line_and_leaves_nothing(caplog, monkeypatc
     assert not updates.ready and not list(cache.rglob('making-*'))
 
 
-def test_who_closes_leaves_no_process_and_who_begins_nothing_of_the_killed(monkeypatch, cache):
+def test_close_leaves_no_process_and_begin_removes_stale_compilations(monkeypatch, cache):
     monkeypatch.setenv('CXX', sys.executable)
     dead, young = (cache / 'rl_control' / name for name in ('making-dead', 'making-young'))
     for left in (dead, young):

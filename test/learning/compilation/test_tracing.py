@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graph of an update against the update itself, for algorithms and options."""
+"""The graph of an update against the plain update, for algorithms and options."""
 
 from learning import ACTION, OBSERVATION, made_up_batch, small_agent
 import numpy as np
@@ -55,7 +55,7 @@ def test_the_graph_of_an_update_is_the_update(algorithm, values):
     assert torch.equal(plain.generator.get_state(), other.generator.get_state())
 
 
-def test_a_value_that_is_asked_for_cannot_be_traced():
+def test_an_update_that_reads_a_value_cannot_be_traced():
     agent = small_agent('ddpg')
     loss = agent.critic_loss
     agent.critic_loss = lambda *given: loss(*given) * float(loss(*given) > 0.0)
@@ -64,7 +64,7 @@ def test_a_value_that_is_asked_for_cannot_be_traced():
         trace(agent, 1, rows, torch.ones(8))
 
 
-def test_draws_are_noted_in_order_and_handed_out():
+def test_draws_are_recorded_in_order_and_replayed():
     generator = torch.Generator().manual_seed(0)
     with Draws() as noted:
         first = torch.randn(2, ACTION, generator=generator)
@@ -74,5 +74,5 @@ def test_draws_are_noted_in_order_and_handed_out():
     with Draws([first, second]):
         assert torch.randn(2, ACTION, generator=generator) is first
         assert torch.randperm(4, generator=generator) is second
-    with Draws(), pytest.raises(RuntimeError, match='bernoulli is drawn, known are randn'):
+    with Draws(), pytest.raises(RuntimeError, match='draws by bernoulli; it can be traced with'):
         torch.bernoulli(torch.ones(2), generator=generator)
