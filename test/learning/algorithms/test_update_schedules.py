@@ -82,7 +82,7 @@ def test_fitted_copies_at_the_end_of_each_of_a_thousand_sweeps(tmp_path):
         trainer.transitions = made
         while trainer._due():
             trainer.agent.updates += 1
-            trainer.agent._follow(target, None)
+            trainer.agent._update_target(target, None)
             if not trainer._due():
                 ends.append((trainer.agent.updates, 1.0))
         assert trainer.allowance > made
