@@ -41,7 +41,7 @@ from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.environment import Environment
 from rl_control.environments.make import load_arm, simulate
 from rl_control.learning.algorithms import make_agent, settings_of
-from rl_control.offline.dataset_steps import offline_steps
+from rl_control.offline.load_dataset import load_transitions
 from rl_control.offline.run import train
 from rl_control.offline.warm_start import start_from
 from rl_control.policies.evaluate import evaluate
@@ -98,7 +98,7 @@ def curve(
     contract, old = worlds[0].contract, None
     if begun is not None:
         start = start_from(begun, algorithm, settings, contract)
-        settings, old = start.settings, offline_steps(start.data, contract)
+        settings, old = start.settings, load_transitions(start.data, contract)
     agent = make_agent(algorithm, contract, settings)
     found: Curve = []
 

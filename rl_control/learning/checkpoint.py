@@ -52,8 +52,8 @@ class Checkpoint:
             if settings.get(name) != before.get(name):
                 raise InvalidInput(
                     f'checkpoint {self.path} has {name} {before.get(name)} but '
-                    f'{settings.get(name)} is set; set the former, or name another directory '
-                    'with out')
+                    f'{settings.get(name)} is set; set {before.get(name)} again, or name another '
+                    'directory with out')
 
 
 def save(

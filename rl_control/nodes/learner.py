@@ -21,7 +21,7 @@ from rl_control.learning.divergence import ROLLBACK_LIMIT
 from rl_control.learning.run_identity import run_of
 from rl_control.learning.trainer import Trainer
 from rl_control.nodes.arm_parameters import declare_arm, declare_contract
-from rl_control.offline.dataset_steps import offline_steps
+from rl_control.offline.load_dataset import load_transitions
 from rl_control.offline.warm_start import start_from
 from rl_control.report.metrics_log import MetricsLog
 from rl_control.ros import codec, qos
@@ -89,7 +89,7 @@ class Learner(Node):
         self._trainer = Trainer(
             self._contract, settings.algorithm, algorithm, settings, self._run, self._publish,
             arm.task if arm else None,
-            offline_steps(offline, self._contract) if offline else None, start)
+            load_transitions(offline, self._contract) if offline else None, start)
         self._resume()
         watch(self, 'learner', settings, self._trainer.apply_settings)
         subscribe_drained(

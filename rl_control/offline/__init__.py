@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training from fixed data: what it reads, how it trains, what it says of the policy."""
+"""Offline training: load a dataset, train from it, evaluate and report the policy."""

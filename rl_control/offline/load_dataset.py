@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is trained from: a dataset, or one made of a bag, checked before anything is learned."""
+"""Load the dataset of an offline training, or convert a bag to one, and check it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,20 +8,22 @@ from typing import Any
 from rl_control.bags.dataset import DESCRIPTION, Dataset, describe
 from rl_control.bags.dataset_builder import make_dataset, open_bags, source_of
 from rl_control.common.errors import InvalidInput
+from rl_control.common.transition_batch import TransitionBatch
+from rl_control.common.types import Contract
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, make_environment
 from rl_control.environments.tasks import Task
 
-JOURNAL = 'journal'  # of a learner's directory
-MADE = 'dataset'  # what is made of a bag, in the directory of the training
+JOURNAL = 'journal'  # in a learner's directory
+DATASET = 'dataset'  # the converted bag, in the directory of the training
 
 
 def load_data(settings: OfflineSettings, sampling: SamplingSettings) -> Dataset:
     """
-    Return the transitions that `settings.data` names; those of a bag are kept beside the training.
+    Return the dataset that `settings.data` names; that of a bag is stored beside the training.
 
-    Raise InvalidInput for data that is none, empty, not finite, or of another robot or task.
+    Raise InvalidInput for data that is missing, empty, not finite, or of another robot or task.
     """
     if not settings.data:
         raise InvalidInput(
@@ -33,15 +35,26 @@ def load_data(settings: OfflineSettings, sampling: SamplingSettings) -> Dataset:
             f'there is no data {path}; name a dataset, a bag, or the directory of a run'
         )
     if not (path / DESCRIPTION).is_file():
-        path = _made_of(path, settings, sampling)
+        path = _converted(path, settings, sampling)
     return Dataset.load(path)
+
+
+def load_transitions(path: Path | str, contract: Contract) -> TransitionBatch:
+    """
+    Return the transitions of a dataset.
+
+    Raise InvalidInput for a corrupt dataset, and for one of another contract.
+    """
+    dataset = Dataset.load(path)
+    contract.require_equal(dataset.contract, 'this learner', f'dataset {path}')
+    return dataset.rows.steps(dataset.streams, dataset.stream)
 
 
 def task_of(settings: OfflineSettings, dataset: Dataset) -> Task | None:
     """
-    Return the task of the robot that `settings` name, None where it has none.
+    Return the task of the robot that `settings` name, None without a robot or task.
 
-    Raise InvalidInput where robot and task are not those of the data.
+    Raise InvalidInput where robot and task differ from those of the data.
     """
     if not settings.robot:
         return None
@@ -56,27 +69,28 @@ def task_of(settings: OfflineSettings, dataset: Dataset) -> Task | None:
     return arm.task
 
 
-def _made_of(path: Path, settings: OfflineSettings, sampling: SamplingSettings) -> Path:
-    """Return the dataset that is, or was before, made of the bag at `path`."""
-    made = Path(settings.out) / MADE
+def _converted(path: Path, settings: OfflineSettings, sampling: SamplingSettings) -> Path:
+    """Return the dataset converted from the bag at `path`, now or by an earlier start."""
+    dataset = Path(settings.out) / DATASET
     bags = open_bags([path / JOURNAL if (path / JOURNAL).is_dir() else path])
-    how = settings.robot, settings.task, sampling, settings.raw
-    if made.exists():
-        if describe(made)['source'] != source_of(bags, *how):
-            raise InvalidInput(f'{made} was made of other bags, or otherwise; name another out')
-        return made
-    make_dataset(bags, made, *how, _require_rows)
-    return made
+    options = settings.robot, settings.task, sampling, settings.raw
+    if dataset.exists():
+        if describe(dataset)['source'] != source_of(bags, *options):
+            raise InvalidInput(
+                f'{dataset} was made from other bags or with other settings; name another out')
+        return dataset
+    make_dataset(bags, dataset, *options, _require_rows)
+    return dataset
 
 
 def _require_rows(report: Mapping[str, Any]) -> None:
-    """Say why there is nothing to learn from."""
+    """Raise InvalidInput with the reasons if the dataset would be empty."""
     if report['transitions']:
         return
     reasons = dict(report.get('refused', {}))
     for bag in report['bags']:
         reasons |= bag.get('reasons', {})
-    words = ', '.join(f'{count} rows: {reason}' for reason, count in reasons.items())
+    counts = ', '.join(f'{count} rows: {reason}' for reason, count in reasons.items())
     raise InvalidInput(
-        f'the data has no transitions ({words or "no rows"}); see rl-control bag info'
+        f'the data has no transitions ({counts or "no rows"}); see rl-control bag info'
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole training from fixed data: read, train, export, judge, report."""
+"""Run an offline training: load the data, train, export, evaluate and report."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from rl_control.learning.export import Exporter
 from rl_control.learning.run_identity import run_of
 from rl_control.offline.fitted_q_evaluation import FittedSettings
 from rl_control.offline.load_dataset import load_data, task_of
-from rl_control.offline.off_policy_evaluation import judge
+from rl_control.offline.off_policy_evaluation import evaluate_policy
 from rl_control.offline.training import OfflineTraining, Show
 from rl_control.policies.onnx_policy import OnnxPolicy
 
@@ -36,11 +36,11 @@ def prepare(
     settings: OfflineSettings, algorithm: AlgorithmSettings, sampling: SamplingSettings,
 ) -> OfflineTraining:
     """
-    Return the training, with its data read; the same settings go on where one ended before.
+    Return a training with its data loaded; the same settings resume an earlier start.
 
-    Raise InvalidInput for what cannot be used, and where nothing can be written.
+    Raise InvalidInput for invalid settings or data, and where `out` cannot be written.
     """
-    settings_of(settings.algorithm)  # before anything is read
+    settings_of(settings.algorithm)  # fails for an unknown algorithm before the data is read
     torch.set_num_threads(settings.threads)
     out = Path(settings.out)
     with _writing(out):
@@ -57,7 +57,7 @@ def train(
     settings: OfflineSettings, algorithm: AlgorithmSettings, sampling: SamplingSettings,
     show: Show, stopped: Callable[[], bool],
 ) -> dict[str, Any] | None:
-    """Prepare a training and finish it."""
+    """Prepare a training and finish it, see `finish`."""
     return finish(prepare(settings, algorithm, sampling), show, stopped)
 
 
@@ -65,17 +65,17 @@ def finish(
     training: OfflineTraining, show: Show, stopped: Callable[[], bool],
 ) -> dict[str, Any] | None:
     """
-    Train, export and judge; return the report, which lies beside the policy.
+    Train, export and evaluate; write the report beside the policy and return it.
 
-    None says that it was stopped before its end. `show(what, figures)` is called by the way.
-    Raise InvalidInput where nothing can be written.
+    Return None when `stopped` becomes true. `show(phase, figures)` is called to show progress.
+    Raise InvalidInput where `out` cannot be written.
     """
     with _writing(Path(training.settings.out)):
         return _finish(training, show, stopped)
 
 
 def _write_parameters(path: Path, *settings: Settings) -> None:
-    """Leave all that the training was started with in one file of ROS 2 parameters."""
+    """Write all settings of the training to one file of ROS 2 parameters."""
     values = {name: {key: value for key, value in each.to_mapping().items() if value != []}
               for name, each in zip(SECTIONS, settings, strict=True)}
     text = yaml.safe_dump({'/offline': {'ros__parameters': values}}, sort_keys=False)
@@ -84,13 +84,13 @@ def _write_parameters(path: Path, *settings: Settings) -> None:
 
 @contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Say in one sentence what could not be written."""
+    """Raise InvalidInput in place of an OSError, with the file that could not be written."""
     try:
         yield
     except OSError as error:
         raise InvalidInput(
-            f'{error.filename or out} cannot be written ({error.strerror}); make space, and the '
-            'same command goes on') from error
+            f'{error.filename or out} cannot be written ({error.strerror}); free some space, and '
+            'the same command resumes') from error
 
 
 def _finish(
@@ -114,7 +114,7 @@ def _finish(
     }
     OnnxPolicy(data).save(out / POLICY)
     if settings.evaluation_updates:
-        evaluation = judge(agent, dataset, FittedSettings(
+        evaluation = evaluate_policy(agent, dataset, FittedSettings(
             algorithm.gamma, settings.evaluation_updates, settings.evaluation_members,
             algorithm.seed), show, stopped)
         if evaluation is None:
@@ -126,7 +126,7 @@ def _finish(
 
 
 def _facts(dataset: Dataset, path: str) -> dict[str, Any]:
-    """Return what is known of the data, among it the returns of the episodes that are whole."""
+    """Return statistics of the data; the returns are those of complete episodes."""
     rows = dataset.rows
     ends = rows.terminated | rows.truncated
     returns = np.array([rows.reward[piece].sum() for piece in pieces(dataset)
@@ -165,22 +165,22 @@ def _write_page(
 
 
 def sentences(report: dict[str, Any]) -> list[str]:
-    """Return what the report comes to, in words; the warnings last."""
-    told = [f'{report["version"]} updates of {report["algorithm"]} from '
-            f'{report["data"]["transitions"]} transitions, in {report["seconds"]:.0f} s.']
+    """Return a summary of the report in sentences; warnings come last."""
+    lines = [f'{report["version"]} updates of {report["algorithm"]} from '
+             f'{report["data"]["transitions"]} transitions, in {report["seconds"]:.0f} s.']
     if report['data']['mean_return'] is not None:
-        told.append(
-            f'Those who made the data got {report["data"]["mean_return"]:.4g} an episode, by '
-            f'the mean of {report["data"]["episodes"]}.')
+        lines.append(
+            f'The mean return of the data is {report["data"]["mean_return"]:.4g}, over '
+            f'{report["data"]["episodes"]} episodes.')
     if evaluation := report.get('evaluation'):
-        words = {name: _interval(evaluation[name]) for name in (
+        values = {name: _interval(evaluation[name]) for name in (
             'policy', 'behaviour', 'difference')}
-        told.append(
-            f'By fitted Q evaluation the policy is worth {words["policy"]} and the behaviour '
-            f'{words["behaviour"]}, discounted by {evaluation["gamma"]:g} a step: a difference '
-            f'of {words["difference"]}.')
-        told += [f'Warning: {warning}' for warning in evaluation['warnings']]
-    return told
+        lines.append(
+            f"By fitted Q evaluation the policy's value is {values['policy']} and the behaviour's "
+            f'{values["behaviour"]}, discounted by {evaluation["gamma"]:g} a step: a difference '
+            f'of {values["difference"]}.')
+        lines += [f'Warning: {warning}' for warning in evaluation['warnings']]
+    return lines
 
 
 def _interval(estimate: Mapping[str, float]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent trained from fixed data: so many updates, with checkpoints that it goes on from."""
+"""Offline training: update an agent from fixed data, with checkpoints to resume from."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,10 +24,10 @@ from rl_control.learning.batch_sampler import make_sampler
 from rl_control.learning.checkpoint_writer import CheckpointWriter
 from rl_control.learning.replay import ReplayBuffer
 
-POINTS = 200  # of a curve
+CURVE_POINTS = 200  # points of the curve
 SHOW_PERIOD = 0.5  # s between two calls of `show`
-CURVE = 'metrics.jsonl'  # as a learner's logbook
-SLOWER = 'take smaller learning rates and name another out'
+CURVE = 'metrics.jsonl'  # in the format of a learner's metrics log
+LOWER_RATES = 'take smaller learning rates and name another out'
 
 logger = logging.getLogger(__name__)
 Show = Callable[[str, Mapping[str, float]], None]
@@ -35,12 +35,11 @@ Show = Callable[[str, Mapping[str, float]], None]
 
 class OfflineTraining:
     """
-    `settings.updates` updates of one agent, from all rows of a dataset.
+    Makes `settings.updates` updates of one agent, from all rows of a dataset.
 
-    `curve` holds what the updates said, `POINTS` times by the way, as metrics.jsonl does.
-    Stopped or killed and made anew in the same directory it goes on from its checkpoint, and
-    comes to the same weights, bit for bit, unless rows are drawn by priority: priorities are
-    computed anew.
+    `curve` holds `CURVE_POINTS` rows of metrics, as metrics.jsonl does. A training that was
+    stopped or killed resumes from its checkpoint in the same directory, and arrives at the same
+    weights bit for bit, except with prioritized replay, whose priorities are computed again.
     """
 
     def __init__(
@@ -49,8 +48,8 @@ class OfflineTraining:
     ) -> None:
         if algorithm.update_schedule == 'online':
             raise InvalidInput(
-                'update_schedule is online, which learns from each transition as it comes; for '
-                'fixed data set another update_schedule'
+                'update_schedule is online, which learns from each transition as it arrives; set '
+                'another update_schedule for fixed data'
             )
         self.agent = make_agent(settings.algorithm, dataset.contract, algorithm)
         self.curve: list[dict[str, float]] = []
@@ -74,13 +73,13 @@ class OfflineTraining:
 
     def run(self, show: Show, stopped: Callable[[], bool]) -> bool:
         """
-        Train until all updates are made or `stopped` says so; save; say whether all are made.
+        Train to the last update or until `stopped`; save; return whether all updates are made.
 
-        Raise InvalidInput where the training is no longer finite, and OSError where the last
-        checkpoint cannot be written: the one before is whole.
+        Raise InvalidInput where the training diverges, and OSError where the last checkpoint
+        cannot be written; the one before stays intact.
         """
         goal, agent, sampler = self.settings.updates, self.agent, self._sampler
-        every = max(1, goal // POINTS)
+        every = max(1, goal // CURVE_POINTS)
         batch_size = self.algorithm.batch_size
         began = shown = saved = time.monotonic()
         before, first = self.seconds, agent.updates
@@ -98,7 +97,7 @@ class OfflineTraining:
             if now - saved >= self.settings.checkpoint_period and not self._saver.busy:
                 saved = now
                 if self._saver.error:
-                    logger.warning('%s; training goes on, make space', self._saver.error)
+                    logger.warning('%s; training continues, free some space', self._saver.error)
                 self._save()
         self._save()
         self._saver.finish()
@@ -117,7 +116,7 @@ class OfflineTraining:
         for name, value in row.items():
             if not math.isfinite(value):
                 raise InvalidInput(
-                    f'after {self.agent.updates} updates {name} is {value}; {SLOWER}'
+                    f'after {self.agent.updates} updates {name} is {value}; {LOWER_RATES}'
                 )
         self.curve.append({'time': round(time.time(), 3), 'updates': self.agent.updates, **row})
 
@@ -126,12 +125,12 @@ class OfflineTraining:
         write_atomically(Path(self.settings.out) / CURVE, lines.encode())
 
     def _save(self) -> None:
-        """Begin to write a checkpoint, whose state a learner's is like; write the curve."""
+        """Begin to write a checkpoint in the learner's format; write the curve."""
         tensors = self.agent.tensors()
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise InvalidInput(
-                    f'after {self.agent.updates} updates {name} is not finite; {SLOWER}')
+                    f'after {self.agent.updates} updates {name} is not finite; {LOWER_RATES}')
         self._saver.save(self.agent.updates, tensors, {
             'algorithm': self.settings.algorithm,
             'settings': self.algorithm.to_mapping(),
@@ -145,18 +144,18 @@ class OfflineTraining:
             'curve': list(self.curve),
             'seconds': self.seconds,
         })
-        with suppress(OSError):  # the checkpoint meets the same, and says so
+        with suppress(OSError):  # the checkpoint's own error reports a full disk
             self._write_curve()
 
     def _load(self, saved: checkpoint.Checkpoint) -> None:
-        """Take a checkpoint over; raise InvalidInput for one of other data or settings."""
+        """Load a checkpoint; raise InvalidInput for one of other data or settings."""
         state = saved.state
         here = self.algorithm.to_mapping()
         saved.require(here, sorted(here.keys() | state['settings'].keys()))
         if state.get('data') != self.dataset.digest:
             raise InvalidInput(
                 f'checkpoint {saved.path} was trained from other data than '
-                f'{self.settings.data}; give that, or name another directory with out')
+                f'{self.settings.data}; set the former data, or name another directory with out')
         self.agent.load(saved.tensors)
         self.curve, self.seconds = list(state['curve']), state['seconds']
         self._replay.generator.bit_generator.state = state['replay_generator']

@@ -6,19 +6,19 @@ import pytest
 
 from rl_control.common.statistics import student_95
 from rl_control.offline.action_support import support
-from rl_control.offline.fitted_q_evaluation import FittedSettings, Known, fit
+from rl_control.offline.fitted_q_evaluation import EvaluationData, FittedSettings, fit
 from rl_control.offline.off_policy_evaluation import Estimate
 
 GAMMA = 0.8
 
 
-def evaluated(known: Known, **values):
+def evaluated(known: EvaluationData, **values):
     settings = {'gamma': GAMMA, 'updates': 1500, 'members': 5, 'seed': 0,
                 'hidden_sizes': (32, 32), 'batch_size': 128}
     return fit(known, FittedSettings(**{**settings, **values}), lambda *_: None, lambda: False)
 
 
-def regulated(gain: float, spread: float, rows: int = 4000) -> tuple[Known, float]:
+def regulated(gain: float, spread: float, rows: int = 4000) -> tuple[EvaluationData, float]:
     """
     Return data of s' = s + a / 2 with actions drawn widely, and what a = -gain s is worth.
 
@@ -31,7 +31,7 @@ def regulated(gain: float, spread: float, rows: int = 4000) -> tuple[Known, floa
     there = s + a / 2
     start = np.tile(np.linspace(-1.0, 1.0, 100), rows // 1000)
     worth = (1.0 + gain**2 / 10) / (1.0 - GAMMA * (1.0 - gain / 2)**2)
-    return Known(
+    return EvaluationData(
         np.column_stack((s, a)), np.column_stack((there, -gain * there)), -(s**2 + a**2 / 10),
         np.ones(rows), np.arange(rows) // 10, np.column_stack((start, -gain * start)),
         np.arange(rows // 10)), -worth * float(np.square(start).mean())
@@ -45,7 +45,7 @@ def test_the_value_of_a_regulator():
     assert Estimate.of(evaluated(other).values).value < estimate.value - 0.5 * (expected - worse)
 
 
-def chain(rows: int, seed: int = 0) -> Known:
+def chain(rows: int, seed: int = 0) -> EvaluationData:
     """
     Return walks of a chain of two states, as likely to stay as to go, rewarded in the second.
 
@@ -55,7 +55,7 @@ def chain(rows: int, seed: int = 0) -> Known:
     state, there = rng.integers(0, 2, (2, rows))
     ends = rng.random(rows) < 0.1
     corner = np.eye(2)
-    return Known(corner[state], corner[there], state.astype(float), 1.0 - ends,
+    return EvaluationData(corner[state], corner[there], state.astype(float), 1.0 - ends,
                  np.arange(rows) // 10, corner[[0, 1]], np.arange(2))
 
 
@@ -78,8 +78,8 @@ def test_more_data_makes_a_narrower_interval_and_one_seed_the_same_draws():
     known = {rows: chain(rows) for rows in (100, 10_000)}
     for rows, data in known.items():  # as many starts as episodes, all in the first state
         number = rows // 10
-        known[rows] = Known(*(getattr(data, name) for name in (
-            'here', 'there', 'reward', 'discount', 'episode')),
+        known[rows] = EvaluationData(*(getattr(data, name) for name in (
+            'inputs', 'next_inputs', 'reward', 'discount', 'episode')),
             np.tile([1.0, 0.0], (number, 1)), np.arange(number))
     spreads = {rows: evaluated(data, updates=800).values.std() for rows, data in known.items()}
     assert spreads[10_000] < 0.5 * spreads[100]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training from fixed data: what it goes on from, what it refuses, and the command as a whole."""
+"""Offline training: resuming, rejected settings and data, and the whole command."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ from rl_control.config.sampling import SamplingSettings
 from rl_control.learning import checkpoint, checkpoint_writer
 from rl_control.learning.algorithms import ALGORITHMS, settings_of
 from rl_control.offline import off_policy_evaluation
-from rl_control.offline.fitted_q_evaluation import Fitted, FittedSettings, Known
+from rl_control.offline.fitted_q_evaluation import EvaluationData, FittedSettings, FittedValues
 from rl_control.offline.load_dataset import load_data
 from rl_control.offline.run import _facts, prepare, train
 from rl_control.offline.training import OfflineTraining
@@ -108,7 +108,7 @@ def some_gaps() -> np.ndarray:
     return np.delete(rows(100), [5, 6, 40, 79, 90], axis=0)
 
 
-def test_what_is_not_whole_is_no_episode_of_those_who_made_the_data(tmp_path: Path) -> None:
+def test_an_incomplete_episode_does_not_count_in_the_mean_return(tmp_path: Path) -> None:
     facts = _facts(Dataset.load(dataset(tmp_path / 'data', some_gaps())), 'data')
     assert (facts['episodes'], facts['transitions']) == (1, 95)
     assert facts['mean_return'] == pytest.approx(rows(100)[20:40, 5].sum())
@@ -117,24 +117,24 @@ def test_what_is_not_whole_is_no_episode_of_those_who_made_the_data(tmp_path: Pa
 
 
 @pytest.mark.parametrize('beginnings', [True, False])
-def test_a_policy_is_judged_from_beginnings(
+def test_a_policy_is_evaluated_from_the_beginnings_of_episodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beginnings: bool
 ) -> None:
     known = []
 
-    def fit(part: Known, *_) -> Fitted:
+    def fit(part: EvaluationData, *_) -> FittedValues:
         known.append(part)
-        return Fitted(np.arange(2.0), 7.0 * (len(known) > 1), 0.5 * (len(known) < 2))
+        return FittedValues(np.arange(2.0), 7.0 * (len(known) > 1), 0.5 * (len(known) < 2))
 
     monkeypatch.setattr(off_policy_evaluation, 'fit', fit)
     made = some_gaps() if beginnings else rows(20)[3:18]
-    found = off_policy_evaluation.judge(
+    found = off_policy_evaluation.evaluate_policy(
         small_agent('iql'), Dataset.load(dataset(tmp_path / 'data', made)),
         FittedSettings(0.9, 1, 2, 0), quiet, lambda: False)
     assert [part.start_episode.tolist() for part in known] == [
         [0, 1, 3, 4] if beginnings else [0]] * 2
     np.testing.assert_array_equal(
-        known[1].start, known[1].here[[0, 18, 57, 76] if beginnings else [0]])
+        known[1].start, known[1].inputs[[0, 18, 57, 76] if beginnings else [0]])
     assert found['episodes'] == len(known[0].start)
     assert f'There are {found["episodes"]} episodes, too few' in ' '.join(found['warnings'])
     # Of each fit what is wrong with it.
@@ -146,7 +146,7 @@ def test_a_policy_is_judged_from_beginnings(
 def test_other_data_or_settings_are_refused(tmp_path: Path) -> None:
     data, out = dataset(tmp_path / 'data'), tmp_path / 'out'
     training(data, out).run(quiet, after(5))
-    with pytest.raises(InvalidInput, match=r'has expectile 0.7 but 0.9 is set; set it as it was'):
+    with pytest.raises(InvalidInput, match=r'has expectile 0.7 but 0.9 is set; set 0.7 again'):
         training(data, out, expectile=0.9)
     with pytest.raises(InvalidInput, match='was trained from other data than'):
         training(dataset(tmp_path / 'other', rows(seed=1)), out)
@@ -204,7 +204,7 @@ def test_the_contract_of_a_journal_is_that_of_its_run(tmp_path: Path) -> None:
     (tmp_path / 'run' / 'journal' / 'journal_1.mcap').write_bytes(
         (tmp_path / 'run' / 'journal' / 'journal_0.mcap').read_bytes())
     with pytest.raises(
-        InvalidInput, match='was made of other bags, or otherwise; name another out'
+        InvalidInput, match='made from other bags or with other settings; name another out'
     ):
         training(tmp_path / 'run', tmp_path / 'out')
     with pytest.raises(
@@ -225,7 +225,7 @@ def test_a_full_disk_is_one_sentence_and_what_was_saved_stays(
     monkeypatch.setattr(checkpoint_writer.checkpoint, 'save', full)
     settings = OfflineSettings(data=str(data), out=str(out), updates=20)
     with pytest.raises(
-        InvalidInput, match=r'cannot be written \(.*No space left on device\)+; make'
+        InvalidInput, match=r'cannot be written \(.*No space left on device\)+; free'
     ):
         train(settings, settings_of('iql')(**SMALL), SamplingSettings(), quiet, lambda: False)
     assert checkpoint.latest(out / 'checkpoints').updates == 5

@@ -10,7 +10,7 @@ from rl_control.common.types import Column, Contract, Outcome
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.learning.algorithms import settings_of
-from rl_control.offline.load_dataset import MADE
+from rl_control.offline.load_dataset import DATASET
 from rl_control.offline.run import prepare
 from rl_control.transport.transition_rows import TransitionRows, transition_columns
 
@@ -65,9 +65,9 @@ def made_by_chance(rows):
 
 
 def test_no_dip_and_sooner_than_anew(tmp_path):
-    made_by_chance(500).save(tmp_path / MADE)
+    made_by_chance(500).save(tmp_path / DATASET)
     assert prepare(
-        OfflineSettings(data=str(tmp_path / MADE), algorithm='td3_bc', updates=400,
+        OfflineSettings(data=str(tmp_path / DATASET), algorithm='td3_bc', updates=400,
                         out=str(tmp_path)),
         settings_of('td3_bc').from_mapping(SETTINGS), SamplingSettings(),
     ).run(lambda *_: None, lambda: False)

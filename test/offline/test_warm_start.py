@@ -14,7 +14,7 @@ from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.learning.algorithms import settings_of
 from rl_control.learning.trainer import Trainer
-from rl_control.offline.dataset_steps import offline_steps
+from rl_control.offline.load_dataset import load_transitions
 from rl_control.offline.run import train
 from rl_control.offline.warm_start import start_from
 from rl_control.policies.onnx_policy import OnnxPolicy
@@ -50,7 +50,7 @@ def test_the_policy_acts_at_once_and_is_the_one_that_was_left(offline, tmp_path)
     trainer = Trainer(
         contract(), 'td3', start.settings, LearnerSettings(out=str(tmp_path), threads=1), 'run-1',
         lambda data, version: (published.append((data, version)), trainer.stopped.set()), None,
-        offline_steps(start.data, contract()), start.tensors)
+        load_transitions(start.data, contract()), start.tensors)
     trainer.resume(None, [])
     trainer.run()
     (data, version), = published
@@ -64,11 +64,11 @@ def test_the_policy_acts_at_once_and_is_the_one_that_was_left(offline, tmp_path)
     assert before and all((now[name] == tensor).all() for name, tensor in before.items())
 
 
-def test_what_does_not_go_on_is_refused(offline, tmp_path):
+def test_an_invalid_start_is_rejected(offline, tmp_path):
     settings = settings_of('sac').from_mapping(OTHERS)
-    with pytest.raises(InvalidInput, match=r'goes on as td3_bc or td3, but .* sac; set td3_bc'):
+    with pytest.raises(InvalidInput, match=r'continues as td3_bc or td3, but .* sac; set td3_bc'):
         start_from(offline, 'sac', settings, contract())
-    with pytest.raises(InvalidInput, match='has no whole checkpoint'):
+    with pytest.raises(InvalidInput, match='has no intact checkpoint'):
         start_from(tmp_path, 'td3', settings, contract())
     other = replace(contract(), control_period=0.5)
     with pytest.raises(InvalidInput, match='control_period'):
@@ -76,7 +76,7 @@ def test_what_does_not_go_on_is_refused(offline, tmp_path):
     data = offline.with_name('data')
     data.rename(offline.with_name('elsewhere'))
     with pytest.raises(
-        InvalidInput, match=r'trained from .*data, which is not there; bring it back'
+        InvalidInput, match=r'trained from .*data, which is missing; restore it'
     ):
         start_from(offline, 'td3', settings, contract())
     offline.with_name('elsewhere').rename(data)

@@ -14,7 +14,7 @@ from rl_control.config.nodes import LearnerSettings
 from rl_control.learning import checkpoint
 from rl_control.learning.algorithms import settings_of
 from rl_control.learning.trainer import Trainer
-from rl_control.offline.dataset_steps import offline_steps
+from rl_control.offline.load_dataset import load_transitions
 from rl_control.transport.transition_rows import TransitionRows
 
 
@@ -87,19 +87,19 @@ def test_a_dataset_becomes_steps(tmp_path):
     }
     Dataset(CONTRACT, TransitionRows(**values), steps.stream.astype(np.int64), ('a', 'b')).save(
         tmp_path / 'set')
-    read = offline_steps(tmp_path / 'set', CONTRACT)
+    read = load_transitions(tmp_path / 'set', CONTRACT)
     order = np.argsort(steps.stream, kind='stable')
     np.testing.assert_allclose(read.reward, steps.reward[order])
     np.testing.assert_allclose(read.action, steps.action[order])
     np.testing.assert_allclose(read.discount, (np.arange(20) % 2)[order])
     assert [read.streams[k] for k in read.stream] == ['a'] * 10 + ['b'] * 10
     with pytest.raises(InvalidInput, match='this learner has robot another'):
-        offline_steps(tmp_path / 'set', replace(CONTRACT, robot='another'))
+        load_transitions(tmp_path / 'set', replace(CONTRACT, robot='another'))
     values['reward'][3] = np.nan
     Dataset(CONTRACT, TransitionRows(**values), steps.stream.astype(np.int64), ('a', 'b')).save(
         tmp_path / 'nan')
     with pytest.raises(InvalidInput, match='nan has 1 rows whose reward is not finite'):
-        offline_steps(tmp_path / 'nan', CONTRACT)
+        load_transitions(tmp_path / 'nan', CONTRACT)
 
 
 def test_without_old_data_nothing_is_different(tmp_path):
