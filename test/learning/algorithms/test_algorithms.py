@@ -227,7 +227,7 @@ def test_learns_what_lies_behind_the_next_step(algorithm):
 def test_unknown_names_and_foreign_settings_are_refused():
     with pytest.raises(InvalidInput, match=r"algorithm 'ppo' is not known; known are .*sac"):
         settings_of('ppo')
-    with pytest.raises(InvalidInput, match='was given AlgorithmSettings; give it SacSettings'):
+    with pytest.raises(InvalidInput, match='was given AlgorithmSettings; pass SacSettings'):
         make_agent('sac', CONTRACT, AlgorithmSettings())
     with pytest.raises(InvalidInput, match='hidden_sizes is empty'):
         AlgorithmSettings(hidden_sizes=())
