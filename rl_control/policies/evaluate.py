@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a policy without noise, episode after episode."""
+"""Evaluate a policy: run deterministic episodes in an environment."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from rl_control.policies.onnx_policy import OnnxPolicy
 
 @dataclass(frozen=True)
 class Result:
-    """One episode: `error` is the final distance in m, `goal` (3,) m, NaN where there is none."""
+    """One episode: `error` is the final distance in m, `goal` (3,) in m, NaN without a goal."""
 
     success: bool
     episode_return: float
@@ -23,7 +23,7 @@ class Result:
 def evaluate(
     policy: OnnxPolicy, environment: Environment, episodes: int, seed: int,
 ) -> list[Result]:
-    """Return what became of `episodes` episodes with starts and goals drawn from `seed`."""
+    """Return the results of `episodes` episodes, their starts and goals drawn from `seed`."""
     rng = np.random.default_rng(seed)
     return [_episode(policy, environment, rng) for _ in range(episodes)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the monitor knows of a training: its evaluations, and whether it has arrived."""
+"""Evaluation log: collect the evaluations of a training, and detect its confirmation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -9,19 +9,19 @@ from typing import Any
 from rl_control.common.files import read_json
 from rl_control.policies.score import Score
 
-EVALUATIONS = 4000  # that are kept at most: what they are written to stays below JSON_LIMIT
+MAX_EVALUATIONS = 4000  # keeps the file below JSON_LIMIT
 
 
 @dataclass
 class Tally(Score):
-    """The score of one phase, with when it began: s and transitions since the training's start."""
+    """The score of one phase; `began` in s and `transitions` since the training's start."""
 
     began: float = 0.0
     transitions: int = 0
 
     @classmethod
     def read(cls, figures: Mapping[str, Any]) -> 'Tally':
-        """Return the tally of what `figures` returned."""
+        """Return the tally of `figures`, the inverse of the method of that name."""
         counted = {one.name: figures[one.name] for one in fields(cls) if one.name in figures}
         return cls(**counted, return_sum=figures['mean_return'] * figures['episodes'])
 
@@ -38,9 +38,9 @@ class Tally(Score):
 
 class EvaluationLog:
     """
-    Collects episodes into evaluations; confirmed once enough confirmation episodes came.
+    Collects episodes into evaluations, and confirmation episodes into a confirmation.
 
-    Of a long training every second evaluation is kept, then every fourth, and so on.
+    A long training keeps every second evaluation, then every fourth, and so on.
     """
 
     def __init__(self, evaluation_episodes: int, confirmation_episodes: int) -> None:
@@ -49,7 +49,7 @@ class EvaluationLog:
         self.evaluations: dict[int, Tally] = {}
         self.confirmations: dict[int, Tally] = {}
         self.episodes = 0
-        self.recent: list[bool] = []  # success of the newest 50 episodes of training
+        self.recent: list[bool] = []  # successes of the newest 50 training episodes
 
     @classmethod
     def read(
@@ -57,25 +57,27 @@ class EvaluationLog:
         tell: Callable[[str], None],
     ) -> tuple['EvaluationLog', float]:
         """
-        Return what an earlier start left in `path`, and its seconds; none where there is nothing.
+        Return the log that an earlier start wrote to `path`, and its seconds; empty without one.
 
-        A confirmation of then does not end the training of now, so it is left out.
+        A former confirmation is left out, since it must not end the present training. A file that
+        cannot be read is reported by `tell`.
         """
         training = cls(evaluation_episodes, confirmation_episodes)
         try:
-            left = read_json(path)
-            tallies = [Tally.read(figures) for figures in left['evaluations']]
-            seconds, training.episodes = float(left['train_seconds']), int(left['episodes'])
+            stored = read_json(path)
+            tallies = [Tally.read(figures) for figures in stored['evaluations']]
+            seconds, training.episodes = float(stored['train_seconds']), int(stored['episodes'])
         except FileNotFoundError:
             return training, 0.0
         except (OSError, ValueError, KeyError, TypeError) as error:
-            tell(f'{path} cannot be read ({type(error).__name__}: {error}); figures begin anew')
+            tell(f'{path} cannot be read ({type(error).__name__}: {error}); the evaluation log '
+                 'starts empty')
             return cls(evaluation_episodes, confirmation_episodes), 0.0
         training.evaluations = {tally.version: tally for tally in tallies}
         return training, seconds
 
     def figures(self) -> dict[str, Any]:
-        """Return plain values, which `read` takes back."""
+        """Return plain values, which `read` reads."""
         return {
             'episodes': self.episodes,
             'evaluations': [tally.figures() for tally in self.finished],
@@ -83,17 +85,17 @@ class EvaluationLog:
         }
 
     def metrics(self) -> dict[str, float]:
-        """Return what there is of the newest evaluation and of the newest exploring episodes."""
-        found = {}
+        """Return the metrics of the newest evaluation and of the newest training episodes."""
+        metrics = {}
         if self.finished:
             newest = self.finished[-1]
-            found = {'success_rate': newest.success_rate, 'mean_return': newest.mean_return}
+            metrics = {'success_rate': newest.success_rate, 'mean_return': newest.mean_return}
         if self.recent:
-            found['exploring_success'] = sum(self.recent) / len(self.recent)
-        return found
+            metrics['exploring_success'] = sum(self.recent) / len(self.recent)
+        return metrics
 
     def add_training(self, success: bool) -> None:
-        """Count an exploring episode."""
+        """Count a training episode."""
         self.episodes += 1
         self.recent = [*self.recent[-49:], success]
 
@@ -103,7 +105,7 @@ class EvaluationLog:
     ) -> None:
         """Count a deterministic episode of a pinned `version`."""
         tallies = self.confirmations if confirmation else self.evaluations
-        if len(self.evaluations) >= EVALUATIONS:
+        if len(self.evaluations) >= MAX_EVALUATIONS:
             for every_second in list(self.evaluations)[1:-1:2]:
                 del self.evaluations[every_second]
         tally = tallies.setdefault(version, Tally(version, began=elapsed, transitions=transitions))
@@ -111,12 +113,12 @@ class EvaluationLog:
 
     @property
     def finished(self) -> list[Tally]:
-        """Return the complete evaluations in order."""
+        """Return the complete evaluations in their order."""
         return [tally for tally in self.evaluations.values() if tally.episodes >= self._wanted]
 
     @property
     def confirmed(self) -> Tally | None:
-        """Return the first complete confirmation."""
+        """Return the first complete confirmation, or None."""
         for tally in self.confirmations.values():
             if tally.episodes >= self._confirmations_wanted:
                 return tally

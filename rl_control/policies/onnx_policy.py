@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy that acts: numpy in and out, the same on a simulator and on an arm, no torch."""
+"""ONNX policy: load, verify and run an exported policy with numpy and onnxruntime alone."""
 
 import base64
 import binascii
@@ -17,22 +17,23 @@ from rl_control.common.types import Contract
 from rl_control.policies.onnx_validation import SIZE_LIMIT, checked_model, shape_of
 
 FORMAT = '1'
-TOLERANCE = 1e-4  # of the action range, between the test vectors and this machine
+TOLERANCE = 1e-4  # largest error of a test vector, of the action range
 
 
 class OnnxPolicy:
     """
-    One version of a policy, checked and ready.
+    One version of a policy, verified and loaded.
 
-    Made of the bytes of an exported file, whose digest the caller has compared. `contract`,
-    `algorithm`, `run`, `version` (updates), `training_steps` (transitions), `digest` and
-    `metadata` say what it is; the sizes say what `act` takes, and `noise_correlation` how much of
-    its noise whoever explores keeps from one step to the next. One thread at a time may call
-    `act`; another version is another object, so that a swap is one assignment.
+    Constructed from the bytes of an exported file, whose digest the caller has compared. Its
+    attributes are `contract`, `algorithm`, `run`, `version` (updates), `training_steps`
+    (transitions), `digest`, `metadata`, the sizes of the arguments of `act`, and
+    `noise_correlation`, the share of the noise that exploration keeps from one step to the next.
+    One thread at a time may call `act`. Each version is an object of its own, so that a swap is
+    one assignment.
     """
 
     def __init__(self, data: bytes, name: str = 'policy') -> None:
-        """Check and load `data`; raise InvalidInput, calling it `name`, if anything is amiss."""
+        """Verify and load `data`; raise InvalidInput about `name` for an invalid file."""
         model = checked_model(data, name)
         self.data = data
         self.digest = digest(data)
@@ -42,9 +43,7 @@ class OnnxPolicy:
                 raise InvalidInput(f'is of format {self.metadata["format"]!r}, not {FORMAT}')
             self.contract = _contract(self.metadata['contract'])
             if self.contract.hash != self.metadata['contract_hash']:
-                raise InvalidInput(
-                    'has a contract and a contract_hash that do not belong together'
-                )
+                raise InvalidInput('has a contract_hash that differs from its contract')
             self.algorithm = self.metadata['algorithm']
             self.run = self.metadata['run']
             self.version = int(self.metadata['version'])
@@ -72,9 +71,9 @@ class OnnxPolicy:
         """
         Return a new action (a,) in SI units and its log_prob, NaN where the policy has none.
 
-        `observation` (o,) is in SI units, `noise` (n,) standard normal; without it the action is
-        the deterministic one. Raise InvalidInput for another size and NonFinite for NaN or
-        infinity.
+        `observation` (o,) is in SI units, `noise` (n,) standard normal; without noise the action
+        is deterministic. Raise InvalidInput for an observation of another size and NonFinite for
+        NaN or infinity.
         """
         if len(observation) != self.observation_size:
             raise InvalidInput(
@@ -100,26 +99,26 @@ class OnnxPolicy:
             digest_path(path): f'{self.digest}  {path.name}\n'.encode(), path: self.data})
 
     def _sizes(self, model: onnx.ModelProto) -> int:
-        """Return the noise size; raise InvalidInput unless inputs and outputs fit the contract."""
+        """Return the noise size; raise InvalidInput if the contract has other inputs or outputs."""
         weights = {tensor.name for tensor in model.graph.initializer}
         inputs = {i.name: shape_of(i) for i in model.graph.input if i.name not in weights}
         outputs = {value.name: shape_of(value) for value in model.graph.output}
         noise = inputs.get('noise') or (0, 0)
         self._has_log_prob = 'log_prob' in outputs
-        wanted: dict[str, tuple[int, ...]] = {
+        contract_inputs: dict[str, tuple[int, ...]] = {
             'observation': (1, self.observation_size), 'noise': (1, max(noise[-1], 1))}
-        given: dict[str, tuple[int, ...]] = {'action': (1, self.action_size)}
+        contract_outputs: dict[str, tuple[int, ...]] = {'action': (1, self.action_size)}
         if self._has_log_prob:
-            given['log_prob'] = (1,)
-        if inputs != wanted or outputs != given:
+            contract_outputs['log_prob'] = (1,)
+        if inputs != contract_inputs or outputs != contract_outputs:
             raise InvalidInput(
                 f'has inputs {inputs} and outputs {outputs} where its contract has '
-                f'{wanted} and {given}'
+                f'{contract_inputs} and {contract_outputs}'
             )
         return noise[1]
 
     def _open(self, model: onnx.ModelProto, name: str) -> None:
-        """Make the session, bound once and for all to buffers of this object."""
+        """Open a session, bound to preallocated buffers of this object."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
@@ -130,12 +129,12 @@ class OnnxPolicy:
         self._action = self._outputs[:-1]
         self._finite_outputs = self._outputs if self._has_log_prob else self._action
         try:
-            # What was checked is what runs: not `data`, which might parse in two ways.
+            # Run the model that was checked: `data` might be parsed differently.
             self._session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=['CPUExecutionProvider'])
         except Exception as error:  # onnxruntime's own kinds have no other common base
             raise InvalidInput(
-                f'{name} is not taken by onnxruntime {onnxruntime.__version__}; '
+                f'{name} cannot be loaded by onnxruntime {onnxruntime.__version__}; '
                 'take a file that rl_control exported'
             ) from error
         binding = self._session.io_binding()
@@ -147,21 +146,21 @@ class OnnxPolicy:
         if self._has_log_prob:
             binding.bind_output(
                 'log_prob', 'cpu', 0, np.float32, (1,), self._outputs[-1:].ctypes.data)
-        # Straight to the compiled call: the wrappers of Python cost a microsecond each time, and
-        # without options it makes some, which costs another.
+        # Call the compiled function: the Python wrapper costs a microsecond per call, and
+        # constructing default options another.
         self._binding, self._run = binding._iobinding, self._session._sess.run_with_iobinding
         self._run_options = onnxruntime.RunOptions()
 
     def _compare(self, vectors: 'TestVectors', name: str) -> None:
-        """Refuse a file that does not compute here what it computed where it was exported."""
+        """Raise InvalidInput unless the policy reproduces the test vectors of its export."""
         observations, noises, expected = vectors
         try:
             actions = np.stack([
                 self.act(*inputs)[0] for inputs in zip(observations, noises, strict=True)])
         except Exception as error:  # onnxruntime's own kinds have no other common base
             why = ' '.join(str(error).split())[:200]
-            raise InvalidInput(f'{name} does not pass its own test vectors: {why}; '
-                          'take a file that rl_control exported') from error
+            raise InvalidInput(f'{name} fails its own test vectors: {why}; '
+                               'take a file that rl_control exported') from error
         span = np.subtract(self.contract.action_high, self.contract.action_low)
         worst = float(np.max(np.abs(actions - expected) / span))
         if not worst <= TOLERANCE:
@@ -172,14 +171,14 @@ class OnnxPolicy:
 
 
 class TestVectors(tuple):
-    """Observations (16, o), noises (16, n) and the expected actions (16, a), float32."""
+    """Observations (16, o), noises (16, n) and expected actions (16, a), float32."""
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # pytest must not collect it
     NUMBER = 16
     KEYS = ('test_observation', 'test_noise', 'test_action')
 
     def write(self) -> dict[str, str]:
-        """Return metadata: base64 of little-endian float32, so that nothing is rounded."""
+        """Return metadata: base64 of little-endian float32, which is exact."""
         return {
             key: base64.b64encode(np.ascontiguousarray(values, '<f4').tobytes()).decode()
             for key, values in zip(self.KEYS, self, strict=True)
@@ -187,7 +186,7 @@ class TestVectors(tuple):
 
     @classmethod
     def read(cls, metadata: Mapping[str, str], *sizes: int) -> 'TestVectors':
-        """Return what `write` wrote; raise InvalidInput if it has another size."""
+        """Return the vectors that `write` wrote; raise InvalidInput for another size."""
         read = []
         for key, size in zip(cls.KEYS, sizes, strict=True):
             try:
@@ -202,9 +201,9 @@ class TestVectors(tuple):
 
 def load(path: Path | str) -> OnnxPolicy:
     """
-    Return the policy of a file whose digest lies beside it.
+    Return the policy in the file `path`, whose digest is in the `.sha256` file beside it.
 
-    Raise InvalidInput naming the file.
+    Raise InvalidInput naming the file if it is missing, corrupt or invalid.
     """
     path = Path(path)
     try:
@@ -215,7 +214,7 @@ def load(path: Path | str) -> OnnxPolicy:
     except OSError as error:
         raise InvalidInput(
             f'policy {path} cannot be read: {error.filename}: {error.strerror}; '
-            'give a policy and the .sha256 file beside it'
+            'name a policy with its .sha256 file beside it'
         ) from error
     if digest(data) != expected:
         raise InvalidInput(f'policy {path} does not have the digest in {digest_path(path).name}; '
@@ -224,7 +223,7 @@ def load(path: Path | str) -> OnnxPolicy:
 
 
 def digest_path(path: Path) -> Path:
-    """Return where the digest of `path` lies."""
+    """Return the path of the digest of `path`."""
     return path.with_name(path.name + '.sha256')
 
 
@@ -234,5 +233,5 @@ def _contract(text: str) -> Contract:
 
 
 def _finite(values: np.ndarray) -> bool:
-    """Say whether all are finite; counting is four times quicker than `.all()`."""
+    """Return whether all values are finite; counting is four times faster than `.all()`."""
     return np.count_nonzero(np.isfinite(values)) == values.size

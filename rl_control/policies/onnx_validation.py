@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What is checked in an ONNX file before a runtime sees it.
+ONNX validation: reject unexpected files before the runtime loads them.
 
-A policy is a small fixed graph of plain arithmetic. Whatever else the format can carry, files
-beside it, functions, loops, custom operators, sizes that are not known, is refused.
+A policy is a small fixed graph of plain arithmetic. Everything else that the format can carry is
+rejected: external data, functions, loops, custom operators, unknown sizes.
 """
-
 
 from functools import lru_cache
 import math
@@ -35,7 +34,7 @@ OPERATORS = frozenset({
 _BYTES = {TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.INT64: 8, TensorProto.INT32: 4,
           TensorProto.BOOL: 1}
 _INTEGERS = TensorProto.INT64, TensorProto.INT32
-# A runtime may take integers for dimensions, whose objects are larger than numbers.
+# A runtime may treat integers as dimensions, whose objects are larger than the numbers.
 _BYTES_OF_VALUES = _BYTES | dict.fromkeys(_INTEGERS, 64)
 _SUBGRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR,
               AttributeProto.SPARSE_TENSORS)
@@ -45,17 +44,17 @@ def checked_model(data: bytes, name: str) -> onnx.ModelProto:
     """
     Return the parsed model of `data`.
 
-    Raise InvalidInput, calling it `name`, for any other file.
+    Raise InvalidInput about `name` for an invalid file.
     """
     if len(data) > SIZE_LIMIT:
         raise InvalidInput(
             f'{name} has {len(data)} bytes, more than {SIZE_LIMIT}; use a smaller network'
         )
-    require_few_parts(data, name)
+    require_few_fields(data, name)
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError as error:
-        raise InvalidInput(f'{name} is no whole ONNX file; export or copy it again') from error
+        raise InvalidInput(f'{name} is {NO_ONNX_FILE}') from error
     for problem in _problems(model):
         raise InvalidInput(f'{name} {problem}; take a file that rl_control exported')
     try:
@@ -66,7 +65,7 @@ def checked_model(data: bytes, name: str) -> onnx.ModelProto:
 
 
 def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
-    """Return the shape of a float tensor, or None where it is not fixed or not that."""
+    """Return the shape of a float tensor, or None for another type or an unknown size."""
     tensor = value.type.tensor_type
     if tensor.elem_type != TensorProto.FLOAT or not tensor.HasField('shape'):
         return None
@@ -76,7 +75,7 @@ def shape_of(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
 
 
 def _problems(model: onnx.ModelProto):
-    """Yield in words what a policy does not have."""
+    """Yield a phrase for each part of the model that a policy must not have."""
     graph = model.graph
     if not graph.node:
         yield 'has no graph'
@@ -86,7 +85,7 @@ def _problems(model: onnx.ModelProto):
         if opset.domain not in ('', 'ai.onnx'):
             yield f'needs operators of the domain {opset.domain!r}'
     if len(model.opset_import) != 1:
-        yield f'is of {len(model.opset_import)} versions of the operators'
+        yield f'has {len(model.opset_import)} operator sets'
     if graph.sparse_initializer or graph.quantization_annotation:
         yield 'has sparse or quantised weights'
     if (count := len(graph.node) + sum(len(node.output) for node in graph.node)) > NODE_LIMIT:
@@ -115,12 +114,12 @@ def _tensor_problems(tensor: TensorProto):
         yield f'has weights {tensor.name!r} that do not fill their shape'
     elif tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) > 1 and not np.isfinite(
             np.frombuffer(tensor.raw_data, '<f4')).all():
-        # A rectifier may hide them from test vectors. Single numbers may be infinite: bounds are.
+        # A ReLU may hide them from test vectors. Scalars may be infinite, since bounds are.
         yield f'has NaN or infinity in its weights {tensor.name!r}'
 
 
 def _structure(model: onnx.ModelProto) -> bytes:
-    """Return a model with all that shapes depend on, hence without the values of its weights."""
+    """Return a model reduced to what shapes depend on, without the values of its weights."""
     structure = onnx.ModelProto(opset_import=model.opset_import)
     structure.graph.node.extend(model.graph.node)
     structure.graph.input.extend(model.graph.input)
@@ -134,11 +133,11 @@ def _structure(model: onnx.ModelProto) -> bytes:
 @lru_cache(maxsize=1)  # the versions of one training have one structure
 def _require_small(structure: bytes) -> None:
     """
-    Refuse values of unknown or great size, found by onnx itself and not taken from the file.
+    Raise InvalidInput for values of unknown or excessive size, as onnx infers it.
 
-    Node by node: of a whole graph onnx makes shapes of any number of dimensions, and follows
-    integers as if they were such, before one could look at a size; a file of a kilobyte takes
-    gigabytes so.
+    Shapes are inferred node by node: for a whole graph onnx would build shapes of any rank, and
+    propagate integers as dimensions, before a size could be checked, so that a file of a kilobyte
+    could take gigabytes.
     """
     model = onnx.ModelProto.FromString(structure)
     graph = model.graph
@@ -158,17 +157,17 @@ def _require_small(structure: bytes) -> None:
             total += sum(_cost(types[wire]) for wire in node.output if wire)
         except Exception as error:  # onnx's own kinds have no other common base
             raise InvalidInput(
-                f'has an operator {node.op_type} whose shapes do not fit, or are not fixed; '
+                f'has an operator {node.op_type} whose shapes are inconsistent or not fixed; '
                 'take a file that rl_control exported'
             ) from error
         if total > VALUE_LIMIT:
             raise InvalidInput(f'computes values of {total} bytes, more than {VALUE_LIMIT}; '
-                          'use a smaller network')
+                               'use a smaller network')
 
 
-def _cost(found: onnx.TypeProto) -> int:
-    """Return how many bytes a value may take; raise an error if it may be any."""
-    tensor = found.tensor_type
+def _cost(value: onnx.TypeProto) -> int:
+    """Return the largest size of a value in bytes; raise ValueError if it is unbounded."""
+    tensor = value.tensor_type
     dims = tensor.shape.dim
     if not tensor.HasField('shape') or len(dims) > RANK_LIMIT or any(
             not dim.HasField('dim_value') or dim.dim_value < 0 for dim in dims):
@@ -176,22 +175,24 @@ def _cost(found: onnx.TypeProto) -> int:
     return _BYTES_OF_VALUES[tensor.elem_type] * math.prod(dim.dim_value for dim in dims)
 
 
-PART_LIMIT = 300_000  # fields of all messages: an empty one has two bytes and becomes a hundred
-PACKED_LIMIT = 2**20  # bytes of numbers that take one byte in a file and eight in memory
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; all else is out of use
+# Protobuf fields of all messages: an empty one has two bytes and takes a hundred in memory.
+FIELD_LIMIT = 300_000
+PACKED_LIMIT = 2**20  # bytes of packed numbers, which take one byte in a file and eight in memory
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; the others are deprecated
+NO_ONNX_FILE = 'no complete ONNX file; export or copy it again'
 
 
-def require_few_parts(data: bytes, name: str) -> None:
-    """Raise InvalidInput about `name` unless `data` is made of few enough protobuf fields."""
-    parts = packed = 0
+def require_few_fields(data: bytes, name: str) -> None:
+    """Raise InvalidInput about `name` if `data` has more protobuf fields than FIELD_LIMIT."""
+    fields = packed = 0
     waiting: list[tuple[int, int, Descriptor]] = [(0, len(data), onnx.ModelProto.DESCRIPTOR)]
     while waiting:
         at, end, kind = waiting.pop()
         while at < end:
-            parts += 1
-            if parts > PART_LIMIT:
+            fields += 1
+            if fields > FIELD_LIMIT:
                 raise InvalidInput(
-                    f'{name} has more than {PART_LIMIT} parts; use a smaller network'
+                    f'{name} has more than {FIELD_LIMIT} fields; use a smaller network'
                 )
             tag, at = _varint(data, at, end, name)
             field = kind.fields_by_number.get(tag >> 3)
@@ -202,7 +203,7 @@ def require_few_parts(data: bytes, name: str) -> None:
             elif tag & 7 == BYTES:
                 length, at = _varint(data, at, end, name)
                 if at + length > end:
-                    raise InvalidInput(f'{name} is no whole ONNX file; export or copy it again')
+                    raise InvalidInput(f'{name} is {NO_ONNX_FILE}')
                 if field is not None and field.type == FieldDescriptor.TYPE_MESSAGE:
                     waiting.append((at, at + length, field.message_type))
                 elif field is not None and field.type not in (
@@ -214,11 +215,11 @@ def require_few_parts(data: bytes, name: str) -> None:
                             'before it; take a file that rl_control exported')
                 at += length
             else:
-                raise InvalidInput(f'{name} is no whole ONNX file; export or copy it again')
+                raise InvalidInput(f'{name} is {NO_ONNX_FILE}')
 
 
 def _varint(data: bytes, at: int, end: int, name: str) -> tuple[int, int]:
-    """Return a number of the wire format and where the next one begins."""
+    """Return a variable-length integer of the wire format, and the position after it."""
     value = shift = 0
     while at < end and shift < 70:
         byte = data[at]
@@ -226,4 +227,4 @@ def _varint(data: bytes, at: int, end: int, name: str) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
-    raise InvalidInput(f'{name} is no whole ONNX file; export or copy it again')
+    raise InvalidInput(f'{name} is {NO_ONNX_FILE}')

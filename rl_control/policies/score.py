@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the episodes of one pinned version come to."""
+"""Score of a policy version: success rate with its Wilson interval, and mean return."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from rl_control.common.statistics import wilson_interval
 
 @dataclass
 class Score:
-    """Episodes of one pinned version: how many, how many succeeded, and their returns."""
+    """The episodes of one pinned version: their number, successes and sum of returns."""
 
     version: int
     episodes: int = 0
@@ -23,7 +23,7 @@ class Score:
 
     @property
     def success_rate(self) -> float:
-        """Return the share of the episodes that succeeded, 0 of none."""
+        """Return the share of episodes that succeeded, 0 without episodes."""
         return self.successes / max(1, self.episodes)
 
     @property
@@ -33,15 +33,15 @@ class Score:
 
     @property
     def mean_return(self) -> float:
-        """Return the mean return of an episode, 0 of none."""
+        """Return the mean return of an episode, 0 without episodes."""
         return self.return_sum / max(1, self.episodes)
 
     @property
     def rank(self) -> tuple[float, float]:
         """
-        Return what is compared: first the success rate, then the mean return.
+        Return the sort key of versions: success rate, then mean return.
 
-        Of the rate it is the lower end of its interval, so that luck in few episodes ranks below
-        the same rate in many.
+        The rate counts by the lower end of its interval, so that luck in few episodes ranks below
+        the same rate over many.
         """
         return self.interval[0], self.mean_return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The versions of a policy on disk, and which of them is the best."""
+"""Version store: keep the newest versions of a policy and the best one on disk."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +14,7 @@ from rl_control.policies.score import Score
 
 @dataclass(frozen=True)
 class Standing:
-    """Which version is the best and which was before it, by which episodes; what is withdrawn."""
+    """The scores of the best and the former best version, and the withdrawn versions."""
 
     best: Score | None = None
     former: Score | None = None
@@ -23,9 +23,9 @@ class Standing:
     @classmethod
     def read(cls, path: Path) -> 'Standing':
         """
-        Return what `write` wrote, nothing where there is no file.
+        Return the standing that `write` wrote, an empty one where there is no file.
 
-        Raise InvalidInput for another.
+        Raise InvalidInput for an invalid file.
         """
         try:
             values = read_json(path)
@@ -36,11 +36,11 @@ class Standing:
             return cls()
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InvalidInput(
-                f'{path} does not say which version is the best ({type(error).__name__}: '
-                f'{error}); put it back, or remove it to begin without a best') from error
+                f'{path} does not name the best version ({type(error).__name__}: '
+                f'{error}); restore it, or remove it to begin without a best') from error
 
     def write(self, path: Path) -> None:
-        """Write all of it in one file, which is the former one or this one at every moment."""
+        """Write the standing to one file, atomically."""
         write_json(path, {
             'best': self.best and asdict(self.best),
             'former': self.former and asdict(self.former),
@@ -49,44 +49,44 @@ class Standing:
 
 class VersionStore:
     """
-    `OUT/versions/<version>.onnx`: the newest `keep` of them, the best, and the one before it.
+    Stores `OUT/versions/<version>.onnx`: the newest `keep` versions, the best, the former best.
 
-    `OUT/best.json` says which is the best; it is written before anything else is changed, so that
-    after a kill or on a full disk a change has happened, or has not. `OUT/best.onnx` is a copy of
-    the best, which is made again until it is one. A version that is being evaluated is pinned: it
-    stays until the next one is. What lies in `out` is taken up again; a file that is not whole is
-    passed over, which `tell` is told. Raises OSError where the disk takes nothing; what was
-    there stays.
+    `OUT/best.json` names the best; it is written before anything else changes, so that after a
+    kill or on a full disk a change has happened completely or not at all. `OUT/best.onnx` is a
+    copy of the best; a failed copy is retried with the next version. A pinned version, which is
+    being evaluated, is kept until the next one is pinned. A restart loads the versions in `out`
+    and skips corrupt files, each reported by `tell`. Raises OSError where the disk is full; stored
+    versions are untouched then.
     """
 
     def __init__(self, out: Path, keep: int, tell: Callable[[str], None]) -> None:
         self._directory = out / 'versions'
-        self._decided, self._copy = out / 'best.json', out / 'best.onnx'
+        self._standing_file, self._copy = out / 'best.json', out / 'best.onnx'
         self._keep = keep
         self._tell = tell
         self._pinned = -1
-        self._copied = -1  # the version that the copy is of
+        self._copied = -1  # version of the copy
         self._directory.mkdir(parents=True, exist_ok=True)
         self._kept = sorted(
             int(path.stem) for path in self._directory.glob('*.onnx') if path.stem.isdecimal())
-        self._standing = Standing.read(self._decided)
+        self._standing = Standing.read(self._standing_file)
         self.newest = self._newest()
-        self.best = self._take_up()
+        self.best = self._restore_best()
         self.count = 0  # versions kept since the start
         self._copy_best()
 
     @property
     def score(self) -> Score | None:
-        """Return what the best was judged by."""
+        """Return the score of the best version, or None."""
         return self._standing.best
 
     @property
     def withdrawn(self) -> frozenset[int]:
-        """Return the versions that are never to be the best again."""
+        """Return the versions that must not become the best again."""
         return self._standing.withdrawn
 
     def keep(self, policy: OnnxPolicy) -> None:
-        """Save a version, and remove the oldest that is neither needed nor pinned."""
+        """Save a version, and remove old ones that are neither best, former best nor pinned."""
         self.newest = policy
         policy.save(self._path(policy.version))
         self._kept.append(policy.version)
@@ -99,11 +99,11 @@ class VersionStore:
         self._copy_best()
 
     def pin(self, version: int) -> None:
-        """Keep `version` as long as it is the one that is evaluated."""
+        """Keep `version` until another one is pinned."""
         self._pinned = version
 
     def promote(self, score: Score) -> bool:
-        """Make a version the best if it ranks higher than the best; say whether it did."""
+        """Make a version the best if it ranks higher than the best; return whether it did."""
         best = self._standing.best
         if best is not None and score.version == best.version:
             self._decide(replace(self._standing, best=score), self.best)
@@ -115,28 +115,28 @@ class VersionStore:
         return True
 
     def rollback(self) -> OnnxPolicy:
-        """Make the former best the best again, and withdraw the present one for good."""
+        """Make the former best the best again, and withdraw the present best for good."""
         best, former = self._standing.best, self._standing.former
         if best is None or former is None:
-            raise InvalidInput('there is no best before this one; nothing was changed')
+            raise InvalidInput('there is no former best to roll back to; nothing was changed')
         policy = load(self._path(former.version))
         self._decide(Standing(former, None, self.withdrawn | {best.version}), policy)
         return policy
 
     def _decide(self, standing: Standing, best: OnnxPolicy | None) -> None:
-        standing.write(self._decided)
+        standing.write(self._standing_file)
         self._standing, self.best = standing, best
         self._copy_best()
 
     def _copy_best(self) -> None:
-        """Bring the copy up to date; where the disk takes none, the next version tries again."""
+        """Update the copy of the best; where the disk is full, the next version tries again."""
         if self.best is None or self.best.version == self._copied:
             return
         try:
             self.best.save(self._copy)
         except OSError as error:
-            self._tell(f'{self._copy} is not version {self.best.version} yet ({error.strerror}); '
-                       'make space')
+            self._tell(f'{self._copy} cannot be updated to version {self.best.version} '
+                       f'({error.strerror}); free some space')
         else:
             self._copied = self.best.version
 
@@ -145,17 +145,17 @@ class VersionStore:
                 if score is not None]
 
     def _newest(self) -> OnnxPolicy | None:
-        return next(filter(None, map(self._whole, map(self._path, reversed(self._kept)))), None)
+        return next(filter(None, map(self._load, map(self._path, reversed(self._kept)))), None)
 
-    def _take_up(self) -> OnnxPolicy | None:
-        """Return the best, or the one before it, which is the best where that is not whole."""
+    def _restore_best(self) -> OnnxPolicy | None:
+        """Return the best version, or the former best where the best is corrupt."""
         scores = self._scores()
-        copy = self._whole(self._copy) if scores else None
+        copy = self._load(self._copy) if scores else None
         if copy is not None:
             self._copied = copy.version
         while scores:
             version = scores[0].version
-            policy = copy if self._copied == version else self._whole(self._path(version))
+            policy = copy if self._copied == version else self._load(self._path(version))
             if policy is not None:
                 former = scores[1] if scores[1:] else None
                 self._standing = Standing(scores[0], former, self.withdrawn)
@@ -164,7 +164,7 @@ class VersionStore:
         self._standing = Standing(withdrawn=self.withdrawn)
         return None
 
-    def _whole(self, path: Path) -> OnnxPolicy | None:
+    def _load(self, path: Path) -> OnnxPolicy | None:
         try:
             return load(path)
         except InvalidInput as refused:

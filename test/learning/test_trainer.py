@@ -57,14 +57,14 @@ def test_what_came_after_the_checkpoint_is_learned_from_as_if_it_had_just_come(t
     assert one.updates == 30 and tensors_equal(one, other)
 
 
-def test_other_settings_are_refused_and_a_shorter_journal_is_told(tmp_path, caplog):
+def test_other_settings_are_rejected_and_a_shorter_journal_is_logged(tmp_path, caplog):
     one = make(tmp_path)
     one.put(some_steps(0, 60))
     learn(one)
     save(one)
     saved = checkpoint.latest(tmp_path / 'checkpoints')
     with pytest.raises(
-        InvalidInput, match=r'has hidden_sizes \[16, 12\] but \[8\] is set; set it'
+        InvalidInput, match=r'has hidden_sizes \[16, 12\] but \[8\] is set; set \[16, 12\] again'
     ):
         make(tmp_path, hidden_sizes=(8,)).resume(saved, [])
     with pytest.raises(InvalidInput, match=r'has observation_normalisation fixed but none is set'):

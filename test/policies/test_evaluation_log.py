@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes become evaluations and a confirmation."""
+"""The evaluation log: evaluations, a confirmation, and its file."""
 
 import json
 
@@ -87,7 +87,7 @@ def test_no_episode_is_no_confirmation(episodes: int) -> None:
     assert training.confirmed is None
 
 
-def test_what_an_earlier_start_left_is_gone_on_with(tmp_path) -> None:
+def test_a_restart_continues_the_log(tmp_path) -> None:
     path, told = tmp_path / 'training.json', []
     training = EvaluationLog(3, 5)
     assert EvaluationLog.read(path, 3, 5, told.append)[1] == 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy that acts: what it computes, and every file that it does not take."""
+"""The ONNX policy: its actions, and the files that it rejects."""
 
 from collections import Counter
 import hashlib
@@ -74,7 +74,7 @@ def test_actions_are_copies(policy):
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_refused_and_forgotten(policy, bad):
+def test_a_non_finite_observation_is_rejected_and_leaves_no_trace(policy, bad):
     good, _ = policy.act(np.ones(OBSERVATION))
     observation, noise = np.ones(OBSERVATION), np.zeros(ACTION)
     observation[3] = bad
@@ -87,8 +87,8 @@ def test_what_is_not_finite_is_refused_and_forgotten(policy, bad):
 
 
 @pytest.mark.parametrize('column', [0, ACTION])
-def test_what_comes_out_is_checked_as_a_whole(policy, column):
-    """One NaN anywhere, log_prob included: no action at all."""
+def test_all_outputs_are_checked(policy, column):
+    """One NaN in any output, log_prob included, and there is no action."""
     run = policy._run
 
     def broken(*arguments):
@@ -169,7 +169,7 @@ def test_metadata_that_does_not_fit(model):
     for changes, words in (
         ({'contract': None}, "no 'contract'"),
         ({'contract': '{'}, 'contract cannot be read'),
-        ({'contract': other}, 'do not belong together'),
+        ({'contract': other}, 'contract_hash that differs'),
         ({'version': 'x'}, 'invalid literal'),
         ({'noise_correlation': 'nan'}, 'noise_correlation of nan'),
         ({'noise_correlation': '1.0'}, 'noise_correlation of 1.0'),
@@ -295,11 +295,11 @@ def _dangling(model):
     (_hidden_graph, 'graph inside'), (_function, 'has functions'),
     (_random, 'operator :RandomNormal'), (_hollow, 'do not fill their shape'),
     (_negative, 'do not fill their shape'), (_strings, 'unusual type'),
-    (_bomb, 'bytes, more than|shapes do not fit'), (_doubling, 'bytes, more than'),
+    (_bomb, 'bytes, more than|shapes are inconsistent'), (_doubling, 'bytes, more than'),
     (_data_shape, 'Expand whose shapes .* not fixed'), (_dangling, 'policy'),
     (_integers, 'bytes, more than'), (_dimensions, 'Unsqueeze whose shapes'),
     (_negative_input, 'Relu whose shapes'),
-    (_opset, 'whose shapes'), (_opsets, '2 versions'),
+    (_opset, 'whose shapes'), (_opsets, '2 operator sets'),
 ])
 def test_graphs_that_are_not_a_policys(model, change, words):
     change(model)
@@ -308,8 +308,8 @@ def test_graphs_that_are_not_a_policys(model, change, words):
     assert '\n' not in str(refused.value)
 
 
-def test_what_the_runtime_cannot_run_is_refused(monkeypatch):
-    """Sizes that the runtime alone finds wrong: 3 of 18,000 files that were damaged had them."""
+def test_a_file_that_the_runtime_cannot_run_is_rejected(monkeypatch):
+    """Some wrong sizes are found by the runtime alone, in 3 of 18,000 damaged files."""
     class Session(onnxruntime.InferenceSession):
         def __init__(self, *given, **options):
             super().__init__(*given, **options)
@@ -342,7 +342,7 @@ def test_changed_weights_fail_the_test_vectors(model):
 
 
 def _mutate(queue, number: int) -> None:
-    """Load `number` mutated files; count how each ended and whether taken ones act as before."""
+    """Load `number` mutated files; count the outcomes, and accepted ones that act otherwise."""
     rng, data = np.random.default_rng(0), exported()
     original = OnnxPolicy(data)
     inputs = [(rng.normal(1, 3, OBSERVATION), rng.standard_normal(ACTION)) for _ in range(20)]
@@ -363,7 +363,7 @@ def _mutate(queue, number: int) -> None:
 
 
 def test_mutated_files_with_a_digest_recomputed():
-    """No crash, nothing but InvalidInput, and hardly any that is taken acts otherwise."""
+    """No crash, no error but InvalidInput, and hardly any accepted file acts otherwise."""
     exported()
     context = multiprocessing.get_context('fork')
     queue = context.Queue()

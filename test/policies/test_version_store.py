@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The versions on disk, and the broadcaster that guards them."""
+"""The version store, and the broadcaster that owns it."""
 
 from collections.abc import Iterator
 import os
@@ -46,7 +46,7 @@ def test_the_newest_and_the_pinned_are_kept(tmp_path):
     assert on_disk(tmp_path) == [9, 12, 20]
 
 
-def test_a_better_one_is_promoted_and_luck_in_few_episodes_is_not(tmp_path):
+def test_a_better_version_is_promoted_and_a_lucky_one_is_not(tmp_path):
     kept, _ = versions(tmp_path, keep=10)
     for version in (1, 2, 3, 4):
         kept.keep(policy(version))
@@ -61,7 +61,7 @@ def test_a_better_one_is_promoted_and_luck_in_few_episodes_is_not(tmp_path):
     assert kept.promote(Score(2, 150, 140, 0.0))
 
 
-def test_a_restart_finds_versions_best_and_what_was_withdrawn(tmp_path):
+def test_a_restart_restores_versions_best_and_withdrawn(tmp_path):
     kept, _ = versions(tmp_path)
     for version in (4, 7, 8):
         kept.keep(policy(version))
@@ -72,7 +72,7 @@ def test_a_restart_finds_versions_best_and_what_was_withdrawn(tmp_path):
     assert again.score == Score(7, 50, 20, 0.0)
     assert not again.promote(Score(8, 50, 19, 0.0))
     assert again.rollback().version == 4
-    with pytest.raises(ValueError, match='no best before this one; nothing was changed'):
+    with pytest.raises(ValueError, match='no former best to roll back to; nothing was changed'):
         again.rollback()
     again, _ = versions(tmp_path)
     assert (again.best.version, again.score.successes, again.withdrawn) == (4, 10, {7})
@@ -85,7 +85,7 @@ def test_a_restart_finds_versions_best_and_what_was_withdrawn(tmp_path):
     ('versions/8.onnx', 4, 8), ('best.onnx', 8, 8), ('best.onnx.sha256', 8, 8),
     ('versions/8.onnx best.onnx', 4, 4),
     ('versions/8.onnx best.onnx versions/4.onnx', None, None)])
-def test_what_is_not_whole_is_passed_over(tmp_path, name, newest, best):
+def test_a_corrupt_version_is_skipped(tmp_path, name, newest, best):
     kept, _ = versions(tmp_path)
     for version in (4, 8):
         kept.keep(policy(version))
@@ -104,10 +104,10 @@ def test_what_is_not_whole_is_passed_over(tmp_path, name, newest, best):
 
 @pytest.mark.parametrize('content', [
     '', '[1]', '{"best": null}', '{"best": {"version": "../x"}}', '{"withdrawn": 3}'])
-def test_what_does_not_say_the_best_is_refused(tmp_path, content):
+def test_an_invalid_standing_is_rejected(tmp_path, content):
     (tmp_path / 'best.json').write_text(content)
     with pytest.raises(
-        InvalidInput, match=r'best\.json does not say which version is .*remove it'
+        InvalidInput, match=r'best\.json does not name the best version .*remove it'
     ):
         versions(tmp_path)
 
@@ -263,7 +263,7 @@ def test_a_restart_serves_late_joiners_at_once(rig: Rig):
     assert rig.latest == [5, 8, 8, 9]
 
 
-def test_a_winner_is_judged_by_all_its_episodes_and_rolled_back(rig: Rig):
+def test_a_promoted_version_is_ranked_by_all_its_episodes_and_rolled_back(rig: Rig):
     for version in (5, 6, 7):
         rig.offered(version)
     rig.episodes(5, 48, 50)
@@ -285,12 +285,12 @@ def test_a_winner_is_judged_by_all_its_episodes_and_rolled_back(rig: Rig):
         answers.append((future.result().success, future.result().message))
     assert answers == [
         (True, 'version 5 is the best again'),
-        (False, 'there is no best before this one; nothing was changed')]
+        (False, 'there is no former best to roll back to; nothing was changed')]
     rig.nodes.until(lambda: rig.best == [5, 7, 5])
     assert rig.withdrawn == [frozenset(), frozenset(), {7}]
 
 
-def test_a_full_disk_keeps_no_version_but_hands_it_on(rig: Rig, monkeypatch):
+def test_on_a_full_disk_a_version_is_published_but_not_stored(rig: Rig, monkeypatch):
     rig.offered(5)
     with monkeypatch.context() as patch:
         patch.setattr(OnnxPolicy, 'save', lambda *_: (_ for _ in ()).throw(
