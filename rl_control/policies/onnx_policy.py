@@ -99,7 +99,7 @@ class OnnxPolicy:
             digest_path(path): f'{self.digest}  {path.name}\n'.encode(), path: self.data})
 
     def _sizes(self, model: onnx.ModelProto) -> int:
-        """Return the noise size; raise InvalidInput if the contract has other inputs or outputs."""
+        """Return the noise size; raise InvalidInput if inputs or outputs do not fit."""
         weights = {tensor.name for tensor in model.graph.initializer}
         inputs = {i.name: shape_of(i) for i in model.graph.input if i.name not in weights}
         outputs = {value.name: shape_of(value) for value in model.graph.output}
