@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Sphinx makes a site of docs/: `make docs`, and rosdoc2 from a copy of this directory."""
+"""Sphinx configuration of docs/: for `make docs`, and for rosdoc2 from a copy of this folder."""
 
 from pathlib import Path
 import re
@@ -22,5 +22,5 @@ myst_heading_anchors = 3
 suppress_warnings = ['myst.xref_missing']  # links to files of the repository
 html_theme = 'alabaster'
 html_theme_options = {'page_width': '80rem', 'body_max_width': 'none'}  # tables are wide
-# What the public parts import beside numpy and PyYAML; none of it is needed to read docstrings.
+# Imports of the public modules beside numpy and PyYAML; reading docstrings does not need them.
 autodoc_mock_imports = ['google', 'onnx', 'onnxruntime', 'pybullet', 'safetensors']
