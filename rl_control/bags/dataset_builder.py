@@ -112,9 +112,12 @@ def _report(
                     for assumption in topics.command_joints.assumed]
         if 'MultiArray' in topics.command.type:
             assumed.append(f'{topics.command.name} commands {topics.command_joints.interface}')
-    if sampler.derived_dq:
-        assumed.append(f'{topics.states.name} has no velocities; they are the difference of the '
-                       'positions from tick to tick')
+    if sampler.derived_dq.any():
+        joints = [name for name, derived in zip(
+            topics.state_joints.names, sampler.derived_dq, strict=True) if derived]
+        whose = '' if sampler.derived_dq.all() else f' of {", ".join(joints)}'
+        assumed.append(f'{topics.states.name} has no velocities{whose}; they are the difference '
+                       'of the positions from tick to tick')
     pace = topics.times[topics.states.name].figures().get('stamp_pace')
     if topics.clock.kind == RECEIVE and pace is not None and abs(pace - 1.0) > PACE_TOLERANCE:
         assumed.append(

@@ -11,7 +11,7 @@ from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typest
 
 from rl_control.bags.bag_types import Raw, Topic
 
-PADDING = 8  # bytes of zeros that Fast CDR may leave at the end of a message
+ENCAPSULATIONS = (b'\0\0', b'\0\1')  # plain CDR, big- and little-endian
 HEADER = 'std_msgs/msg/Header'
 TIME = 'builtin_interfaces/msg/Time'
 _STAMP = {0: struct.Struct('>iI'), 1: struct.Struct('<iI')}
@@ -56,19 +56,18 @@ class Decoder:
             raise Unusable('is JSON, not CDR')
         if len(data) < 4:
             raise Unusable('is empty')
+        if bytes(data[:2]) not in ENCAPSULATIONS:
+            raise Unusable(f'has the CDR encapsulation 0x{bytes(data[:2]).hex()}, not plain CDR')
+        definition = self._store.get_msgdef(kind)
+        read = definition.deserialize_cdr_le if data[1] else definition.deserialize_cdr_be
         try:
-            return self._store.deserialize_cdr(data, kind)
-        except SerdeError as error:
-            # rosbags counts the padding as an excess. What is left without it must still be the
-            # whole message, and the padding must be nothing but zeros.
-            for length in range(4, PADDING + 1, 4):
-                if len(data) > length + 4 and not any(data[-length:]):
-                    try:
-                        return self._store.deserialize_cdr(data[:-length], kind)
-                    except SerdeError:
-                        continue
-            reason = 'is too long' if 'size mismatch' in str(error) else 'is cut or damaged'
-            raise Unusable(f'{reason} for a {kind}') from error
+            # Not `deserialize_cdr`, which rejects bytes behind the message. As to rclpy, they mean
+            # nothing: Fast CDR reserves room for the alignment of an empty sequence at the end and
+            # sends it uninitialised.
+            message, _ = read(data[4:], 0, definition.cls, self._store)
+        except (SerdeError, struct.error, ValueError) as error:
+            raise Unusable(f'is cut or damaged for a {kind}') from error
+        return message
 
     def _register(self, topic: Topic) -> None:
         if topic.type in self._store.fielddefs or not topic.definition:

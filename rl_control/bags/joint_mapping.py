@@ -56,7 +56,11 @@ class Joints:
     _known: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     def pick(self, given: Sequence[str], values: Sequence[float], what: str) -> np.ndarray | None:
-        """Return `values` (n,) in the contract's order, None if empty; or raise Unusable."""
+        """
+        Return `values` (n,) in the contract's order, None if empty; or raise Unusable.
+
+        NaN is returned: it marks what was not measured or not commanded.
+        """
         if len(values) == 0:
             return None
         if not given:
@@ -64,9 +68,20 @@ class Joints:
         if len(values) != len(given):
             raise Unusable(f'has {len(values)} values of {what} for {len(given)} joints')
         picked = np.asarray(values, dtype=float)[self._index(tuple(given))]
-        if not finite(picked).all():
+        if not (finite(picked) | np.isnan(picked)).all():
             raise Unusable(f'has a {what} that is not finite')
         return picked
+
+    def commanded(
+        self, given: Sequence[str], values: Sequence[float], what: str,
+    ) -> np.ndarray | None:
+        """Return `values` as `pick` does, None if all are NaN; raise Unusable if some are."""
+        picked = self.pick(given, values, what)
+        if picked is None or not (absent := np.isnan(picked)).any():
+            return picked
+        if absent.all():
+            return None
+        raise Unusable(f'has a {what} that is NaN for some of the joints')
 
     def unnamed(self, count: int) -> tuple[str, ...]:
         """Return the joint names for the values of a message without names."""
@@ -101,23 +116,40 @@ def command(*types: str) -> Callable[[Reader], Reader]:
     return register
 
 
+def measured_state(message: Any, joints: Joints) -> Setpoint:
+    """
+    Return the measured position and velocity of a JointState.
+
+    The velocity is NaN where it was not measured, as joint_state_broadcaster publishes it for an
+    interface that the robot lacks. A position must be finite.
+    """
+    position = joints.pick(message.name, message.position, 'position')
+    if position is None:
+        raise Unusable('has no positions')
+    if np.isnan(position).any():
+        raise Unusable('has a position that is not finite')
+    velocity = joints.pick(message.name, message.velocity, 'velocity')
+    return Setpoint(position, np.full_like(position, np.nan) if velocity is None else velocity)
+
+
 @command(JOINT_STATE)
 def joint_state(message: Any, joints: Joints) -> Setpoint:
-    """Return position, velocity and effort of a JointState, as a state or as a command."""
+    """Return position, velocity and effort of a JointState as a command."""
     names = message.name
     return Setpoint(
-        joints.pick(names, message.position, 'position'),
-        joints.pick(names, message.velocity, 'velocity'),
-        joints.pick(names, message.effort, 'effort') if joints.interface == 'effort' else None,
+        joints.commanded(names, message.position, 'position'),
+        joints.commanded(names, message.velocity, 'velocity'),
+        joints.commanded(names, message.effort, 'effort')
+        if joints.interface == 'effort' else None,
     )
 
 
 @command(TABLE, 'std_msgs/msg/Float32MultiArray')
 def array(message: Any, joints: Joints) -> Setpoint:
     """Return the values of an array, whose meaning is `joints.interface`."""
-    values = joints.pick((), message.data, joints.interface)
+    values = joints.commanded((), message.data, joints.interface)
     if values is None:
-        raise Unusable('is empty')
+        raise Unusable('is NaN' if len(message.data) else 'is empty')
     return Setpoint(**{joints.interface: values})
 
 
@@ -131,8 +163,8 @@ def trajectory(message: Any, joints: Joints) -> Path:
                       for point in message.points])
     if (np.diff(times) <= 0.0).any():
         raise Unusable('has points whose times do not rise')
-    q = [joints.pick(names, point.positions, 'position') for point in message.points]
-    dq = [joints.pick(names, point.velocities, 'velocity') for point in message.points]
+    q = [joints.commanded(names, point.positions, 'position') for point in message.points]
+    dq = [joints.commanded(names, point.velocities, 'velocity') for point in message.points]
     if any(row is None for row in q):
         raise Unusable('has a point without positions')
     return Path(times, np.array(q), None if any(row is None for row in dq) else np.array(dq))

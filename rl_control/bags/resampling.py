@@ -68,7 +68,7 @@ class Sampler:
         self.reasons: dict[str, int] = {}
         self.state_ages, self.command_ages = Histogram(), Histogram()
         self.largest_refused = np.zeros(len(arm.settings.joint_names))  # rad/s
-        self.derived_dq = False
+        self.derived_dq = np.zeros(len(arm.settings.joint_names), dtype=bool)
         self.episodes = first_episode
         self._arm = arm
         self._settings = settings
@@ -186,12 +186,13 @@ class Sampler:
         self.state_ages.add((time - state_time) * 1e-9)
         if last is not None and last[0] >= state_time:
             raise Unusable(SAME_STATE)
-        dq = state.velocity
-        if dq is None:
+        dq, unmeasured = state.velocity, np.isnan(state.velocity)
+        if unmeasured.any():
             if last is None:
                 raise Unusable('no earlier joint state to derive the velocity from')
-            self.derived_dq = True
-            dq = (state.position - last[1]) / ((state_time - last[0]) * 1e-9)
+            self.derived_dq |= unmeasured
+            difference = (state.position - last[1]) / ((state_time - last[0]) * 1e-9)
+            dq = np.where(unmeasured, difference, dq)
         if isinstance(derived, str):
             raise Unusable(derived)
         if self._command_time:

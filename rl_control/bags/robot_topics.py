@@ -20,7 +20,7 @@ from rl_control.bags.joint_mapping import (
     Path,
     Setpoint,
     goal_pose,
-    joint_state,
+    measured_state,
 )
 from rl_control.bags.stream_merge import in_order
 from rl_control.bags.time_quality import TopicTime
@@ -126,10 +126,7 @@ class RobotTopics:
     def _read(self, raw: Raw) -> tuple[str, Setpoint | Path | np.ndarray | bool]:
         message = self.decoder.decode(raw)
         if raw.topic.name == self.states.name:
-            state = joint_state(message, self.state_joints)
-            if state.position is None:
-                raise Unusable('has no positions')
-            return STATE, state
+            return STATE, measured_state(message, self.state_joints)
         if self.command is not None and raw.topic.name == self.command.name:
             return COMMAND, COMMANDS[raw.topic.type](message, self.command_joints)
         if self.goal is not None and raw.topic.name == self.goal.name:

@@ -55,7 +55,8 @@ class JointReader:
         """
         Return (stamp s, q (n,) rad, dq (n,) rad/s); raise InvalidInput naming what is wrong.
 
-        `dq` is None where the message has no velocity and none is required.
+        `dq` is None where the message has no velocity and none is required. A velocity that is NaN
+        was not measured: joint_state_broadcaster fills the interfaces that a robot lacks with it.
         """
         if message.name != self._names:
             self._index = name_index(message.name, self.joint_names, 'joint state')
@@ -64,6 +65,13 @@ class JointReader:
         dq = None
         if len(message.velocity) or self.velocity_required:
             dq = self._gather('velocity', message.velocity)
+            unmeasured = np.isnan(dq)
+            if unmeasured.any() and self.velocity_required:
+                raise InvalidInput(
+                    f'joint {self.joint_names[int(unmeasured.argmax())]} has velocity nan, which '
+                    'means that it is not measured; let the driver publish the velocity of every '
+                    'joint')
+            dq = None if unmeasured.any() else dq
         return read_stamp(message.header.stamp), q, dq
 
     def knows(self, raw: bytes) -> bool:
@@ -104,8 +112,11 @@ class JointReader:
                 f'let the driver publish the {what} of every joint'
             )
         gathered = np.asarray(values, dtype=np.float64)[self._index]
-        if not np.isfinite(gathered).all():
-            joint = int(np.flatnonzero(~np.isfinite(gathered))[0])
+        wrong = ~np.isfinite(gathered)
+        if what == 'velocity':
+            wrong &= ~np.isnan(gathered)
+        if wrong.any():
+            joint = int(wrong.argmax())
             raise InvalidInput(
                 f'joint {self.joint_names[joint]} has {what} {gathered[joint]}; '
                 'it must be a finite number, so look at the driver'

@@ -116,8 +116,8 @@ def decode_table_cdr(raw: bytes, columns: tuple[str, ...] | None = None) -> Tabl
 
     The same result as rclpy's deserialisation and `codec.decode_table`, for readers that have the
     bytes and want to save rclpy's copy. Layout: OMG CDR (formal/02-06-51,
-    15.3), where alignment counts from after the 4 bytes of encapsulation. Raise InvalidInput for
-    anything else.
+    15.3), where alignment counts from after the 4 bytes of encapsulation. Bytes behind the message
+    are ignored. Raise InvalidInput for anything else.
     """
     if len(raw) > MESSAGE_LIMIT:
         raise InvalidInput(f'table has {len(raw)} bytes; at most {MESSAGE_LIMIT} are read')
@@ -142,10 +142,6 @@ def decode_table_cdr(raw: bytes, columns: tuple[str, ...] | None = None) -> Tabl
         raise InvalidInput(
             f'table of {len(raw)} bytes cannot be read ({error}); the message is cut or damaged'
         ) from error
-    if len(raw) > cursor.at:
-        raise InvalidInput(
-            f'table has {len(raw) - cursor.at} bytes too many; the message is damaged'
-        )
     header, found = read_labels(*labels)
     require_columns(found, columns)
     require_shape(tuple(sizes), tuple(strides), offset, len(found), data.size)

@@ -369,6 +369,42 @@ def test_commands_that_are_joint_states_of_a_leader(tmp_path, arm):
     assert any('has no velocities' in said for said in bag['assumed'])
 
 
+def moving_states(times, velocity):
+    """Return joint states at 0.5 and -0.25 rad/s that say `velocity` of these."""
+    return [(int(time), '/joint_states', JOINT_STATE,
+             joint_state(('a', 'b'), (0.5 * seconds(time), -0.25 * seconds(time)), velocity))
+            for time in times]
+
+
+@pytest.mark.parametrize(('velocity', 'expected', 'words'), [
+    ((np.nan, np.nan), (0.5, -0.25), 'has no velocities; they are'),
+    ((), (0.5, -0.25), 'has no velocities; they are'),
+    ((7.0, np.nan), (7.0, -0.25), 'has no velocities of b; they are'),
+])
+def test_a_velocity_of_nan_is_derived_as_one_that_lacks(tmp_path, arm, velocity, expected, words):
+    times = START + np.arange(200) * 10 * MS
+    found = dataset(tmp_path, arm, moving_states(times, velocity) + holding(times), goal=GOAL)
+    (bag,) = found.report['bags']
+    assert not bag['losses']['messages'] and bag['transitions'] == 38
+    assert found.rows.observation[:, 2:4] == pytest.approx(np.tile(expected, (38, 1)))
+    assert sum(words in said for said in bag['assumed']) == 1
+
+
+def test_a_command_of_nan_commands_nothing(tmp_path, arm):
+    times = START + np.arange(100) * 10 * MS
+    commands = [(int(time), '/leader', JOINT_STATE,
+                 joint_state(('a', 'b'), (0.005 * n, 0.0), (np.nan, np.nan)))
+                for n, time in enumerate(times)]
+    bad = [(START + 500 * MS + 1, '/leader', JOINT_STATE, joint_state(('a', 'b'), values, dq))
+           for values, dq in (((np.nan, 9.0), ()), ((np.nan, np.nan), (np.nan, np.nan)))]
+    found = dataset(tmp_path, arm, timed_states(times) + commands + bad, goal=GOAL,
+                    command='/leader', joint_states='/joint_states', command_interface='velocity')
+    assert found.rows.action[:, 0] == pytest.approx(0.5)
+    lost = {one['reason']: one['count'] for one in found.report['bags'][0]['losses']['messages']}
+    assert lost == {'has a position that is NaN for some of the joints': 1,
+                    'is neither position nor velocity': 1}
+
+
 def test_names_off_by_one_are_reported_and_renamed(tmp_path, arm):
     times = START + np.arange(100) * 10 * MS
     messages = [(int(time), '/joint_states', JOINT_STATE,

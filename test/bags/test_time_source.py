@@ -130,23 +130,42 @@ def decoder_of(*messages, **options):
     return Decoder(topics), raws
 
 
-@pytest.mark.parametrize('padding', range(9))
+@pytest.mark.parametrize('behind', [
+    *(bytes(count) for count in range(9)), bytes.fromhex('e47f0000a0000074'), b'\1', b'x' * 300])
 @pytest.mark.parametrize('names', [('a',), ('ab',), ('abc',), ('abcd',), ('a', 'b')])
-def test_padding_behind_empty_arrays_is_no_damage(padding, names):
+def test_bytes_behind_a_message_are_no_damage(behind, names):
     data = joint_state(names, range(len(names)), stamp=START)
-    decoder, (raw,) = decoder_of((0, '/j', JOINT_STATE, data + bytes(padding)))
+    decoder, (raw,) = decoder_of((0, '/j', JOINT_STATE, data + behind))
     message = decoder.decode(raw)
     assert message.name == list(names) and message.position.tolist() == list(range(len(names)))
     assert len(message.velocity) == len(message.effort) == 0
     assert decoder.stamp(raw) == START
 
 
-def test_what_is_not_padding_is_no_message():
+def test_a_message_is_damaged_when_it_cannot_be_decoded():
     data = joint_state(('a',), (0.0,))
-    for wrong in (data + bytes(3) + b'\1', data + bytes(16), data[:-5], data[:4], b''):
+    for wrong, words in (
+        (data[:-5], 'is cut or damaged'), (data[:4], 'is cut or damaged'), (b'', 'is empty'),
+        (data[:4] + b'\xff' * 40, 'is cut or damaged'),
+        (b'\0\7' + data[2:], 'has the CDR encapsulation 0x0007, not plain CDR'),
+    ):
         decoder, (raw,) = decoder_of((0, '/j', JOINT_STATE, wrong))
-        with pytest.raises(Unusable):
+        with pytest.raises(Unusable, match=words):
             decoder.decode(raw)
+
+
+def test_messages_of_fast_cdr_are_decoded_as_rclpy_decodes_them():
+    serialization = pytest.importorskip('rclpy.serialization')
+    from sensor_msgs.msg import JointState
+
+    for count in range(1, 9):
+        names = [f'joint_{number}' for number in range(count)]
+        data = bytes(serialization.serialize_message(
+            JointState(name=names, position=[0.5 * n for n in range(count)])))
+        decoder, (raw,) = decoder_of((0, '/j', JOINT_STATE, data + bytes.fromhex('e47f0000a000')))
+        message = decoder.decode(raw)
+        other = serialization.deserialize_message(raw.data, JointState)
+        assert (message.name, message.position.tolist()) == (other.name, other.position.tolist())
 
 
 def test_a_big_endian_message_and_its_stamp():
