@@ -38,6 +38,8 @@ setup(
     install_requires=['setuptools'],
     extras_require={
         'bench': pinned('requirements-bench.txt'),
+        'mujoco': ['mujoco-core[rendering]==4.0.0'],  # with a window
+        'pybullet': ['pybullet==3.2.7'],
         'tensorboard': ['tensorboard'],
         'minari': ['minari[hdf5]'],  # rl-control bag minari, from-minari
     },

@@ -7,6 +7,7 @@ import math
 import re
 
 from rl_control.common.errors import InvalidInput
+from rl_control.config.simulators import AUTO, ENGINES, SIMULATORS
 from rl_control.learning.algorithms import ALGORITHMS
 
 
@@ -27,6 +28,9 @@ TASK = Argument('task', 'reach', 'name in config/tasks, or path of such a file')
 RANDOMIZATION = Argument(
     'randomization', '', 'name in config/randomization, or path of such a file, for '
     'simulated arms; empty: none')
+SIMULATOR = Argument(
+    'simulator', AUTO, f'physics engine, one of {", ".join(SIMULATORS)}; auto: the first that is '
+    'installed')
 OUT = Argument('out', 'runs/latest', 'directory of all files of the run')
 SEED = Argument('seed', '0', 'seed of weights, goals and exploration')
 ARM = Argument('robot', 'iiwa', 'name in config/robots, or path of such a file')
@@ -82,6 +86,19 @@ def truth(arguments: Mapping[str, str], name: str) -> bool:
     if text not in ('true', 'false'):
         raise InvalidInput(f'argument {name} is {arguments[name]!r}; give true or false')
     return text == 'true'
+
+
+def simulation(arguments: Mapping[str, str]) -> str:
+    """Return the physics engine that argument `simulate` asks for, '' for a real arm."""
+    text = arguments['simulate']
+    if text in ENGINES:
+        return text
+    if text.lower() not in ('true', 'false'):
+        raise InvalidInput(
+            f'argument simulate is {text!r}; give true or false, or an engine: '
+            f'{", ".join(ENGINES)}'
+        )
+    return AUTO if text.lower() == 'true' else ''
 
 
 def namespace(arguments: Mapping[str, str]) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 from rl_control.bringup.graphs import graph
 from rl_control.bringup.run_graph import graph_environment, run_graph
 from rl_control.bringup.run_record import save_run_record
+from rl_control.cli._simulator import add_simulator, announce
 from rl_control.common.errors import InvalidInput
 from rl_control.common.signals import INTERRUPTED
 from rl_control.environments.make import GYMNASIUM_PREFIX
+from rl_control.robots.engines import resolve
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--robot', default='iiwa', help='name or path; default iiwa')
     parser.add_argument('--task', default='reach', help='name or path; default reach')
     parser.add_argument('--algorithm', default='sac', help='default sac')
+    add_simulator(parser)
     parser.add_argument('--collectors', type=int, default=2, help='default 2')
     parser.add_argument('--seed', type=int, default=0, help='default 0')
     parser.add_argument(
@@ -36,10 +39,14 @@ def run(options: argparse.Namespace) -> int:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InvalidInput(f'{out} is not an empty directory; give --out a new one')
     print(f'everything goes to {out}', flush=True)
+    simulator = options.simulator
+    if not options.robot.startswith(GYMNASIUM_PREFIX):
+        simulator = resolve(simulator)
+        announce(simulator)
     report = run_demo(
         out, robot=options.robot, task=options.task, algorithm=options.algorithm,
-        collectors=options.collectors, seed=options.seed, time_limit=options.time_limit,
-        goals=options.goals)
+        simulator=simulator, collectors=options.collectors, seed=options.seed,
+        time_limit=options.time_limit, goals=options.goals)
     if report is None:
         return 130
     width = shutil.get_terminal_size().columns
@@ -52,14 +59,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_demo(
-    out: Path, *, robot: str, task: str, algorithm: str, collectors: int, seed: int,
-    time_limit: float, goals: int,
+    out: Path, *, robot: str, task: str, algorithm: str, simulator: str, collectors: int,
+    seed: int, time_limit: float, goals: int,
 ) -> dict[str, Any] | None:
     """Train and deploy; return the report, also written to `out`; None after Ctrl-C."""
     environment = graph_environment()
     given = {
-        'robot': robot, 'task': task, 'algorithm': algorithm, 'collectors': str(collectors),
-        'out': str(out), 'seed': str(seed), 'time_limit': str(time_limit),
+        'robot': robot, 'task': task, 'algorithm': algorithm, 'simulator': simulator,
+        'collectors': str(collectors), 'out': str(out), 'seed': str(seed),
+        'time_limit': str(time_limit),
     }
     processes = graph('train_sim').processes(given)
     save_run_record('train_sim', given, processes)
@@ -77,8 +85,8 @@ def run_demo(
         print(f'deploying: {goals} goals over topics, in real time', flush=True)
         status = run_graph(graph('deploy').processes({
             'policy': str(out / 'policy.onnx'), 'robot': robot, 'task': task,
-            'goals': str(goals),
-            'seed': str(1000 + seed), 'out': str(out / 'deploy.json'),
+            'simulate': simulator, 'goals': str(goals), 'seed': str(1000 + seed),
+            'out': str(out / 'deploy.json'),
         }), environment, out / 'logs')
         if status == INTERRUPTED:
             return None

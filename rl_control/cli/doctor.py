@@ -15,6 +15,7 @@ import shutil
 from rl_control.bringup.run_graph import LAST_DOMAIN, NO_ROS
 from rl_control.common.stale_files import dead_compilations, dead_files, dead_segments, remove
 from rl_control.config.files import config_directory
+from rl_control.robots import engines
 from rl_control.transport.spill_file import undelivered_rows
 
 # Import name: (distribution, purpose, command that installs it).
@@ -29,11 +30,11 @@ MODULES = {
     'PIL': ('pillow', 'reports', 'pip install pillow'),
     'rich': ('rich', 'the status of a training', 'pip install rich'),
     'gymnasium': ('gymnasium', 'Gymnasium environments', 'pip install gymnasium'),
-    'pybullet': ('pybullet', 'simulation', 'pip install pybullet'),
     'torch': ('torch', 'learning', 'pip install torch==2.13.0'),
     'safetensors': ('safetensors', 'checkpoints', 'pip install safetensors'),
     'onnxscript': ('onnxscript', 'export', 'pip install onnxscript'),
 }
+DISTRIBUTIONS = {'pybullet': 'pybullet', 'mujoco': 'mujoco-core'}
 MIN_FREE_DISK = 2**30  # bytes
 
 
@@ -58,7 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings; return 1 if there is a problem."""
-    findings = [*_machine(), *_modules(), *_ros(), *_leftovers(options.out, options.clean)]
+    findings = [*_machine(), *_modules(), *_simulators(), *_ros(),
+                *_leftovers(options.out, options.clean)]
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -83,6 +85,17 @@ def _modules() -> Iterator[Finding]:
             yield Finding(module, f'missing ({purpose})', remedy)
         else:
             yield Finding(module, _version(distribution))
+
+
+def _simulators() -> Iterator[Finding]:
+    """Find the physics engines; one is enough, and both draw without OpenGL."""
+    here = engines.installed()
+    for engine in engines.ENGINES:
+        yield Finding(engine, _version(DISTRIBUTIONS[engine]) if engine in here else 'none')
+    if here:
+        yield Finding('simulator', f'auto is {here[0]}')
+    else:
+        yield Finding('simulator', 'missing (simulation)', engines.REMEDY)
 
 
 def _version(distribution: str) -> str:

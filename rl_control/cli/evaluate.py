@@ -4,11 +4,13 @@
 import argparse
 
 from rl_control.cli import print_facts
+from rl_control.cli._simulator import add_simulator, announce
 from rl_control.common.errors import InvalidInput
 from rl_control.common.statistics import wilson_interval
 from rl_control.environments.make import GYMNASIUM_PREFIX, make_environment
 from rl_control.policies.evaluate import evaluate
 from rl_control.policies.onnx_policy import load
+from rl_control.robots.engines import resolve
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of starts and goals, default 0')
     parser.add_argument('--robot', help="name or path; default: the policy's own")
     parser.add_argument('--task', help="name or path; default: the policy's own")
+    add_simulator(parser)
     parser.add_argument(
         '--randomization', default='',
         help='name or path of a domain randomization; default: none')
@@ -33,15 +36,19 @@ def run(options: argparse.Namespace) -> int:
     policy = load(options.policy)
     robot = options.robot or policy.contract.robot
     task = options.task or ('' if robot.startswith(GYMNASIUM_PREFIX) else policy.contract.task)
-    environment = make_environment(robot, task, options.randomization)
+    engine = '' if robot.startswith(GYMNASIUM_PREFIX) else resolve(options.simulator)
+    environment = make_environment(robot, task, options.randomization, engine)
     try:
         environment.contract.require_equal(policy.contract, f'robot {robot}', options.policy)
+        if engine:
+            announce(engine)
         results = evaluate(policy, environment, options.episodes, options.seed)
     finally:
         environment.close()
     successes = sum(result.success for result in results)
     low, high = wilson_interval(successes, len(results))
     print_facts({
+        **({'simulator': engine} if engine else {}),
         'episodes': len(results),
         'success_rate': successes / len(results),
         'interval': [round(low, 4), round(high, 4)],

@@ -5,9 +5,11 @@ import argparse
 import os
 from pathlib import Path
 
+from rl_control.cli._simulator import add_simulator, announce
 from rl_control.common.errors import InvalidInput
 from rl_control.environments.make import load_arm, load_randomization, simulate
 from rl_control.policies.onnx_policy import load
+from rl_control.robots.engines import resolve
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of starts and goals, default 0')
     parser.add_argument('--robot', help="name or path; default: the policy's own")
     parser.add_argument('--task', help="name or path; default: the policy's own")
+    add_simulator(parser)
     parser.add_argument(
         '--randomization', default='',
         help='name or path of a domain randomization; default: none')
@@ -35,9 +38,12 @@ def run(options: argparse.Namespace) -> int:
     policy = load(options.policy)
     robot = options.robot or policy.contract.robot
     arm = load_arm(robot, options.task or policy.contract.task)
-    world = simulate(arm, load_randomization(options.randomization), options.seed, window)
+    engine = resolve(options.simulator)
+    world = simulate(
+        arm, load_randomization(options.randomization), options.seed, window, engine)
     try:
         world.contract.require_equal(policy.contract, f'robot {robot}', options.policy)
+        announce(engine)
         if window:
             reached = perform(policy, world, options.seed, options.goals)
         else:

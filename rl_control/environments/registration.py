@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
+from rl_control.config.simulators import AUTO
 from rl_control.environments.make import load_arm, simulate
 
 
@@ -15,17 +16,18 @@ class ArmEnv(gymnasium.Env):
 
     `robot` and `task` name a parameter file in config/ or are the path of one. Actions are joint
     velocities in rad/s; episodes end by truncation alone. `info` has `is_success` and `error`
-    (m). Every reset begins at a start pose.
+    (m). Every reset begins at a start pose. `simulator` names the physics engine; `auto` takes
+    the first that is installed.
     """
 
     metadata: ClassVar = {'render_modes': ['rgb_array'], 'render_fps': 20}
 
     def __init__(
         self, robot: str = 'iiwa', task: str = 'reach', render_mode: str | None = None,
-        **task_settings: Any,
+        simulator: str = AUTO, **task_settings: Any,
     ) -> None:
         self.render_mode = render_mode
-        self._world = simulate(load_arm(robot, task, task_settings))
+        self._world = simulate(load_arm(robot, task, task_settings), engine=simulator)
         contract = self._world.contract
         self.metadata = {**self.metadata, 'render_fps': round(1.0 / contract.control_period)}
         size = len(contract.observation)

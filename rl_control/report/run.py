@@ -10,6 +10,7 @@ from rl_control.common.errors import InvalidInput
 from rl_control.common.files import read_json, write_json
 from rl_control.config.files import read_parameter_file
 from rl_control.config.robot import RobotSettings
+from rl_control.config.simulators import AUTO
 from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.arm_model import Arm
@@ -17,6 +18,7 @@ from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, simulate
 from rl_control.policies.onnx_policy import OnnxPolicy, load
 from rl_control.report.delivery_accounting import account
 from rl_control.report.training import draw, write
+from rl_control.robots.engines import installed
 
 
 def make(out: Path) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def make(out: Path) -> dict[str, Any]:
     graph, given = _started(out)
     if (out / 'deploy.json').is_file():
         report['deploy'] = _read(out, 'deploy.json', 'deploy')
-    world = _world(out, policy)
+    world = _world(out, policy, given.get('simulator', AUTO))
     try:
         draw(out, policy, world, int(given.get('seed', 0)))
     finally:
@@ -89,7 +91,7 @@ def _started(out: Path) -> tuple[str, Mapping[str, str]]:
     return str(left['graph']), left['arguments']
 
 
-def _world(out: Path, policy: OnnxPolicy) -> ArmEnvironment | None:
+def _world(out: Path, policy: OnnxPolicy, engine: str) -> ArmEnvironment | None:
     """Return the simulated arm of the training, None for a Gymnasium environment."""
     contract, path = policy.contract, out / PARAMETERS
     if contract.robot.startswith(GYMNASIUM_PREFIX):
@@ -100,7 +102,7 @@ def _world(out: Path, policy: OnnxPolicy) -> ArmEnvironment | None:
     else:
         arm = load_arm(contract.robot, contract.task)
     arm.contract().require_equal(contract, f'the arm of {out}', f'the policy of {out}')
-    return simulate(arm)
+    return simulate(arm, engine=engine if engine in installed() else AUTO)
 
 
 def _read(out: Path, name: str, who: str) -> dict[str, Any]:

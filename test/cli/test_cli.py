@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from arms import exported
+from engines import EACH, require
 import numpy as np
 import pytest
 import yaml
@@ -159,6 +160,20 @@ def test_evaluate(policy: Path, capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert json.loads(capsys.readouterr().out) == first
     assert main([*arguments, '--seed', '1']) == 0
     assert json.loads(capsys.readouterr().out)['mean_return'] != first['mean_return']
+
+
+@EACH
+def test_evaluate_in_each_engine(
+    policy: Path, engine: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+) -> None:
+    require(engine)
+    task = tmp_path / 'task.yaml'
+    task.write_text('/**: {ros__parameters: {task: {episode_period: 0.2}}}')
+    assert main(['evaluate', str(policy), '--episodes', '3', '--task', str(task), '--json',
+                 '--simulator', engine]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)['simulator'] == engine
+    assert told.err == f'simulating in {engine}\n'
 
 
 def test_a_policy_is_not_evaluated_with_another_contract(policy: Path, refused) -> None:
@@ -324,12 +339,13 @@ def test_the_doctor_reports_an_invalid_domain(
 
 
 def test_the_doctor_runs_without_packages() -> None:
-    absent = ('rclpy', 'onnx', 'onnxruntime', 'torch', 'gymnasium', 'pybullet', 'mcap',
+    absent = ('rclpy', 'onnx', 'onnxruntime', 'torch', 'gymnasium', 'mcap',
               'rosbags', 'safetensors', 'matplotlib', 'PIL', 'rich', 'onnxscript')
-    code = (f'import sys\nfor name in {absent!r}: sys.modules[name] = None\n'
+    engines = ('pybullet', 'mujoco')
+    code = (f'import sys\nfor name in {absent + engines!r}: sys.modules[name] = None\n'
             'from rl_control.cli import main\nsys.exit(main(["doctor", "--json"]))')
     ended = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert ended.returncode == 1, ended.stderr
     missing = {entry['what'] for entry in json.loads(ended.stdout) if entry['mend']}
-    assert missing >= set(absent)
+    assert missing >= {*absent, 'simulator'}

@@ -164,8 +164,19 @@ def test_the_simulator_replaces_the_arm(controller: str) -> None:
     processes = build('train_robot', simulate='true', rate='50', controller=controller)
     check(processes)
     simulator = parameters(processes, 'simulator')
-    assert simulator == {'robot.control_rate': 50.0, 'simulator.controller': controller}
+    assert simulator == {'robot.control_rate': 50.0, 'simulator.controller': controller,
+                         'simulator.engine': 'auto'}
     assert ('command_gate' in names(processes)) == (controller != 'trajectory')
+
+
+def test_the_engine_is_passed_on() -> None:
+    for name in ('train_robot', 'deploy'):
+        assert parameters(build(name, simulate='mujoco'), 'simulator')[
+            'simulator.engine'] == 'mujoco'
+    for given, engine in (({}, 'auto'), ({'simulator': 'mujoco'}, 'mujoco')):
+        for index in range(2):
+            assert parameters(build('train_sim', **given), f'collector_{index}')[
+                'collector.simulator'] == engine
 
 
 def test_a_real_arm_has_its_own_topics_and_a_namespace() -> None:
@@ -218,7 +229,8 @@ def test_each_graph_has_a_recorder_on_request(name: str, directory: str) -> None
     ('train_sim', {'time_limit': 'inf'}, 'time_limit is'),
     ('train_sim', {'time_limit': '-1'}, 'time_limit is'),
     ('train_robot', {'robot': 'gymnasium:Pendulum-v1'}, 'known are iiwa, panda'),
-    ('train_robot', {'simulate': 'maybe'}, "simulate is 'maybe'; give true or false"),
+    ('train_robot', {'simulate': 'maybe'}, "'maybe'; give true or false, or an engine: pybullet"),
+    ('train_sim', {'simulator': 'bullet'}, "'bullet' is not known; known are auto, pybullet, mu"),
     ('train_robot', {'wait_for_person': '1'}, 'wait_for_person is'),
     ('train_robot', {'rate': 'fast'}, "rate is 'fast'; give a number"),
     ('train_robot', {'controller': 'none'}, "controller 'none' is not known"),

@@ -18,6 +18,7 @@ from rl_control.bringup.arguments import (
     ROBOT,
     SCENE,
     SEED,
+    SIMULATOR,
     START,
     TASK,
     Argument,
@@ -31,7 +32,7 @@ GRAPHS = {
     'train_sim': Graph(
         'Train in simulation: one learner, one broadcaster, collectors, a monitor.',
         (
-            ROBOT, TASK, RANDOMIZATION, ALGORITHM,
+            ROBOT, TASK, SIMULATOR, RANDOMIZATION, ALGORITHM,
             Argument('collectors', '2', 'number of simulated collectors'),
             OUT, PARAMETERS, RECORD, SEED, START,
             Argument('time_limit', '600.0', 'longest training in s; 0: no limit'),
@@ -42,7 +43,8 @@ GRAPHS = {
         'Train on an arm: one learner, one broadcaster, a collector on the arm, a monitor.',
         (
             ARM, TASK, ALGORITHM,
-            Argument('simulate', 'false', 'true: the simulator node replaces the arm'),
+            Argument('simulate', 'false', 'true: the simulator node replaces the arm; or the '
+                     'physics engine of that node, pybullet or mujoco'),
             Argument('rate', '', 'control rate in Hz; empty: that of the robot file'),
             CONTROLLER, *ARM_TOPICS, NAMESPACE,
             Argument('wait_for_person', 'false',
@@ -61,7 +63,8 @@ GRAPHS = {
         (
             Argument('policy', '', 'path of the ONNX policy'),
             ARM, TASK, CONTROLLER, *ARM_TOPICS, NAMESPACE,
-            Argument('simulate', 'true', 'false: a real arm, without simulator and evaluator'),
+            Argument('simulate', 'true', 'false: a real arm, without simulator and evaluator; or '
+                     'the physics engine of the simulator node, pybullet or mujoco'),
             Argument('shadow', 'false', 'true: command nothing, publish the commands as a shadow'),
             Argument('goals', '40', 'number of goals of the evaluator'),
             Argument('seed', '1000', 'seed of the goals'),

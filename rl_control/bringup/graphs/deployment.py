@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rl_control.bringup.arguments import truth, whole
+from rl_control.bringup.arguments import simulation, truth, whole
 from rl_control.bringup.graphs.parts import arm, placed, recorder, scene
 from rl_control.bringup.processes import NodeProcess
 from rl_control.common.errors import InvalidInput
@@ -18,19 +18,19 @@ def deploy(arguments: Mapping[str, str]) -> list[NodeProcess]:
              parameter_file('tasks', arguments['task']))
     if not arguments['policy']:
         raise InvalidInput('argument policy is empty; give policy:=PATH of an ONNX policy')
-    simulated = truth(arguments, 'simulate')
+    engine = simulation(arguments)
     policy = NodeProcess(
         'policy', 'policy', files, {
             'policy.policy': str(Path(arguments['policy']).absolute()),
             'policy.shadow': truth(arguments, 'shadow'),
-        }, ends_graph=not simulated)
+        }, ends_graph=not engine)
     evaluator = NodeProcess('evaluator', 'evaluator', files, {
         'evaluator.goals': whole(arguments, 'goals', 1, 100_000),
         'evaluator.seed': seed,
         'evaluator.out': arguments['out'],
     }, ends_graph=True)
-    processes = [*arm(arguments, files, simulated), *([evaluator] if simulated else [])]
-    processes.insert(int(simulated), policy)
+    processes = [*arm(arguments, files, engine), *([evaluator] if engine else [])]
+    processes.insert(int(bool(engine)), policy)
     processes += [
         *recorder(arguments, Path(arguments['policy']).absolute().parent / 'deployment'),
         *scene(arguments, files)]

@@ -11,15 +11,15 @@ from rl_control.bringup.processes import NodeProcess, Parameter
 
 
 def arm(
-    arguments: Mapping[str, str], files: tuple[Path, ...], simulated: bool,
+    arguments: Mapping[str, str], files: tuple[Path, ...], engine: str,
     rate: Mapping[str, Parameter] = MappingProxyType({}),
 ) -> list[NodeProcess]:
     """Return the simulator, if `simulated`, and the gate of a forward controller."""
     controller = choice(arguments, 'controller', CONTROLLERS)
     processes = []
-    if simulated:
+    if engine:
         processes.append(NodeProcess('simulator', 'simulator', files, {
-            **rate, 'simulator.controller': controller}))
+            **rate, 'simulator.controller': controller, 'simulator.engine': engine}))
     if controller != 'trajectory':
         processes.append(NodeProcess('command_gate', 'command_gate', files, {
             **rate, 'gate.interface': controller.removeprefix('forward_')}))

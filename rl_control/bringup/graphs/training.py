@@ -4,11 +4,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rl_control.bringup.arguments import SOURCES, choice, number, truth, whole
+from rl_control.bringup.arguments import SOURCES, choice, number, simulation, truth, whole
 from rl_control.bringup.graphs.parts import arm, placed, recorder, scene
 from rl_control.bringup.processes import NodeProcess, Parameter, given_file
 from rl_control.common.errors import InvalidInput
 from rl_control.config.files import parameter_file, read_parameter_file
+from rl_control.config.simulators import SIMULATORS
 from rl_control.environments.make import GYMNASIUM_PREFIX
 from rl_control.learning.algorithms import ALGORITHMS
 
@@ -42,6 +43,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     return [learner, broadcaster, monitor, *recorder(arguments, Path(out) / 'recording'), *(
         NodeProcess('collector', f'collector_{index}', (*files, *_randomization(arguments)), {
             'collector.environment': environment,
+            'collector.simulator': choice(arguments, 'simulator', SIMULATORS),
             'collector.out': out,
             'collector.seed': MAX_COLLECTORS * seed + index,
             'collector.evaluate': index == 0,
@@ -52,7 +54,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
 
 def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     """Return learner, broadcaster, monitor, and a collector on one real or simulated arm."""
-    simulated = truth(arguments, 'simulate')
+    engine = simulation(arguments)
     seed = whole(arguments, 'seed', 0, 1_000_000)
     evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
     out = arguments['out']
@@ -69,7 +71,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
             'learner.algorithm': algorithm,
             'learner.out': out,
             'learner.start': arguments['start'],
-            'learner.busy_processes': 2 if simulated else 1,
+            'learner.busy_processes': 2 if engine else 1,
             'algorithm.seed': seed,
         }, respawn=True)
     broadcaster = NodeProcess('broadcaster', 'broadcaster', (), {
@@ -95,7 +97,7 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     })
     return placed(arguments, [
         learner, broadcaster, monitor, *recorder(arguments, Path(out) / 'recording'),
-        *arm(arguments, files, simulated, rate), collector, *scene(arguments, files)])
+        *arm(arguments, files, engine, rate), collector, *scene(arguments, files)])
 
 
 def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
