@@ -21,7 +21,7 @@ from rl_control.common.types import Contract
 from rl_control.config.files import config_directory
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.arm_model import Arm
-from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, make_environment
+from rl_control.environments.make import NamedRobot, load_arm, load_task
 from rl_control.transport.table import decode_table_cdr
 from rl_control.transport.transition_rows import EVALUATION, TRAINING, Origin, TransitionRows
 
@@ -197,15 +197,13 @@ def _arrays(batch: list[Sampled]) -> tuple[TransitionRows, dict[str, np.ndarray]
     return taken, extra
 
 
-TASK = 'reach'  # default
 RUN = 'run.json'  # written by a learner beside its journal
 
 
 def make_dataset(
     bags: Sequence[Bag],
     output: Path | str,
-    robot: str,
-    task: str,
+    robot: NamedRobot,
     settings: SamplingSettings,
     raw: bool,
     on_report: Callable[[dict[str, Any]], None],
@@ -213,33 +211,30 @@ def make_dataset(
     """
     Write the transitions of the bags to a new dataset; return the report and the digest.
 
-    Without `robot` the contract is that of the recording. `on_report` gets the report before an
-    empty dataset raises InvalidInput, as unusable bags do.
+    If no `robot` is named the contract is that of the recording. `on_report` gets the report
+    before an empty dataset raises InvalidInput, as unusable bags do.
     """
     own = is_own(bags, raw)
-    arm: Arm | None = None
-    if own and not robot:
-        contract = recorded_contract(bags[0])
-    else:
-        contract, arm = _named(robot, task, own)
+    arm = None if own else _require_arm(robot)
+    contract = robot.contract if robot.robot else recorded_contract(bags[0])
     with DatasetWriter(output, contract) as writer:
-        if arm is None or own:
+        if arm is None:
             report = from_tables(bags, contract, writer)
         else:
             report = from_robot(bags, arm, settings, writer)
         on_report(report)
-        digest = writer.finish(source_of(bags, robot, task, settings, raw), report)
+        digest = writer.finish(source_of(bags, robot, settings, raw), report)
     return report, digest
 
 
 def source_of(
-    bags: Sequence[Bag], robot: str, task: str, settings: SamplingSettings, raw: bool,
+    bags: Sequence[Bag], robot: NamedRobot, settings: SamplingSettings, raw: bool,
 ) -> dict[str, Any]:
     """Return the provenance of a dataset of these bags, normalised by JSON."""
     return json.loads(json.dumps({
         'bags': [{'path': str(bag.path), 'bytes': bag.size} for bag in bags],
-        'robot': robot,
-        'task': task,
+        'robot': robot.robot,
+        'task': robot.task,
         'settings': None if is_own(bags, raw) else settings.to_mapping(),
     }))
 
@@ -264,9 +259,11 @@ def recorded_contract(bag: Bag) -> Contract:
                 continue  # a file of that name need not be of a run
             if contract.hash == wanted:
                 return contract
-    for robot in sorted((config_directory() / 'robots').glob('*.yaml')):
-        for task in sorted((config_directory() / 'tasks').glob('*.yaml')):
-            contract = load_arm(robot.stem, task.stem).contract()
+    first, *others = sorted(path.stem for path in (config_directory() / 'tasks').glob('*.yaml'))
+    for robot in sorted(path.stem for path in (config_directory() / 'robots').glob('*.yaml')):
+        arm = load_arm(robot, first)
+        for candidate in (arm, *(arm.with_task(load_task(task)) for task in others)):
+            contract = candidate.contract()
             if contract.hash == wanted:
                 return contract
     raise InvalidInput(f'bag {bag.path} was recorded with contract {wanted[:12]}, which no '
@@ -283,18 +280,13 @@ def _recorded_hash(bag: Bag) -> str:
     raise InvalidInput(f'bag {bag.path} has no transitions that can be read; give another bag')
 
 
-def _named(robot: str, task: str, own: bool) -> tuple[Contract, Arm | None]:
-    """Return the contract, and the arm for a robot with joints."""
-    if not robot:
+def _require_arm(robot: NamedRobot) -> Arm:
+    """Return the arm whose topics are resampled; raise InvalidInput if `robot` has none."""
+    if not robot.robot:
         raise InvalidInput(
             "a robot's topics do not name the robot; give --robot and --task"
         )
-    if robot.startswith(GYMNASIUM_PREFIX):
-        if not own:
-            raise InvalidInput(
-                f'{robot} has no joints to resample; give bags with a topic transitions')
-        environment = make_environment(robot, '')
-        environment.close()
-        return environment.contract, None
-    arm = load_arm(robot, task or TASK)
-    return arm.contract(), arm
+    if robot.arm is None:
+        raise InvalidInput(
+            f'{robot.robot} has no joints to resample; give bags with a topic transitions')
+    return robot.arm

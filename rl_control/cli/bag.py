@@ -14,6 +14,7 @@ from rl_control.bringup.run_graph import NO_ROS
 from rl_control.cli._settings import add_settings, given_settings
 from rl_control.common.errors import InvalidInput
 from rl_control.config.sampling import SamplingSettings
+from rl_control.environments.make import NamedRobot
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +83,7 @@ def _transitions(options: argparse.Namespace) -> int:
             _print_report(report)
 
     report, digest = make_dataset(
-        open_bags(options.bags), options.output, options.robot, options.task,
+        open_bags(options.bags), options.output, NamedRobot(options.robot, options.task),
         given_settings(options, SamplingSettings), options.raw, on_report)
     facts = {'dataset': options.output, 'transitions': report['transitions'], 'digest': digest}
     if options.json:

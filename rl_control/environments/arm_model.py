@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arm model: a robot's description with its task, for simulator, policy node and bags."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Arm:
         limits = Limits.of(robot, kinematics)
         home = np.array(robot.home or np.zeros(len(robot.joint_names)))
         return cls(robot, make_task(task, home), kinematics, limits, home)
+
+    def with_task(self, task: TaskSettings) -> 'Arm':
+        """Return this arm with another task; the URDF is not loaded again."""
+        return replace(self, task=make_task(task, self.home))
 
     @property
     def control_period(self) -> float:

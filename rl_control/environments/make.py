@@ -2,8 +2,11 @@
 """Environment factory: from names of robot and task, or of a Gymnasium environment."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from rl_control.common.types import Contract
 from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.randomization import RandomizationSettings
 from rl_control.config.robot import RobotSettings
@@ -17,16 +20,19 @@ from rl_control.robots.randomized_simulator import RandomizedSimulator
 
 GYMNASIUM_PREFIX = 'gymnasium:'
 NO_RANDOMIZATION = RandomizationSettings()
+DEFAULT_TASK = 'reach'
 
 
 def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = None) -> Arm:
     """Return the arm of the parameter files `robot` and `task` (names or paths)."""
     robot_values = read_parameter_file(parameter_file('robots', robot), 'robot')
-    task_values = read_parameter_file(parameter_file('tasks', task), 'task')
-    return Arm.make(
-        RobotSettings.from_mapping(robot_values),
-        TaskSettings.from_mapping({**task_values, **(task_settings or {})}),
-    )
+    return Arm.make(RobotSettings.from_mapping(robot_values), load_task(task, task_settings))
+
+
+def load_task(task: str, changes: Mapping[str, Any] | None = None) -> TaskSettings:
+    """Return the settings of the parameter file `task` (name or path), with `changes`."""
+    values = read_parameter_file(parameter_file('tasks', task), 'task')
+    return TaskSettings.from_mapping({**values, **(changes or {})})
 
 
 def simulate(
@@ -65,3 +71,32 @@ def make_environment(
 
         return GymnasiumEnvironment(robot.removeprefix(GYMNASIUM_PREFIX))
     return simulate(load_arm(robot, task), load_randomization(randomization), engine=engine)
+
+
+@dataclass(frozen=True)
+class NamedRobot:
+    """
+    A robot and a task by name or path, loaded once, when first used.
+
+    `robot` may be `gymnasium:ID`, and '' where none is named: then there is nothing to load. An
+    empty `task` is DEFAULT_TASK.
+    """
+
+    robot: str
+    task: str
+
+    @cached_property
+    def arm(self) -> Arm | None:
+        """Return the arm, None for a Gymnasium environment."""
+        if self.robot.startswith(GYMNASIUM_PREFIX):
+            return None
+        return load_arm(self.robot, self.task or DEFAULT_TASK)
+
+    @cached_property
+    def contract(self) -> Contract:
+        """Return the contract of the arm or of the Gymnasium environment."""
+        if self.arm is not None:
+            return self.arm.contract()
+        environment = make_environment(self.robot, '')
+        environment.close()
+        return environment.contract

@@ -12,14 +12,16 @@ from rl_control.common.transition_batch import TransitionBatch
 from rl_control.common.types import Contract
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
-from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, make_environment
+from rl_control.environments.make import NamedRobot
 from rl_control.environments.tasks import Task
 
 JOURNAL = 'journal'  # in a learner's directory
 DATASET = 'dataset'  # the converted bag, in the directory of the training
 
 
-def load_data(settings: OfflineSettings, sampling: SamplingSettings) -> Dataset:
+def load_data(
+    settings: OfflineSettings, sampling: SamplingSettings, robot: NamedRobot,
+) -> Dataset:
     """
     Return the dataset that `settings.data` names; that of a bag is stored beside the training.
 
@@ -35,7 +37,7 @@ def load_data(settings: OfflineSettings, sampling: SamplingSettings) -> Dataset:
             f'there is no data {path}; name a dataset, a bag, or the directory of a run'
         )
     if not (path / DESCRIPTION).is_file():
-        path = _converted(path, settings, sampling)
+        path = _converted(path, settings, sampling, robot)
     return Dataset.load(path)
 
 
@@ -50,30 +52,25 @@ def load_transitions(path: Path | str, contract: Contract) -> TransitionBatch:
     return dataset.rows.steps(dataset.streams, dataset.stream)
 
 
-def task_of(settings: OfflineSettings, dataset: Dataset) -> Task | None:
+def task_of(robot: NamedRobot, dataset: Dataset, data: str) -> Task | None:
     """
-    Return the task of the robot that `settings` name, None without a robot or task.
+    Return the task of `robot`, None if no robot is named or it is a Gymnasium environment.
 
-    Raise InvalidInput where robot and task differ from those of the data.
+    Raise InvalidInput if its contract differs from that of the `data` (a path, for the sentence).
     """
-    if not settings.robot:
+    if not robot.robot:
         return None
-    name = f'robot {settings.robot}'
-    if settings.robot.startswith(GYMNASIUM_PREFIX):
-        environment = make_environment(settings.robot, '')
-        environment.close()
-        environment.contract.require_equal(dataset.contract, name, f'data {settings.data}')
-        return None
-    arm = load_arm(settings.robot, settings.task)
-    arm.contract().require_equal(dataset.contract, name, f'data {settings.data}')
-    return arm.task
+    robot.contract.require_equal(dataset.contract, f'robot {robot.robot}', f'data {data}')
+    return None if robot.arm is None else robot.arm.task
 
 
-def _converted(path: Path, settings: OfflineSettings, sampling: SamplingSettings) -> Path:
+def _converted(
+    path: Path, settings: OfflineSettings, sampling: SamplingSettings, robot: NamedRobot,
+) -> Path:
     """Return the dataset converted from the bag at `path`, now or by an earlier start."""
     dataset = Path(settings.out) / DATASET
     bags = open_bags([path / JOURNAL if (path / JOURNAL).is_dir() else path])
-    options = settings.robot, settings.task, sampling, settings.raw
+    options = robot, sampling, settings.raw
     if dataset.exists():
         if describe(dataset)['source'] != source_of(bags, *options):
             raise InvalidInput(

@@ -19,6 +19,7 @@ from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.base import Settings
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
+from rl_control.environments.make import NamedRobot
 from rl_control.learning.algorithms import settings_of
 from rl_control.learning.export import Exporter
 from rl_control.learning.run_identity import run_of
@@ -45,8 +46,9 @@ def prepare(
     out = Path(settings.out)
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        dataset = load_data(settings, sampling)
-        task = task_of(settings, dataset)
+        robot = NamedRobot(settings.robot, settings.task)
+        dataset = load_data(settings, sampling, robot)
+        task = task_of(robot, dataset, settings.data)
         name = run_of(out, 'offline', settings.algorithm, dataset.contract)
         training = OfflineTraining(settings, algorithm, dataset, name, task)
         _write_parameters(out / PARAMETERS, settings, algorithm, sampling)

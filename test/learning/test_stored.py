@@ -12,7 +12,7 @@ from rl_control.bags.bag_reader import Bag
 from rl_control.bags.dataset_builder import make_dataset
 from rl_control.common.errors import InvalidInput
 from rl_control.config.sampling import SamplingSettings
-from rl_control.environments.make import load_arm
+from rl_control.environments.make import NamedRobot, load_arm
 from rl_control.learning import checkpoint
 from rl_control.learning.algorithms import settings_of
 from rl_control.learning.export import export_checkpoint
@@ -55,7 +55,7 @@ def test_a_journal_becomes_a_dataset(tmp_path: Path) -> None:
     run = tmp_path / 'run'
     shutil.copytree(STORED / 'sac', run)
     report, _ = make_dataset(
-        [Bag(run / 'journal')], tmp_path / 'data', '', '', SamplingSettings(), False,
+        [Bag(run / 'journal')], tmp_path / 'data', NamedRobot('', ''), SamplingSettings(), False,
         lambda report: None)
     known = checkpoint.latest(run / 'checkpoints').state['transitions']
     assert report['transitions'] == known == 450

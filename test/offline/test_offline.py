@@ -12,18 +12,21 @@ import subprocess
 import sys
 import time
 
+from arms import panda
 from datasets import dataset, rows
 from learning import CONTRACT, OBSERVATION, small_agent
 import numpy as np
 import pytest
-from recordings import ARRAY, MS, START, mcap, table
+from recordings import ARRAY, JOINT_STATE, MS, START, joint_state, mcap, table
 import torch
 
 from rl_control.bags.dataset import Dataset
 from rl_control.cli import main
 from rl_control.common.errors import InvalidInput
+from rl_control.config.files import config_directory
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
+from rl_control.environments.make import NamedRobot
 from rl_control.learning import checkpoint, checkpoint_writer
 from rl_control.learning.algorithms import ALGORITHMS, settings_of
 from rl_control.offline import off_policy_evaluation
@@ -33,6 +36,7 @@ from rl_control.offline.run import _facts, prepare, train
 from rl_control.offline.training import OfflineTraining
 from rl_control.policies.onnx_policy import load
 from rl_control.report.metrics_log import read_metrics
+from rl_control.robots.kinematics import Kinematics
 from rl_control.transport.transition_rows import transition_columns
 
 SMALL = {'hidden_sizes': (16, 12), 'batch_size': 8, 'observation_normalisation': 'fixed'}
@@ -57,7 +61,7 @@ def training(data: Path, out: Path, updates: int = 60, algorithm: str = 'iql', *
     settings = OfflineSettings(data=str(data), out=str(out), updates=updates, algorithm=algorithm)
     return OfflineTraining(
         settings, settings_of(algorithm)(**{**SMALL, **values}),
-        load_data(settings, SamplingSettings()), 'run-1')
+        load_data(settings, SamplingSettings(), NamedRobot('', '')), 'run-1')
 
 
 def quiet(*_) -> None:
@@ -273,6 +277,48 @@ def test_the_command_from_bag_to_report(
     assert taken[0].agent.updates == 150 and (out / 'parameters.yaml').read_text() == before
 
 
+def counted_arms(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the URDF's file name of each arm that is loaded from now on."""
+    loaded, load_arm = [], Kinematics.__init__
+
+    def counting(self: Kinematics, urdf: Path, *rest: object) -> None:
+        loaded.append(urdf.name)
+        load_arm(self, urdf, *rest)
+
+    monkeypatch.setattr(Kinematics, '__init__', counting)
+    return loaded
+
+
+def test_a_bag_of_topics_loads_its_arm_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The arm that resamples the topics is the one whose task relabels goals."""
+    names, at = panda().settings.joint_names, panda().home
+    mcap(tmp_path / 'bag.mcap', [
+        (START + n * 10 * MS, '/joint_states', JOINT_STATE,
+         joint_state(names, at, np.zeros(len(at)), stamp=START + n * 10 * MS))
+        for n in range(300)])
+    loaded = counted_arms(monkeypatch)
+    one = prepare(
+        OfflineSettings(data=str(tmp_path / 'bag.mcap'), robot='panda', out=str(tmp_path / 'out')),
+        settings_of('iql')(**SMALL),
+        SamplingSettings(goal=(0.4, 0.0, 0.5), action='measured'))
+    assert len(one.dataset) > 50 and one.dataset.contract == panda().contract()
+    assert loaded == ['panda.urdf']
+
+
+def test_the_search_for_a_contract_loads_each_robot_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bag(tmp_path / 'run') / 'run.json').unlink()
+    loaded = counted_arms(monkeypatch)
+    with pytest.raises(InvalidInput, match='which no packaged robot has'):
+        prepare(OfflineSettings(data=str(tmp_path / 'run'), out=str(tmp_path / 'out')),
+                settings_of('iql')(**SMALL), SamplingSettings())
+    robots = list((config_directory() / 'robots').glob('*.yaml'))
+    assert len(loaded) == len(robots) > 2
+
+
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
     out = tmp_path / 'out'
     (tmp_path / 'small.yaml').write_text(PARAMETERS)
@@ -288,7 +334,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=30.0)
     assert process.returncode == 130
-    assert 'stopped; the same command goes on' in told
+    assert 'stopped; run the same command again to resume from' in told
     saved = checkpoint.latest(out / 'checkpoints').updates
     assert training(tmp_path / 'data', out, algorithm='bc', updates=10**8, **{
         'gamma': 0.8, 'observation_normalisation': 'none'}).agent.updates == saved > 0
