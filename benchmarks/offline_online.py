@@ -40,7 +40,7 @@ from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.environment import Environment
 from rl_control.environments.make import load_arm, simulate
-from rl_control.learning.algorithms import make_agent, settings_of
+from rl_control.learning.algorithms import make_agent, settings_of, values_of
 from rl_control.offline.load_dataset import load_transitions
 from rl_control.offline.run import train
 from rl_control.offline.warm_start import start_from
@@ -52,9 +52,10 @@ Curve = list[tuple[int, float, float]]  # transitions, success rate, mean return
 
 
 def shipped(algorithm: str, seed: int) -> AlgorithmSettings:
-    """Return the settings that the package is shipped with for the arm."""
-    return settings_of(algorithm).from_mapping({
-        **read_parameter_file(parameter_file('algorithms', algorithm), 'algorithm'), 'seed': seed})
+    """Return the settings that the package is shipped with for reach."""
+    tuned = values_of(
+        algorithm, read_parameter_file(parameter_file('tasks', 'reach'), 'algorithm'))
+    return settings_of(algorithm).from_mapping({**tuned, 'seed': seed})
 
 
 def first_rows(dataset: Dataset, path: Path, rows: int) -> Path:
@@ -72,7 +73,7 @@ def offline(data: Path, out: Path, algorithm: str, updates: int, seed: int) -> P
     if not (out / 'policy.onnx').is_file():
         train(OfflineSettings(
             data=str(data), algorithm=algorithm, updates=updates, out=str(out),
-            evaluation_updates=0), shipped(algorithm, seed), SamplingSettings(),
+            evaluation_updates=0), {'seed': seed}, SamplingSettings(),
             lambda *_: None, lambda: False)
     return out
 

@@ -28,11 +28,9 @@ import medium
 from benchmarks.sharing import locked
 from rl_control.common.files import write_json
 from rl_control.common.statistics import student_95, wilson_interval
-from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.make import load_arm, simulate
-from rl_control.learning.algorithms import settings_of
 from rl_control.offline.run import train
 from rl_control.policies.evaluate import evaluate
 from rl_control.policies.onnx_policy import load
@@ -58,12 +56,10 @@ def dataset(out: Path, robot: str, kind: str) -> Path:
 def learn(data: Path, out: Path, algorithm: str, updates: int, seed: int) -> Path:
     """Return the policy of one offline training, made if need be."""
     if not (out / 'policy.onnx').is_file():
-        settings = settings_of(algorithm).from_mapping({
-            **read_parameter_file(parameter_file('algorithms', algorithm), 'algorithm'),
-            'seed': seed})
         train(OfflineSettings(
             data=str(data), algorithm=algorithm, updates=updates, out=str(out),
-            evaluation_updates=0), settings, SamplingSettings(), lambda *_: None, lambda: False)
+            evaluation_updates=0), {'seed': seed}, SamplingSettings(),
+            lambda *_: None, lambda: False)
     return out / 'policy.onnx'
 
 

@@ -19,7 +19,7 @@ from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.randomization import RandomizationSettings
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import load_arm, load_randomization, simulate
-from rl_control.learning.algorithms import make_agent, settings_of
+from rl_control.learning.algorithms import make_agent, settings_of, values_of
 from rl_control.policies.evaluate import evaluate
 
 STEPS = 20_000
@@ -55,7 +55,7 @@ def main() -> None:
     torch.set_num_threads(1)
     arm = load_arm('two_joint', 'reach')
     another_each_time = load_arm('two_joint', 'reach', {'reset_interval': 1})
-    shipped = read_parameter_file(parameter_file('algorithms', 'sac'), 'algorithm')
+    shipped = values_of('sac', read_parameter_file(parameter_file('tasks', 'reach'), 'algorithm'))
     worlds = [load_randomization(name) for name in WORLDS]
     found = np.zeros((options.seeds, 2, 2))
     for seed in range(options.seeds):

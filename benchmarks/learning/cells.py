@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 
 from rl_control.config.files import parameter_file, read_parameter_file
+from rl_control.learning.algorithms import settings_of, values_of
 
 OURS, PEER = 'rl_control', 'stable_baselines3'
 ARM = 'rl_control.environments.registration:ArmEnv'
@@ -92,7 +93,14 @@ def with_settings(cell: Cell, values: Mapping[str, Any]) -> Cell:
 
 def _shipped(algorithm: str, **values: Any) -> dict[str, Any]:
     """Return the settings that the package is shipped with for reach, with `values` over them."""
-    return {**read_parameter_file(parameter_file('algorithms', algorithm), 'algorithm'), **values}
+    return values_of(
+        algorithm, read_parameter_file(parameter_file('tasks', 'reach'), 'algorithm')) | values
+
+
+def _default(algorithm: str) -> dict[str, Any]:
+    """Return what the algorithm has where neither a task nor the user says anything."""
+    return {name: value for name, value in settings_of(algorithm)().to_mapping().items()
+            if name != 'seed'}
 
 
 PENDULUM = {
@@ -125,6 +133,12 @@ CELLS = {cell.name: cell for cell in (
             **PENDULUM, **GAUSSIAN, 'exploration_scale': 0.2, 'lag': 100, 'batch_size': 64,
             'updates_per_transition': 0.5}),
     }),
+    # As `rl-control launch train_sim robot:=gymnasium:Pendulum-v1 algorithm:=NAME` has it.
+    Cell('pendulum_default', 'Pendulum-v1, no further argument', 'Pendulum-v1', 10_000, 1000, 10,
+         50, 3, 'return', {
+             name: Entry(name, _default(name)) for name in ('sac', 'td3', 'ddpg', 'naf')}),
+    Cell('pendulum_default_qt_opt', 'Pendulum-v1, no further argument', 'Pendulum-v1', 20_000,
+         2000, 10, 50, 3, 'return', {'qt_opt': Entry('qt_opt', _default('qt_opt'))}),
     # A third of the steps, and several updates for each of them.
     Cell('pendulum_third', 'Pendulum-v1, a third of the steps', 'Pendulum-v1', 6_600, 600, 10, 50,
          5, 'return', {

@@ -11,6 +11,7 @@ from rl_control.bringup.processes import NodeProcess
 from rl_control.common.errors import InvalidInput
 from rl_control.common.files import write_atomically, write_json
 from rl_control.config.files import read_parameters
+from rl_control.learning.algorithms import values_of
 
 ARGUMENTS, PARAMETERS = 'started.json', 'parameters.yaml'
 
@@ -45,8 +46,13 @@ def _nested(process: NodeProcess) -> dict[str, dict[str, Any]]:
     flat: dict[str, Any] = {}
     for path in process.parameter_files:
         flat |= read_parameters(path)
+    flat |= process.parameters
+    algorithm = {name: flat.pop(name) for name in list(flat) if name.startswith('algorithm.')}
+    if learned := flat.get(f'{process.executable}.algorithm'):
+        flat |= {f'algorithm.{name}': value for name, value in values_of(learned, {
+            name.removeprefix('algorithm.'): value for name, value in algorithm.items()}).items()}
     nested: dict[str, Any] = {}
-    for name, value in (flat | dict(process.parameters)).items():
+    for name, value in flat.items():
         prefix, dot, key = name.partition('.')
         if dot:
             nested.setdefault(prefix, {})[key] = value

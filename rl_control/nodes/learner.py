@@ -16,7 +16,7 @@ from rl_control.common.rejections import Rejections
 from rl_control.common.stall_detector import StallDetector
 from rl_control.config.nodes import LearnerSettings
 from rl_control.learning import checkpoint
-from rl_control.learning.algorithms import settings_of
+from rl_control.learning.algorithms import settings_of, values_of
 from rl_control.learning.divergence import ROLLBACK_LIMIT
 from rl_control.learning.run_identity import run_of
 from rl_control.learning.trainer import Trainer
@@ -31,7 +31,7 @@ from rl_control.ros.journal_reader import read_history, received_steps
 from rl_control.ros.liveliness import LivelinessMonitor, publisher_events
 from rl_control.ros.metrics import Metrics
 from rl_control.ros.node_main import Worker, every, leave, run
-from rl_control.ros.parameters import declare, watch
+from rl_control.ros.parameters import declare, given_values, watch
 from rl_control.transport.inbox import Inbox
 from rl_control.transport.outbox import WINDOW
 
@@ -52,7 +52,8 @@ class Learner(Node):
     def __init__(self) -> None:
         super().__init__('learner')
         settings = declare(self, 'learner', LearnerSettings)
-        algorithm = declare(self, 'algorithm', settings_of(settings.algorithm))
+        algorithm = declare(self, 'algorithm', settings_of(settings.algorithm), values_of(
+            settings.algorithm, given_values(self, 'algorithm')))
         arm = None if settings.environment else declare_arm(self)
         self._contract = (
             arm.contract() if arm else declare_contract(self, settings.environment))

@@ -11,10 +11,10 @@ from rclpy.node import Node
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.learning.algorithms import settings_of
-from rl_control.offline.run import sentences, train
+from rl_control.offline.run import finish, prepare, sentences
 from rl_control.ros.metrics import Metrics
 from rl_control.ros.node_main import Worker, every, leave, run
-from rl_control.ros.parameters import declare
+from rl_control.ros.parameters import declare, given_values
 
 
 class Offline(Node):
@@ -22,9 +22,11 @@ class Offline(Node):
 
     def __init__(self) -> None:
         super().__init__('offline')
-        self._settings = declare(self, 'offline', OfflineSettings)
-        self._algorithm = declare(self, 'algorithm', settings_of(self._settings.algorithm))
-        self._sampling = declare(self, 'sampling', SamplingSettings)
+        settings = declare(self, 'offline', OfflineSettings)
+        sampling = declare(self, 'sampling', SamplingSettings)
+        self._training = prepare(settings, given_values(self, 'algorithm'), sampling)
+        declare(self, 'algorithm', settings_of(settings.algorithm),
+                self._training.algorithm.to_mapping())
         self._metrics = Metrics(self)
         self._newest: Mapping[str, float] = {}
         self._told: Mapping[str, float] = {}
@@ -46,10 +48,10 @@ class Offline(Node):
         self._tell()
 
     def _train(self) -> None:
-        report = train(
-            self._settings, self._algorithm, self._sampling, self._show, self._stopped.is_set)
+        report = finish(self._training, self._show, self._stopped.is_set)
         if report is None:
-            self.get_logger().info(f'stopped; {self._settings.out} is where it goes on from')
+            self.get_logger().info(
+                f'stopped; {self._training.settings.out} is where it goes on from')
         else:
             for sentence in sentences(report):
                 self.get_logger().info(sentence)

@@ -2,6 +2,7 @@
 """Load the dataset of an offline training, or convert a bag to one, and check it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from rl_control.bags.dataset_builder import make_dataset, open_bags, source_of
 from rl_control.common.errors import InvalidInput
 from rl_control.common.transition_batch import TransitionBatch
 from rl_control.common.types import Contract
+from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
-from rl_control.environments.make import NamedRobot
+from rl_control.environments.make import GYMNASIUM_PREFIX, NamedRobot
 from rl_control.environments.tasks import Task
 
 JOURNAL = 'journal'  # in a learner's directory
@@ -62,6 +64,22 @@ def task_of(robot: NamedRobot, dataset: Dataset, data: str) -> Task | None:
         return None
     robot.contract.require_equal(dataset.contract, f'robot {robot.robot}', f'data {data}')
     return None if robot.arm is None else robot.arm.task
+
+
+def tuned_for(settings: OfflineSettings, contract: Contract) -> dict[str, Any]:
+    """
+    Return the parameters below `algorithm.` in the file of the data's task, none without a file.
+
+    The file is that of `settings`, if it is of the contract's task, else the packaged one.
+    """
+    if contract.robot.startswith(GYMNASIUM_PREFIX):
+        return {}
+    for name in (settings.task, contract.task):
+        with suppress(InvalidInput):
+            file = parameter_file('tasks', name)
+            if read_parameter_file(file, 'task').get('name') == contract.task:
+                return read_parameter_file(file, 'algorithm')
+    return {}
 
 
 def _converted(

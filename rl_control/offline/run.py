@@ -15,16 +15,15 @@ import yaml
 from rl_control.bags.dataset import Dataset, pieces
 from rl_control.common.errors import InvalidInput
 from rl_control.common.files import write_atomically, write_json
-from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.base import Settings
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.make import NamedRobot
-from rl_control.learning.algorithms import settings_of
+from rl_control.learning.algorithms import settings_of, values_of
 from rl_control.learning.export import Exporter
 from rl_control.learning.run_identity import run_of
 from rl_control.offline.fitted_q_evaluation import FittedSettings
-from rl_control.offline.load_dataset import load_data, task_of
+from rl_control.offline.load_dataset import load_data, task_of, tuned_for
 from rl_control.offline.off_policy_evaluation import evaluate_policy
 from rl_control.offline.training import OfflineTraining, Show
 from rl_control.policies.onnx_policy import OnnxPolicy
@@ -34,14 +33,16 @@ SECTIONS = ('offline', 'algorithm', 'sampling')
 
 
 def prepare(
-    settings: OfflineSettings, algorithm: AlgorithmSettings, sampling: SamplingSettings,
+    settings: OfflineSettings, given: Mapping[str, Any], sampling: SamplingSettings,
 ) -> OfflineTraining:
     """
     Return a training with its data loaded; the same settings resume an earlier start.
 
+    `given` are the user's parameters below `algorithm.`; they override those of the data's task.
     Raise InvalidInput for invalid settings or data, and where `out` cannot be written.
     """
-    settings_of(settings.algorithm)  # fails for an unknown algorithm before the data is read
+    kind = settings_of(settings.algorithm)  # fails before the data is read
+    values = values_of(settings.algorithm, given)
     torch.set_num_threads(settings.threads)
     out = Path(settings.out)
     with _writing(out):
@@ -49,6 +50,8 @@ def prepare(
         robot = NamedRobot(settings.robot, settings.task)
         dataset = load_data(settings, sampling, robot)
         task = task_of(robot, dataset, settings.data)
+        algorithm = kind.from_mapping({
+            **values_of(settings.algorithm, tuned_for(settings, dataset.contract)), **values})
         name = run_of(out, 'offline', settings.algorithm, dataset.contract)
         training = OfflineTraining(settings, algorithm, dataset, name, task)
         _write_parameters(out / PARAMETERS, settings, algorithm, sampling)
@@ -56,11 +59,11 @@ def prepare(
 
 
 def train(
-    settings: OfflineSettings, algorithm: AlgorithmSettings, sampling: SamplingSettings,
+    settings: OfflineSettings, given: Mapping[str, Any], sampling: SamplingSettings,
     show: Show, stopped: Callable[[], bool],
 ) -> dict[str, Any] | None:
     """Prepare a training and finish it, see `finish`."""
-    return finish(prepare(settings, algorithm, sampling), show, stopped)
+    return finish(prepare(settings, given, sampling), show, stopped)
 
 
 def finish(

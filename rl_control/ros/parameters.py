@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings as ROS 2 parameters: declared once, described, validated, some of them live."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 import difflib
 import sys
@@ -35,16 +35,19 @@ _ARRAY_TYPES = {
 }
 
 
-def declare(node: Node, prefix: str, settings: type[Kind], **defaults: Any) -> Kind:
+def declare(
+    node: Node, prefix: str, settings: type[Kind], values: Mapping[str, Any] | None = None,
+    **defaults: Any,
+) -> Kind:
     """
     Declare every field of `settings` as `prefix.field` and return the settings in force.
 
-    `defaults` go before those of the class, what the user gave before both. An integer is taken
-    where a double is declared. Raise InvalidInput for a name that is not known and for values that
-    the settings refuse.
+    `defaults` go before those of the class, and before both the `values`, which are those that
+    the node was given unless told. An integer is taken where a double is declared. Raise
+    InvalidInput for a name that is not known and for values that the settings refuse.
     """
     known = {item.name for item in fields(settings)}
-    given = _given(node, prefix)
+    given = given_values(node, prefix) if values is None else values
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -96,7 +99,7 @@ def watch(node: Node, prefix: str, current: Kind, on_change: Callable[[Kind], No
     node.add_on_set_parameters_callback(check)
 
 
-def _given(node: Node, prefix: str) -> dict[str, Any]:
+def given_values(node: Node, prefix: str) -> dict[str, Any]:
     """Return what files, arguments and launch gave below `prefix`; rclpy has no public way."""
     start = f'{prefix}.'
     return {

@@ -299,7 +299,7 @@ def test_the_demo_ends_when_it_is_interrupted(
     assert read_parameter_file(written, 'robot')['jerk_limit'] == [1000.0]
     assert read_parameter_file(written, 'algorithm')['seed'] == 3
     assert read_parameter_file(written, 'algorithm')['gamma'] == read_parameter_file(
-        ROOT / 'config' / 'algorithms' / 'sac.yaml', 'algorithm')['gamma']
+        ROOT / 'config' / 'tasks' / 'reach.yaml', 'algorithm')['sac.gamma']
     assert read_parameter_file(written, 'learner')['out'] == str(out)
 
 

@@ -3,6 +3,7 @@
 
 from dataclasses import FrozenInstanceError, dataclass, fields
 from importlib import import_module
+import json
 import math
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def test_settings_that_depend_on_each_other() -> None:
         RobotSettings(name='arm')
 
 
-@pytest.mark.parametrize('kind', ['robots', 'tasks', 'algorithms', 'randomization'])
+@pytest.mark.parametrize('kind', ['robots', 'tasks', 'randomization'])
 def test_an_unknown_name_is_rejected_with_the_known_ones(kind: str) -> None:
     known = sorted(path.stem for path in (config_directory() / kind).glob('*.yaml'))
     assert known
@@ -179,15 +180,29 @@ def test_an_unknown_name_is_rejected_with_the_known_ones(kind: str) -> None:
 @pytest.mark.parametrize('path', sorted(config_directory().rglob('*.yaml')), ids=lambda p: p.stem)
 def test_the_packaged_files_are_read_in_full(path: Path) -> None:
     prefix = path.parent.name.removesuffix('s')
-    kind = {'robot': RobotSettings, 'task': TaskSettings, 'randomization': RandomizationSettings,
-            'algorithm': import_module('rl_control.learning.algorithms').settings_of(path.stem)
-            if prefix == 'algorithm' else None}[prefix]
+    kind = {'robot': RobotSettings, 'task': TaskSettings,
+            'randomization': RandomizationSettings}[prefix]
     values = read_parameter_file(path, prefix)
     written = yaml.safe_load(path.read_text())['/**']['ros__parameters']
-    assert list(written) == [prefix] and set(values) == set(written[prefix])
+    assert list(written) == [prefix, *['algorithm'] * (prefix == 'task')]
+    assert set(values) == set(written[prefix])
     settings = kind.from_mapping(values)
     if prefix in ('robot', 'task'):
         assert settings.name == path.stem
+
+
+@pytest.mark.parametrize('task', sorted((config_directory() / 'tasks').glob('*.yaml')),
+                         ids=lambda path: path.stem)
+def test_what_is_tuned_for_an_arm_s_task_stays_what_it_was(task: Path) -> None:
+    """The whole settings, so that another default of a class changes nothing here either."""
+    algorithms = import_module('rl_control.learning.algorithms')
+    stored = json.loads((Path(__file__).parents[1] / 'stored' / 'reach_settings.json').read_text())
+    given = read_parameter_file(task, 'algorithm')
+    assert {name.partition('.')[0] for name in given} == stored.keys() == (
+        algorithms.ALGORITHMS.keys())
+    for name, before in stored.items():
+        now = algorithms.settings_of(name).from_mapping(algorithms.values_of(name, given))
+        assert now.to_mapping() | before == now.to_mapping()
 
 
 def test_a_file_of_several_sections(tmp_path: Path) -> None:

@@ -8,18 +8,22 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import rclpy
 
 from rl_control.bringup.graphs import GRAPHS, graph
 from rl_control.bringup.processes import NodeProcess
+from rl_control.bringup.run_record import leave_started
 from rl_control.bringup.supervisor import command_line
 from rl_control.common.errors import InvalidInput
 from rl_control.config import nodes
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.base import Settings
+from rl_control.config.files import read_parameter_file
 from rl_control.config.hardware import HardwareSettings
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.robot import RobotSettings
-from rl_control.learning.algorithms import ALGORITHMS
+from rl_control.learning.algorithms import ALGORITHMS, values_of
+from rl_control.ros.parameters import given_values
 
 ROOT = Path(__file__).parents[2]
 # What has no default.
@@ -85,10 +89,38 @@ def test_each_robot_with_each_algorithm(robot: str, algorithm: str) -> None:
     files = {name: [path.stem for path in process.parameter_files]
              for name, process in zip(names(processes), processes, strict=True)}
     world = [] if robot.startswith('gymnasium:') else [robot, 'reach']
-    assert files['learner'] == [*world, algorithm] and files['collector_0'] == world
+    assert files['learner'] == files['collector_0'] == world
     environment = 'Pendulum-v1' if not world else ''
     assert parameters(processes, 'learner')['learner.environment'] == environment
     assert parameters(processes, 'collector_1')['collector.environment'] == environment
+
+
+@pytest.mark.parametrize(('robot', 'user', 'gamma'), [
+    ('iiwa', '', 0.85), ('iiwa', 'gamma: 0.7', 0.7),
+    ('gymnasium:Pendulum-v1', '', None), ('gymnasium:Pendulum-v1', 'gamma: 0.7', 0.7)])
+def test_the_task_s_algorithm_comes_before_the_user_s(
+    tmp_path: Path, ros_domain: int, robot: str, user: str, gamma: float | None,
+) -> None:
+    """What a task tunes is for its arm alone, and is what parameters.yaml and the node have."""
+    given = {'robot': robot, 'out': str(tmp_path / 'out')}
+    if user:
+        file = tmp_path / 'mine.yaml'
+        file.write_text(f'/**: {{ros__parameters: {{algorithm: {{{user}}}}}}}')
+        given['parameters'] = str(file)
+    processes = graph('train_sim').processes(given)
+    leave_started('train_sim', given, processes)
+    left = read_parameter_file(tmp_path / 'out' / 'parameters.yaml', 'algorithm')
+    assert left.get('gamma') == gamma and left['seed'] == 0
+    assert left.get('target_entropy') == (-2.0 if robot == 'iiwa' else None)
+    assert not any('.' in name for name in left)
+    learner = next(process for process in processes if process.name == 'learner')
+    rclpy.init(args=command_line(learner)[3:])
+    try:
+        node = rclpy.create_node('learner')
+        assert values_of('sac', given_values(node, 'algorithm')) == left
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
 
 
 def test_training_has_as_many_collectors_as_asked_for_and_the_first_evaluates() -> None:

@@ -184,7 +184,7 @@ def test_bad_input_is_refused(tmp_path: Path, given: dict, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         settings = OfflineSettings(**{
             'data': str(dataset(tmp_path / 'data')), 'out': str(tmp_path / 'out'), **given})
-        prepare(settings, settings_of('iql')(), SamplingSettings())
+        prepare(settings, {}, SamplingSettings())
 
 
 def test_data_without_rows_or_with_nan_is_refused(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_full_disk_is_one_sentence_and_what_was_saved_stays(
     with pytest.raises(
         InvalidInput, match=r'cannot be written \(.*No space left on device\)+; free'
     ):
-        train(settings, settings_of('iql')(**SMALL), SamplingSettings(), quiet, lambda: False)
+        train(settings, SMALL, SamplingSettings(), quiet, lambda: False)
     assert checkpoint.latest(out / 'checkpoints').updates == 5
 
 

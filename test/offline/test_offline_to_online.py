@@ -69,7 +69,7 @@ def test_no_dip_and_sooner_than_anew(tmp_path):
     assert prepare(
         OfflineSettings(data=str(tmp_path / DATASET), algorithm='td3_bc', updates=400,
                         out=str(tmp_path)),
-        settings_of('td3_bc').from_mapping(SETTINGS), SamplingSettings(),
+        SETTINGS, SamplingSettings(),
     ).run(lambda *_: None, lambda: False)
     settings = settings_of('td3').from_mapping({**SETTINGS, 'gamma': 0.5})
     begun, anew = (

@@ -36,7 +36,7 @@ def offline(tmp_path_factory):
             ('run',)).save(out / 'data')
     train(OfflineSettings(data=str(out / 'data'), algorithm='td3_bc', updates=UPDATES,
                           out=str(out / 'trained'), evaluation_updates=0),
-          settings_of('td3_bc').from_mapping(ALGORITHM), SamplingSettings(),
+          ALGORITHM, SamplingSettings(),
           lambda *_: None, lambda: False)
     return out / 'trained'
 

@@ -11,7 +11,7 @@ from rl_control.common.errors import InvalidInput
 from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.simulators import SIMULATORS
 from rl_control.environments.make import GYMNASIUM_PREFIX
-from rl_control.learning.algorithms import ALGORITHMS
+from rl_control.learning.algorithms import ALGORITHMS, values_of
 
 MAX_COLLECTORS = 1000  # each gets its own seed, MAX_COLLECTORS * seed + index
 CONFIRMATION_FACTOR = 2  # episodes of a confirmation per episode of an evaluation
@@ -26,7 +26,7 @@ def train_sim(arguments: Mapping[str, str]) -> list[NodeProcess]:
     files, environment = _world(arguments)
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
     learner = NodeProcess(
-        'learner', 'learner', (*files, parameter_file('algorithms', algorithm)), {
+        'learner', 'learner', files, {
             'learner.environment': environment,
             'learner.algorithm': algorithm,
             'learner.out': out,
@@ -59,14 +59,14 @@ def train_robot(arguments: Mapping[str, str]) -> list[NodeProcess]:
     evaluation = whole(arguments, 'evaluation_episodes', 0, 100_000)
     out = arguments['out']
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
-    _require_own_score(arguments, parameter_file('algorithms', algorithm), *given_file(arguments))
     files = (parameter_file('robots', arguments['robot']),
              parameter_file('tasks', arguments['task']))
+    _require_own_score(arguments, algorithm, *files, *given_file(arguments))
     rate = {'robot.control_rate': number(arguments, 'rate')} if arguments['rate'] else {}
     count = {'evaluation_episodes': max(1, evaluation),
              'confirmation_episodes': CONFIRMATION_FACTOR * evaluation}
     learner = NodeProcess(
-        'learner', 'learner', (*files, parameter_file('algorithms', algorithm)), {
+        'learner', 'learner', files, {
             **rate,
             'learner.algorithm': algorithm,
             'learner.out': out,
@@ -105,7 +105,7 @@ def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
     algorithm = choice(arguments, 'algorithm', ALGORITHMS)
     if not arguments['data']:
         raise InvalidInput('argument data is empty; give data:=PATH of a bag, a dataset or a run')
-    return [NodeProcess('offline', 'offline', (parameter_file('algorithms', algorithm),), {
+    return [NodeProcess('offline', 'offline', (), {
         'offline.data': arguments['data'],
         'offline.algorithm': algorithm,
         'offline.updates': whole(arguments, 'updates', 1, 1_000_000_000),
@@ -117,11 +117,14 @@ def offline(arguments: Mapping[str, str]) -> list[NodeProcess]:
     }, ends_graph=True)]
 
 
-def _require_own_score(arguments: Mapping[str, str], *files: Path) -> None:
+def _require_own_score(
+    arguments: Mapping[str, str], algorithm: str, *files: Path,
+) -> None:
     """Raise InvalidInput if HER would replace the operator's rewards by computed ones."""
     share, where = 0.0, files[0]
     for file in files:
-        if (value := read_parameter_file(file, 'algorithm').get('hindsight')) is not None:
+        values = values_of(algorithm, read_parameter_file(file, 'algorithm'))
+        if (value := values.get('hindsight')) is not None:
             share, where = value, file
     for name in ('reward', 'success'):
         if share and arguments[name] == 'topic':

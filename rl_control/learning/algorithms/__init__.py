@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Algorithms by name; torch is imported only when an agent is constructed."""
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Contract
@@ -35,6 +36,23 @@ ALGORITHMS: dict[str, tuple[type[AlgorithmSettings], str, str]] = {
 def settings_of(name: str) -> type[AlgorithmSettings]:
     """Return the settings class of an algorithm; raise InvalidInput for an unknown name."""
     return _entry(name)[0]
+
+
+def values_of(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the values of one algorithm among `parameters`, which are those below `algorithm.`.
+
+    A task's file has what is tuned for it in a section of each algorithm, `NAME.FIELD`; a plain
+    `FIELD` is the user's, and wins. Raise InvalidInput for a section of an unknown algorithm.
+    """
+    own, plain = {}, {}
+    for key, value in parameters.items():
+        section, dot, field = key.partition('.')
+        if not dot:
+            plain[key] = value
+        elif _entry(section) and section == name:
+            own[field] = value
+    return own | plain
 
 
 def make_agent(name: str, contract: Contract, settings: AlgorithmSettings) -> 'Agent':

@@ -13,7 +13,7 @@ from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Column, Contract
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.learning import checkpoint
-from rl_control.learning.algorithms import ALGORITHMS, make_agent, settings_of
+from rl_control.learning.algorithms import ALGORITHMS, make_agent, settings_of, values_of
 from rl_control.learning.export import Exporter
 from rl_control.learning.replay import Batch, ReplayBuffer
 from rl_control.policies.onnx_policy import OnnxPolicy
@@ -241,3 +241,14 @@ def test_names_and_settings_need_no_torch():
         'settings_of("sac")(); '
         'import rl_control.learning.replay; sys.exit("torch" in sys.modules)')
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+def test_a_task_s_section_comes_before_what_the_user_says():
+    given = {'sac.gamma': 0.85, 'sac.tau': 0.1, 'td3.gamma': 0.8, 'gamma': 0.9}
+    assert values_of('sac', given) == {'gamma': 0.9, 'tau': 0.1}
+    assert values_of('td3', given) == {'gamma': 0.9}
+    assert values_of('naf', given) == {'gamma': 0.9}
+    with pytest.raises(InvalidInput, match="algorithm 'sack' is not known; known are ddpg"):
+        values_of('sac', {'sack.gamma': 0.85})
+    with pytest.raises(InvalidInput, match=r"SacSettings has no setting 'a\.b'"):
+        settings_of('sac').from_mapping(values_of('sac', {'sac.a.b': 1}))
