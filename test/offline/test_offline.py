@@ -25,13 +25,14 @@ from rl_control.cli import main
 from rl_control.common.errors import InvalidInput
 from rl_control.config.files import config_directory
 from rl_control.config.offline import OfflineSettings
+from rl_control.config.offline_algorithms import IqlSettings
 from rl_control.config.sampling import SamplingSettings
-from rl_control.environments.make import NamedRobot
+from rl_control.environments.make import NamedRobot, load_arm
 from rl_control.learning import checkpoint, checkpoint_writer
 from rl_control.learning.algorithms import ALGORITHMS, settings_of
 from rl_control.offline import off_policy_evaluation
 from rl_control.offline.fitted_q_evaluation import EvaluationData, FittedSettings, FittedValues
-from rl_control.offline.load_dataset import load_data
+from rl_control.offline.load_dataset import load_data, tuned_for
 from rl_control.offline.run import _facts, prepare, train
 from rl_control.offline.training import OfflineTraining
 from rl_control.policies.onnx_policy import load
@@ -338,3 +339,22 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
     saved = checkpoint.latest(out / 'checkpoints').updates
     assert training(tmp_path / 'data', out, algorithm='bc', updates=10**8, **{
         'gamma': 0.8, 'observation_normalisation': 'none'}).agent.updates == saved > 0
+
+
+def test_what_is_tuned_for_the_data_s_task_comes_before_what_the_user_says(tmp_path: Path) -> None:
+    """By the contract's task, whatever `task` says; nothing for a task without a file."""
+    arm = load_arm('iiwa', 'follow')
+    reach = load_arm('iiwa', 'reach').contract()
+    own = tmp_path / 'own.yaml'
+    own.write_text('/**: {ros__parameters: {task: {name: follow}, algorithm: {iql: {tau: 0.5}}}}')
+    settings = OfflineSettings(data='x', task='reach')
+    assert tuned_for(settings, arm.contract())['iql.expectile'] == 0.8
+    assert tuned_for(replace(settings, task=str(own)), arm.contract()) == {'iql.tau': 0.5}
+    assert tuned_for(settings, reach)['sac.gamma'] == 0.85
+    assert tuned_for(settings, replace(reach, task='none')) == {}
+    assert tuned_for(settings, replace(reach, robot='gymnasium:Reach-v0')) == {}
+    data = dataset(tmp_path / 'data')
+    trained = prepare(OfflineSettings(data=str(data), out=str(tmp_path / 'out'), algorithm='iql'),
+                      {'bc.gamma': 0.3, 'iql.tau': 0.2, 'gamma': 0.6}, SamplingSettings())
+    assert (trained.algorithm.gamma, trained.algorithm.tau) == (0.6, 0.2)
+    assert trained.algorithm.expectile == IqlSettings().expectile
