@@ -22,7 +22,7 @@ from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Go
 from benchmarks.parts.things import policy_file
 from rl_control.environments.make import load_arm, simulate
 
-HIDDEN = (128, 128)  # as config/algorithms/sac.yaml has them
+HIDDEN = (128, 128)  # as config/tasks/reach.yaml has them
 AHEAD = 4096  # transitions that the collector may be ahead
 PATIENCE = 60.0  # s until the first transition
 BARE = 'limit: bare PyBullet'

@@ -12,7 +12,7 @@ import rclpy
 
 from rl_control.bringup.graphs import GRAPHS, graph
 from rl_control.bringup.processes import NodeProcess
-from rl_control.bringup.run_record import leave_started
+from rl_control.bringup.run_record import save_run_record
 from rl_control.bringup.supervisor import command_line
 from rl_control.common.errors import InvalidInput
 from rl_control.config import nodes
@@ -108,7 +108,7 @@ def test_the_task_s_algorithm_comes_before_the_user_s(
         file.write_text(f'/**: {{ros__parameters: {{algorithm: {{{user}}}}}}}')
         given['parameters'] = str(file)
     processes = graph('train_sim').processes(given)
-    leave_started('train_sim', given, processes)
+    save_run_record('train_sim', given, processes)
     left = read_parameter_file(tmp_path / 'out' / 'parameters.yaml', 'algorithm')
     assert left.get('gamma') == gamma and left['seed'] == 0
     assert left.get('target_entropy') == (-2.0 if robot == 'iiwa' else None)
