@@ -140,7 +140,7 @@ def _print_report(report: dict[str, Any]) -> None:
             print(f'{run}: {known["received"]} rows, {known["duplicates"]} more than once, '
                   f'{known["lost"]} not recorded')
         for reason, count in report['refused'].items():
-            print(f'    {count} rows refused: {reason}')
+            print(f'    {count} rows rejected: {reason}')
     for bag in report['bags']:
         print(bag['bag'])
         if 'clock' in bag:
@@ -158,7 +158,7 @@ def _print_sampling(bag: dict[str, Any]) -> None:
     for reason, count in bag['reasons'].items():
         print(f'        {count} not: {reason}')
     if largest := bag.get('largest_refused_action'):
-        print('        refused actions reach '
+        print('        rejected actions reach '
               + ', '.join(f'{name} {value:.2f}' for name, value in largest.items()) + ' rad/s')
     for name in ('state_age', 'command_age'):
         ages = bag[name]
