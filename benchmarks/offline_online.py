@@ -30,7 +30,7 @@ import sys
 import numpy as np
 import torch
 
-from benchmarks.learning.ours import Actor, learn
+from benchmarks.learning.ours import learn
 from benchmarks.sharing import locked
 from rl_control.bags.dataset import ROW_FIELDS, Dataset
 from rl_control.common.files import write_json
@@ -40,6 +40,7 @@ from rl_control.config.offline import OfflineSettings
 from rl_control.config.sampling import SamplingSettings
 from rl_control.environments.environment import Environment
 from rl_control.environments.make import load_arm, simulate
+from rl_control.learning.agent_policy import AgentPolicy
 from rl_control.learning.algorithms import make_agent, settings_of, values_of
 from rl_control.offline.load_dataset import load_transitions
 from rl_control.offline.run import train
@@ -103,7 +104,7 @@ def curve(
     agent = make_agent(algorithm, contract, settings)
     found: Curve = []
 
-    def examine(step: int, actor: Actor) -> None:
+    def examine(step: int, actor: AgentPolicy) -> None:
         if step % budget.interval == 0:
             results = evaluate(actor, worlds[1], budget.episodes, 424242)
             found.append((step, float(np.mean([result.success for result in results])),
@@ -111,7 +112,7 @@ def curve(
 
     if begun is not None:
         agent.load(start.tensors)
-        examine(0, Actor(agent))
+        examine(0, AgentPolicy(agent))
     learn(worlds[0], agent, budget.steps, settings.seed, examine, old=old)
     for world in worlds:
         world.close()

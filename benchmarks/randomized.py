@@ -13,12 +13,13 @@ import argparse
 import numpy as np
 import torch
 
-from benchmarks.learning.ours import Actor, learn
+from benchmarks.learning.ours import learn
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.randomization import RandomizationSettings
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import load_arm, load_randomization, simulate
+from rl_control.learning.agent_policy import AgentPolicy
 from rl_control.learning.algorithms import make_agent, settings_of, values_of
 from rl_control.policies.evaluate import evaluate
 
@@ -28,7 +29,7 @@ WORLDS = ('', 'rough')
 
 def train(
     arm: Arm, randomization: RandomizationSettings, settings: AlgorithmSettings, steps: int
-) -> Actor:
+) -> AgentPolicy:
     """Return a policy of SAC, trained on arms that differ from `arm` by `randomization`."""
     world = simulate(arm, randomization, settings.seed)
     actor = learn(world, make_agent('sac', world.contract, settings), steps, settings.seed)
@@ -37,7 +38,7 @@ def train(
 
 
 def success(
-    policy: Actor, arm: Arm, randomization: RandomizationSettings, episodes: int, seed: int
+    policy: AgentPolicy, arm: Arm, randomization: RandomizationSettings, episodes: int, seed: int
 ) -> float:
     """Return the share of episodes that `policy` ends at the goal."""
     world = simulate(arm, randomization, seed)

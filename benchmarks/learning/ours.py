@@ -4,9 +4,6 @@
 from collections.abc import Callable
 import time
 
-import numpy as np
-import torch
-
 from benchmarks.learning.cells import Run
 from rl_control.collection.collector import Collector
 from rl_control.common.types import Transition
@@ -15,6 +12,7 @@ from rl_control.environments.environment import Environment
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.environments.make import load_arm
 from rl_control.environments.tasks import Task
+from rl_control.learning.agent_policy import AgentPolicy
 from rl_control.learning.algorithms import make_agent, settings_of
 from rl_control.learning.algorithms.agent import Agent
 from rl_control.learning.batch_sampler import make_symmetric_sampler
@@ -22,34 +20,7 @@ from rl_control.learning.compilation.compiled_updates import CompiledUpdates
 from rl_control.learning.replay import ReplayBuffer, TransitionBatch
 
 
-class Actor:
-    """An agent's newest policy, used as an OnnxPolicy is, without the ONNX."""
-
-    run = ''
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-        self.noise_size = agent.policy.noise_size
-        self.noise_correlation = agent.policy.noise_correlation
-
-    @property
-    def version(self) -> int:
-        return self._agent.updates
-
-    @torch.no_grad()
-    def act(
-        self, observation: np.ndarray, noise: np.ndarray | None = None
-    ) -> tuple[np.ndarray, float]:
-        """Return action (a,) and log_prob for observation (o,) and noise (n,), none for None."""
-        noise = np.zeros(self.noise_size) if noise is None else noise
-        result = self._agent.policy(*(
-            torch.from_numpy(values.astype(np.float32))[None] for values in (observation, noise)))
-        if isinstance(result, tuple):
-            return result[0][0].numpy(), float(result[1])
-        return result[0].numpy(), float('nan')
-
-
-def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
+def train(run: Run, tell: Callable[[int, AgentPolicy], None]) -> None:
     """Train for the cell's steps; `tell(step, policy)` after each `interval` of them."""
     cell, entry = run.cell, run.entry
     world = GymnasiumEnvironment(cell.environment)
@@ -61,7 +32,7 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
         time.sleep(0.1)
     task = load_arm('iiwa', 'reach', {'sparse': True}).task if settings.hindsight else None
 
-    def told(step: int, actor: Actor) -> None:
+    def told(step: int, actor: AgentPolicy) -> None:
         if step % cell.interval == 0:
             tell(step, actor)
 
@@ -71,9 +42,9 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
 
 def learn(
     world: Environment, agent: Agent, steps: int, seed: int,
-    tell: Callable[[int, Actor], None] = lambda step, actor: None, task: Task | None = None,
+    tell: Callable[[int, AgentPolicy], None] = lambda step, actor: None, task: Task | None = None,
     old: TransitionBatch | None = None, update: Callable | None = None,
-) -> Actor:
+) -> AgentPolicy:
     """
     Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them.
 
@@ -87,7 +58,7 @@ def learn(
     if old is not None:
         demonstrations.extend_mixed(old)
     sampler = make_symmetric_sampler(agent, replay, demonstrations, task)
-    actor = Actor(agent)
+    actor = AgentPolicy(agent)
     update = update or agent.update
 
     def take(transition: Transition) -> None:

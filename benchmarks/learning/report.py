@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.learning.cells import OURS, PEER, Cell, Run
 from benchmarks.learning.results import Result
-from benchmarks.learning.statistics import interquartile_mean, interval
+from rl_control.common.statistics import bootstrap_interval, interquartile_mean
 
 NAMES = {OURS: 'rl_control', PEER: 'Stable-Baselines3'}
 WIDTH = 3  # panels side by side
@@ -82,8 +82,9 @@ def draw(path: Path, cells: Iterable[Cell], results: Mapping[tuple, Result],
             peer = library == PEER
             axes.plot(step, interquartile_mean(scores), '--' if peer else '-', color=color,
                       label=f'{label}{" (Stable-Baselines3)" if peer else ""}')
-            axes.fill_between(step, *interval(scores), color=color, alpha=0.08 if peer else 0.18,
-                              linewidth=0.0)
+            axes.fill_between(
+                step, *bootstrap_interval(scores), color=color, alpha=0.08 if peer else 0.18,
+                linewidth=0.0)
         axes.set(title=cell.title, xlabel='environment steps', ylabel=cell.score)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
@@ -99,5 +100,5 @@ def _score(found: list[Result], what: str) -> str:
     mean = f'{interquartile_mean(last):.{digits}f}'
     if len(last) == 1:
         return mean
-    low, high = interval(last)
+    low, high = bootstrap_interval(last)
     return f'{mean} ({low:.{digits}f} to {high:.{digits}f})'

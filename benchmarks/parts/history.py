@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.parts.comparison import OURS, Comparison, short
 import rl_control
-from rl_control.report.metrics_log import read_lines
+from rl_control.common.metrics_log import read_lines
 
 SOURCES = Path(rl_control.__file__).parent
 ABOUT = ('processor', 'cores')  # only what the same of these measured is compared

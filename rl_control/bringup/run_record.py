@@ -9,11 +9,9 @@ import yaml
 
 from rl_control.bringup.processes import NodeProcess
 from rl_control.common.errors import InvalidInput
-from rl_control.common.files import write_atomically, write_json
+from rl_control.common.files import ARGUMENTS, PARAMETERS, write_atomically, write_json
 from rl_control.config.files import read_parameters
 from rl_control.learning.algorithms import values_of
-
-ARGUMENTS, PARAMETERS = 'started.json', 'parameters.yaml'
 
 
 def save_run_record(

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+ARGUMENTS, PARAMETERS = 'started.json', 'parameters.yaml'  # of a training's directory
 JSON_LIMIT = 2**21  # bytes; parsed objects may take thirty times as much memory
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics of reports: Wilson interval, Student quantile, sample quantile."""
+"""Statistics of reports: intervals of rates and of interquartile means, quantiles."""
 
 import math
 
+import numpy as np
+
+RESAMPLES = 5000  # of a bootstrap
 NORMAL_95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal distribution
 
 
@@ -36,3 +39,22 @@ def quantile(values: list[float], share: float) -> float:
         return math.nan
     # 0.07 * 100 is more than 7 in floating point.
     return sorted(values)[max(0, math.ceil(share * len(values) - 1e-9) - 1)]
+
+
+def interquartile_mean(scores: np.ndarray) -> np.ndarray:
+    """
+    Return the mean (...) of `scores` (n, ...) without the lowest and the highest quarter.
+
+    Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice",
+    section 4.
+    """
+    cut = len(scores) // 4
+    return np.sort(scores, axis=0)[cut:len(scores) - cut].mean(0)
+
+
+def bootstrap_interval(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95 % percentile bootstrap interval (...) of that mean, resampling runs (n,)."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(scores), size=(len(scores), RESAMPLES))
+    low, high = np.quantile(interquartile_mean(scores[drawn]), (0.025, 0.975), axis=0)
+    return low, high

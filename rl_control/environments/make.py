@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Contract
 from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.randomization import RandomizationSettings
@@ -100,3 +101,27 @@ class NamedRobot:
         environment = make_environment(self.robot, '')
         environment.close()
         return environment.contract
+
+
+def make(
+    robot: str, task: str = 'reach', *, randomization: str = '', simulator: str = AUTO,
+    seed: int = 0, **task_settings: Any,
+) -> Environment:
+    """
+    Return a simulated arm with a task, or for `gymnasium:ID` that Gymnasium environment.
+
+    `robot`, `task` and `randomization` are names of packaged parameter files or paths of such;
+    `task_settings` replace single settings of the task (docs/parameters.md, section task). `seed`
+    is that of the randomization. Raise InvalidInput for an unknown name or setting.
+
+    Example: `make('panda', 'reach', success_distance=0.01)`.
+    """
+    if robot.startswith(GYMNASIUM_PREFIX):
+        if randomization or task_settings:
+            raise InvalidInput(
+                f'{robot} takes neither randomization nor settings of a task '
+                f'({", ".join(task_settings) or randomization}); leave them out')
+        return make_environment(robot, '')
+    return simulate(
+        load_arm(robot, task, task_settings), load_randomization(randomization), seed,
+        engine=simulator)

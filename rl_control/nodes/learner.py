@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from rl_control.common.errors import InvalidInput
 from rl_control.common.files import write_json
+from rl_control.common.metrics_log import MetricsLog
 from rl_control.common.rejections import Rejections
 from rl_control.common.stall_detector import StallDetector
 from rl_control.config.nodes import LearnerSettings
@@ -23,7 +24,6 @@ from rl_control.learning.trainer import Trainer
 from rl_control.nodes.arm_parameters import declare_arm, declare_contract
 from rl_control.offline.load_dataset import load_transitions
 from rl_control.offline.warm_start import start_from
-from rl_control.report.metrics_log import MetricsLog
 from rl_control.ros import codec, qos
 from rl_control.ros.drained_subscription import subscribe_drained
 from rl_control.ros.journal import Journal

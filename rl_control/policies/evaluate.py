@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl_control.common.statistics import wilson_interval
 from rl_control.environments.environment import Environment
 from rl_control.policies.onnx_policy import OnnxPolicy
 
@@ -20,12 +21,40 @@ class Result:
     goal: np.ndarray
 
 
+class Results(list[Result]):
+    """The episodes of one evaluation, and their summary."""
+
+    @property
+    def success_rate(self) -> float:
+        """Return the share of successful episodes."""
+        return sum(result.success for result in self) / max(1, len(self))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the Wilson interval (95 %) of the success rate."""
+        return wilson_interval(sum(result.success for result in self), len(self))
+
+    @property
+    def mean_return(self) -> float:
+        """Return the mean return of an episode."""
+        return sum(result.episode_return for result in self) / max(1, len(self))
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        return (f'Results({len(self)} episodes, success {self.success_rate:.2f} '
+                f'({low:.2f} to {high:.2f}), return {self.mean_return:.1f})')
+
+
 def evaluate(
-    policy: OnnxPolicy, environment: Environment, episodes: int, seed: int,
-) -> list[Result]:
-    """Return the results of `episodes` episodes, their starts and goals drawn from `seed`."""
+    policy: OnnxPolicy, environment: Environment, episodes: int = 100, seed: int = 0,
+) -> Results:
+    """
+    Run `episodes` episodes without noise; return their results.
+
+    Starts and goals are drawn from `seed`. Example: `evaluate(policy, environment).success_rate`.
+    """
     rng = np.random.default_rng(seed)
-    return [_episode(policy, environment, rng) for _ in range(episodes)]
+    return Results(_episode(policy, environment, rng) for _ in range(episodes))
 
 
 def _episode(

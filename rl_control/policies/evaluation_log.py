@@ -112,6 +112,11 @@ class EvaluationLog:
         tally.add(success, episode_return)
 
     @property
+    def newest(self) -> int:
+        """Return the newest version that was evaluated, -1 for none."""
+        return max(self.evaluations, default=-1)
+
+    @property
     def finished(self) -> list[Tally]:
         """Return the complete evaluations in their order."""
         return [tally for tally in self.evaluations.values() if tally.episodes >= self._wanted]

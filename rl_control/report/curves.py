@@ -10,11 +10,13 @@ import matplotlib
 
 matplotlib.use('Agg')
 
+from matplotlib.figure import Figure
 import matplotlib.pyplot as plt
 import numpy as np
 
 from rl_control.common.errors import InvalidInput
-from rl_control.report.metrics_log import read_metrics
+from rl_control.common.metrics_log import read_metrics
+from rl_control.common.statistics import bootstrap_interval, interquartile_mean
 
 AXIS_COLUMNS = {'transitions': 'transitions', 'updates': 'version', 'seconds': 'began'}
 
@@ -48,21 +50,56 @@ def draw_evaluations(
     runs: Mapping[Path, Sequence[Mapping[str, Any]]], over: str, out: Path,
 ) -> None:
     """Draw success rate with its 95 % interval, and return, of each run."""
-    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(7.0, 5.5))
+    figure = evaluation_figure({run.name: rows for run, rows in runs.items()}, over)
+    _save(figure, figure.axes, out)
+
+
+def evaluation_figure(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], over: str = 'transitions',
+) -> Figure:
+    """Return a figure of success rate with its 95 % interval, and return, of each run by name."""
+    figure = Figure(figsize=(7.0, 5.5))
+    above, below = figure.subplots(2, 1, sharex=True)
     for run, evaluations in runs.items():
-        at = [evaluation['at'] for evaluation in evaluations]
+        at = [evaluation.get('at', evaluation[AXIS_COLUMNS[over]]) for evaluation in evaluations]
         intervals = np.array([one['interval'] for one in evaluations]).reshape(-1, 2)
         above.fill_between(at, intervals[:, 0], intervals[:, 1], alpha=0.2, lw=0)
         above.plot(at, [one['success_rate'] for one in evaluations], marker='o', markersize=3)
         below.plot(at, [one['mean_return'] for one in evaluations], marker='o', markersize=3,
-                   label=run.name)
+                   label=run)
     above.set_ylabel('success rate, with 95 % interval')
     above.set_ylim(-0.02, 1.02)
     below.set_ylabel('mean return')
     below.set_xlabel(over)
     if len(runs) > 1:
         below.legend()
-    _save(figure, (above, below), out)
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    return figure
+
+
+def interval_figure(
+    settings: Mapping[str, tuple[np.ndarray, np.ndarray]], what: str,
+) -> Figure:
+    """
+    Return a figure of interquartile means with 95 % bootstrap intervals over runs.
+
+    `settings` maps a name to transitions (e,) and the scores (n, e) of its n runs.
+    """
+    figure = Figure(figsize=(7.0, 4.0))
+    axes = figure.subplots()
+    for name, (transitions, scores) in settings.items():
+        low, high = bootstrap_interval(scores)
+        axes.fill_between(transitions, low, high, alpha=0.2, lw=0)
+        axes.plot(transitions, interquartile_mean(scores), marker='o', markersize=3,
+                  label=f'{name} ({len(scores)} runs)'.strip())
+    axes.set_xlabel('transitions')
+    axes.set_ylabel(f'{what}: interquartile mean, 95 % interval')
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    return figure
 
 
 def draw_metric(

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_control.bringup.run_record import ARGUMENTS, PARAMETERS
 from rl_control.common.errors import InvalidInput
-from rl_control.common.files import read_json, write_json
+from rl_control.common.files import ARGUMENTS, PARAMETERS, read_json, write_json
 from rl_control.config.files import read_parameter_file
 from rl_control.config.robot import RobotSettings
 from rl_control.config.simulators import AUTO

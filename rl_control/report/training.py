@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from rl_control.bringup.run_record import PARAMETERS
+from rl_control.common.files import PARAMETERS
 from rl_control.common.types import Contract
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.make import GYMNASIUM_PREFIX

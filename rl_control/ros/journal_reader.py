@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from rl_control.common.errors import InvalidInput
+from rl_control.common.transition_batch import TransitionBatch
 from rl_control.common.types import Contract
-from rl_control.learning.replay import TransitionBatch
 from rl_control.ros.journal import read_journal
 from rl_control.transport.inbox import Inbox
 from rl_control.transport.table import decode_table_cdr

@@ -10,7 +10,7 @@ from benchmarks.learning.cells import CELLS, OURS, PEER, Run, with_settings
 from benchmarks.learning.report import draw, runs_of, table
 from benchmarks.learning.results import Result, load, save
 from benchmarks.learning.running import train_one
-from benchmarks.learning.statistics import interquartile_mean, interval
+from rl_control.common.statistics import bootstrap_interval, interquartile_mean
 
 TINY = {'hidden_sizes': [8, 8], 'batch_size': 4, 'learning_starts': 10, 'replay_capacity': 60}
 
@@ -82,6 +82,6 @@ def test_interval_covers_the_mean_about_as_often_as_it_says():
     np.testing.assert_allclose(interquartile_mean(np.arange(8.0) ** 2), (4 + 9 + 16 + 25) / 4)
     inside = 0
     for _ in range(40):
-        low, high = interval(rng.normal(size=30))
+        low, high = bootstrap_interval(rng.normal(size=30))
         inside += low <= 0.0 <= high
     assert 34 <= inside <= 40

@@ -23,6 +23,7 @@ import torch
 from rl_control.bags.dataset import Dataset
 from rl_control.cli import main
 from rl_control.common.errors import InvalidInput
+from rl_control.common.metrics_log import read_metrics
 from rl_control.config.files import config_directory
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.offline_algorithms import IqlSettings
@@ -36,7 +37,6 @@ from rl_control.offline.load_dataset import load_data, tuned_for
 from rl_control.offline.run import _facts, prepare, train
 from rl_control.offline.training import OfflineTraining
 from rl_control.policies.onnx_policy import load
-from rl_control.report.metrics_log import read_metrics
 from rl_control.robots.kinematics import Kinematics
 from rl_control.transport.transition_rows import transition_columns
 

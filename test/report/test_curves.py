@@ -13,9 +13,9 @@ import pytest
 from rl_control.cli import main
 from rl_control.common.errors import InvalidInput
 from rl_control.common.files import write_json
+from rl_control.common.metrics_log import MetricsLog, read_metrics
 from rl_control.policies.evaluation_log import Tally
 from rl_control.report.curves import draw_evaluations, evaluations_of
-from rl_control.report.metrics_log import MetricsLog, read_metrics
 
 COLOURS = ((31, 119, 180), (255, 127, 14))  # matplotlib's first two
 

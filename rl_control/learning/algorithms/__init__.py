@@ -62,7 +62,9 @@ def make_agent(name: str, contract: Contract, settings: AlgorithmSettings) -> 'A
         raise InvalidInput(
             f'algorithm {name} was given {type(settings).__name__}; pass {kind.__name__}'
         )
-    return getattr(import_module(module), agent)(contract, settings)
+    made = getattr(import_module(module), agent)(contract, settings)
+    made.algorithm = name
+    return made
 
 
 def _entry(name: str) -> tuple[type[AlgorithmSettings], str, str]:

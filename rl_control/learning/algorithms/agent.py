@@ -30,6 +30,7 @@ class Agent(ABC):
     """
 
     policy: nn.Module
+    algorithm = ''  # its name in `algorithms.ALGORITHMS`
 
     def __init__(self, contract: Contract, settings: AlgorithmSettings) -> None:
         memory.tune_malloc()

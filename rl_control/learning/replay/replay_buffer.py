@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replay buffer: a preallocated float32 row per transition, so that a sample is one gather."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -167,6 +168,30 @@ class ReplayBuffer:
         Raise InvalidInput when there is no row.
         """
         return self.take(self.draw(batch_size))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return copies of the rows that are there, which `restore` takes back with `state`."""
+        size = len(self)
+        return {name: getattr(self, name)[:size].copy()
+                for name in ('rows', 'successor', 'log_prob')}
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values, as JSON has them: counters, newest rows and the generator."""
+        return {'total': self.total, 'newest': {k: list(v) for k, v in self._newest.items()},
+                'generator': self.generator.bit_generator.state}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        """Take back what `arrays` and `state` of a buffer of the same capacity returned."""
+        size = min(state['total'], self.capacity)
+        for name, values in arrays.items():
+            if len(values) != size:
+                raise InvalidInput(
+                    f'replay has {len(values)} saved rows but a capacity of {self.capacity}; '
+                    'set replay_capacity as it was')
+            getattr(self, name)[:size] = values
+        self.total = state['total']
+        self._newest = {name: tuple(row) for name, row in state['newest'].items()}
+        self.generator.bit_generator.state = state['generator']
 
     def _link(self, stream: str, number: int, episode: int, step: int) -> None:
         """Link the stream's newest row to row `number` if that is its next step and still here."""
