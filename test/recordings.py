@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages as bytes, and bags written by the packages rosbags and mcap."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mcap.writer import CompressionType
@@ -50,7 +51,7 @@ def table(columns, rows, head: str) -> bytes:
     return array(np.ravel(rows), labels)
 
 
-def trajectory(names, points) -> bytes:
+def trajectory(names, points, stamp=0) -> bytes:
     """`points` are (seconds, q, dq or None)."""
     made = [
         make('trajectory_msgs/msg/JointTrajectoryPoint', positions=np.array(q, dtype=float),
@@ -60,7 +61,7 @@ def trajectory(names, points) -> bytes:
                                   nanosec=round(t % 1 * 1e9)))
         for t, q, dq in points]
     return cdr(TRAJECTORY, make(
-        TRAJECTORY, header=header(), joint_names=list(names), points=made))
+        TRAJECTORY, header=header(stamp), joint_names=list(names), points=made))
 
 
 def pose(x, y, z, stamp=0, frame='base') -> bytes:
@@ -90,7 +91,8 @@ def record(path: Path, messages, storage: str = 'mcap', mode: str = 'none') -> P
 
 
 def mcap(path: Path, messages, *, compression: str = '', chunk: int = 4096,
-         encoding: str = 'cdr', definition: str = '', finish: bool = True) -> Path:
+         encoding: str = 'cdr', definition: str = '', finish: bool = True,
+         published: Sequence[int] | None = None) -> Path:
     """Write one MCAP file by the mcap package; without `finish` it has no end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kinds = {'': CompressionType.NONE, 'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4}
@@ -99,12 +101,13 @@ def mcap(path: Path, messages, *, compression: str = '', chunk: int = 4096,
                             use_chunking=chunk > 0)
         writer.start(profile='ros2', library='test')
         channels = {}
-        for receipt, topic, kind, data in messages:
+        for number, (receipt, topic, kind, data) in enumerate(messages):
             if topic not in channels:
                 text = definition or STORE.generate_msgdef(kind, ros_version=2)[0]
                 schema = writer.register_schema(kind, 'ros2msg', text.encode())
                 channels[topic] = writer.register_channel(topic, encoding, schema)
-            writer.add_message(channels[topic], receipt, data, receipt)
+            writer.add_message(channels[topic], receipt, data,
+                               receipt if published is None else published[number])
         if finish:
             writer.finish()
     return path

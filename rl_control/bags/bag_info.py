@@ -4,7 +4,7 @@
 from typing import Any
 
 from rl_control.bags.bag_reader import Bag
-from rl_control.bags.decoding import Decoder, Unusable
+from rl_control.bags.decoding import BEGIN_STAMPED, Decoder, Unusable
 from rl_control.bags.joint_mapping import COMMANDS, FLAG, GOAL
 from rl_control.bags.time_quality import TopicTime
 
@@ -17,7 +17,8 @@ def survey(bag: Bag) -> dict[str, Any]:
     so that the summary counts those that fail.
     """
     decoder = Decoder(bag.topics)
-    times = {name: TopicTime() for name in bag.topics}
+    times = {name: TopicTime(begins=topic.type in BEGIN_STAMPED)
+             for name, topic in bag.topics.items()}
     usable = {GOAL, FLAG, *COMMANDS}
     first = last = None
     for raw in bag.messages():

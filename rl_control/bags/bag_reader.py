@@ -10,7 +10,7 @@ from rl_control.bags.bag_types import ZSTD_MAGIC, Losses, Raw, Topic, same_topic
 from rl_control.bags.mcap_reader import McapFile
 from rl_control.bags.metadata import layout
 from rl_control.bags.sqlite_reader import SqliteFile
-from rl_control.bags.stream_merge import WINDOW, in_order, merged
+from rl_control.bags.stream_merge import SIZE_LIMIT, WINDOW, in_order, merged
 from rl_control.common.errors import InvalidInput
 
 
@@ -99,8 +99,10 @@ class Bag:
         return start - WINDOW
 
     def _sorted(self, messages: Iterator[Raw]) -> Iterator[Raw]:
-        def late(raw: Raw) -> None:
-            self.losses.count(raw.topic.name, 'is stored more than 1 s behind its receipt time')
+        def late(raw: Raw, behind: int) -> None:
+            self.losses.count(raw.topic.name, (
+                'is stored more than 1 s behind its receipt time' if behind >= WINDOW else
+                f'is out of order among more than {SIZE_LIMIT} bytes within 1 s'))
 
         return in_order(self._plain(messages), late, size=lambda raw: 200 + len(raw.data))
 

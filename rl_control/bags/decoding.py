@@ -14,6 +14,8 @@ from rl_control.bags.bag_types import Raw, Topic
 ENCAPSULATIONS = (b'\0\0', b'\0\1')  # plain CDR, big- and little-endian
 HEADER = 'std_msgs/msg/Header'
 TIME = 'builtin_interfaces/msg/Time'
+# Types whose header's stamp says when the command begins, not when it was sent; 0 means now.
+BEGIN_STAMPED = ('trajectory_msgs/msg/JointTrajectory',)
 _STAMP = {0: struct.Struct('>iI'), 1: struct.Struct('<iI')}
 
 

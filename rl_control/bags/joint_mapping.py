@@ -21,6 +21,7 @@ JOINT_STATE = 'sensor_msgs/msg/JointState'
 GOAL = 'geometry_msgs/msg/PoseStamped'
 FLAG = 'std_msgs/msg/Bool'
 TABLE = 'std_msgs/msg/Float64MultiArray'
+BEGIN_LIMIT = 60.0  # s between a trajectory's stamp and the time of the joint states
 
 
 class Setpoint(NamedTuple):
@@ -37,6 +38,22 @@ class Path(NamedTuple):
     times: np.ndarray
     q: np.ndarray
     dq: np.ndarray | None
+
+    def begun(self, delay: float) -> 'Path':
+        """
+        Return the trajectory that begins `delay` s from now, or began before; or raise Unusable.
+
+        Points whose time has passed count as passed, and a trajectory that has ended is rejected,
+        both as in joint_trajectory_controller.
+        """
+        if abs(delay) > BEGIN_LIMIT:
+            raise Unusable(f'has a stamp more than {BEGIN_LIMIT:g} s from the clock of the joint '
+                           'states; with --trajectory-start receipt it begins when received')
+        times = self.times + delay
+        if times[-1] < 0.0:
+            raise Unusable('has a stamp from which it has ended before it is received, so that a '
+                           'controller rejects it')
+        return self._replace(times=times)
 
 
 @dataclass

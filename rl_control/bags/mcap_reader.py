@@ -123,8 +123,12 @@ class _Scan:
                 self._cut(f'after {self._at + len(head)} bytes, without its end')
                 return
             opcode, length = _HEAD.unpack(head)
-            if opcode == 0 or length > RECORD_LIMIT:
+            if opcode == 0:
                 self._cut(f'at byte {self._at}, where no record begins')
+                return
+            if length > RECORD_LIMIT:
+                self._cut(f'at byte {self._at}, where a record claims {length} bytes; at most '
+                          f'{RECORD_LIMIT} are read')
                 return
             content = self._read(file, length)
             if len(content) < length:
@@ -163,7 +167,11 @@ class _Scan:
         if end - at < _MESSAGE.size:
             self._losses.note(f'{self._name}: a message before byte {self._at} is damaged')
             return
-        channel, _, log_time, _ = _MESSAGE.unpack_from(buffer, at)
+        channel, _, log_time, publish_time = _MESSAGE.unpack_from(buffer, at)
+        if not log_time and publish_time:
+            self._losses.note(f'{self._name}: has receive times of 0; the times of publication '
+                              'are used for them')
+            log_time = publish_time
         topic = self._used.get(channel)
         if topic is not None:
             yield Raw(log_time, topic, buffer[at + _MESSAGE.size:end])
@@ -194,7 +202,8 @@ class _Scan:
             (packed,) = struct.unpack_from('<Q', content, at)
             records = content[at + 8:at + 8 + packed]
             if size > CHUNK_LIMIT + 2 * len(records):
-                raise ValueError(f'says {size} bytes')
+                raise ValueError(f'claims to unpack to {size} bytes; at most '
+                                 f'{CHUNK_LIMIT + 2 * len(records)} are unpacked')
             if compression == 'zstd':
                 with zstandard.ZstdDecompressor().stream_reader(records) as stream:
                     records = stream.read(size)

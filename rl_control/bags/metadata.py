@@ -79,8 +79,11 @@ def _described(path: Path, losses: Losses) -> dict[str, Any]:
         losses.note('metadata.yaml: is missing; topics and counts come from the files')
         return {}
     try:
-        text = path.read_text() if path.stat().st_size <= SIZE_LIMIT else ''
-        described = yaml.safe_load(text)['rosbag2_bagfile_information']
+        if (size := path.stat().st_size) > SIZE_LIMIT:
+            losses.note(f'metadata.yaml: has {size} bytes, of which at most {SIZE_LIMIT} are '
+                        'read; topics and counts come from the files')
+            return {}
+        described = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
         return dict(described)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError) as error:
         losses.note(f'metadata.yaml: cannot be read ({type(error).__name__}); topics and '

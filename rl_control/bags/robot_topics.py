@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_control.bags.bag_reader import Bag
 from rl_control.bags.bag_types import Raw, Topic
-from rl_control.bags.decoding import Decoder, Unusable
+from rl_control.bags.decoding import BEGIN_STAMPED, Decoder, Unusable
 from rl_control.bags.joint_mapping import (
     COMMANDS,
     FLAG,
@@ -54,6 +54,7 @@ class RobotTopics:
     state_joints: Joints
     command_joints: Joints
     clock: Clock
+    begins: bool  # whether stamps of commands say when these begin
     times: dict[str, TopicTime] = field(default_factory=dict)
     frames: set[str] = field(default_factory=set)
 
@@ -83,14 +84,16 @@ class RobotTopics:
             Joints(names, rename, settings.state_joints),
             Joints(names, renaming(settings.rename_command) or rename, settings.command_joints,
                    interface),
-            choose_clock(bag, decoder, timed, settings.time))
+            choose_clock(bag, decoder, timed, settings.time),
+            command is not None and command.type in BEGIN_STAMPED
+            and settings.trajectory_start == 'stamp')
 
     def events(self) -> Iterator[Event]:
         """Return the events in the order of the chosen time."""
         if self.clock.kind != HEADER:
             return self._events()
 
-        def late(event: Event) -> None:
+        def late(event: Event, _: int) -> None:
             topic = self.states if event.kind == STATE else self.command
             self.bag.losses.count(topic.name, 'has a stamp more than 1 s behind those before it')
 
@@ -99,29 +102,47 @@ class RobotTopics:
     def _events(self) -> Iterator[Event]:
         used = {topic.name: topic for topic in (
             self.states, self.command, self.goal, self.episode_end) if topic is not None}
-        self.times = {name: TopicTime() for name in used}
+        self.times = {
+            name: TopicTime(begins=topic.type in BEGIN_STAMPED) for name, topic in used.items()}
         header = self.clock.kind == HEADER
-        waiting: list[Event] = []  # of topics without that clock: valid from the next state on
+        newest: tuple[int, int] | None = None  # receipt and stamp of the newest state
+        waiting: list[tuple[Event, int | None]] = []  # of topics whose stamps do not order them
         for raw in self.bag.messages(used):
             stamp = self.decoder.stamp(raw)
             self.times[raw.topic.name].add(raw.receipt, stamp)
             state = raw.topic.name == self.states.name
-            timed = state or (self.command is not None and raw.topic.name == self.command.name)
-            time = stamp if header else raw.receipt
+            command = self.command is not None and raw.topic.name == self.command.name
+            timed = state or (command and raw.topic.type not in BEGIN_STAMPED)
+            time = stamp if header and timed else raw.receipt
             try:
-                if timed and not time:
+                if not time and (timed or (command and not header)):
                     raise Unusable('has no stamp' if header else 'has receive time 0')
                 event = Event(time or 0, *self._read(raw))
             except Unusable as error:
                 self.bag.losses.count(raw.topic.name, str(error))
                 continue
+            begin = stamp if command and self.begins else None
             if header and not timed:
-                waiting.append(event)
+                waiting.append((event, begin))
                 continue
-            if state and waiting:
-                yield from (early._replace(time=event.time) for early in waiting)
+            for early, its_begin in waiting if state else ():
+                at = _between(newest, early.time, event.time)
+                yield from self._begun(early._replace(time=at), its_begin, at)
+            if state:
                 waiting.clear()
-            yield event
+                newest = None if stamp is None else (raw.receipt, stamp)
+            offset = 0 if newest is None else newest[1] - newest[0]  # from receipts to stamps
+            yield from self._begun(event, begin, raw.receipt + offset)
+
+    def _begun(self, event: Event, begin: int | None, now: int) -> Iterator[Event]:
+        """Return the event, a trajectory shifted to its stamp `begin`, both of the same clock."""
+        if begin is not None:
+            try:
+                event = event._replace(value=event.value.begun((begin - now) * 1e-9))
+            except Unusable as error:
+                self.bag.losses.count(self.command.name, str(error))
+                return
+        yield event
 
     def _read(self, raw: Raw) -> tuple[str, Setpoint | Path | np.ndarray | bool]:
         message = self.decoder.decode(raw)
@@ -134,6 +155,13 @@ class RobotTopics:
             self.frames.add(frame)
             return GOAL_SET, goal
         return EPISODE_END, bool(message.data)
+
+
+def _between(newest: tuple[int, int] | None, receipt: int, next_stamp: int) -> int:
+    """Return the stamped time of a receipt between two states, at the later one if in doubt."""
+    if newest is None or receipt <= newest[0]:
+        return next_stamp
+    return min(newest[1] + receipt - newest[0], next_stamp)
 
 
 def _find_command(bag: Bag, settings: SamplingSettings, states: Topic) -> Topic | None:

@@ -12,21 +12,22 @@ SIZE_LIMIT = 64 * 2**20  # bytes held for sorting at most
 
 
 def in_order(
-    items: Iterable[T], late: Callable[[T], Any], window: int = WINDOW,
+    items: Iterable[T], late: Callable[[T, int], Any], window: int = WINDOW,
     size: Callable[[T], int] = lambda _: 64, size_limit: int = SIZE_LIMIT,
 ) -> Iterator[T]:
     """
     Return `items` sorted by time, items of equal time in their order of arrival.
 
     An item is held until one that is `window` ns younger arrives, or until the held items exceed
-    `size_limit`. An item that arrives after its successors were returned goes to `late`.
+    `size_limit`. An item that arrives after its successors were returned goes to `late`, with the
+    ns that it is behind the newest: less than `window` where `size_limit` was the reason.
     """
     waiting: list[tuple[int, int, T]] = []
     held, passed, newest = 0, None, None
     for number, item in enumerate(items):
         time = item[0]
         if passed is not None and time < passed:
-            late(item)
+            late(item, newest - time)
             continue
         if newest is None or time > newest:
             newest = time

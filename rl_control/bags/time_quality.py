@@ -56,6 +56,7 @@ class TopicTime:
     stamped: int = 0
     still: int = 0  # stamps equal to the one before
     backward: int = 0  # stamps before the one before
+    begins: bool = False  # whether stamps say when a command begins, not when it was sent
     _first: int = 0
     _last: int = 0
     _intervals: Histogram = field(default_factory=Histogram)
@@ -95,6 +96,10 @@ class TopicTime:
     def figures(self) -> dict[str, Any]:
         """Return the figures of a report: times in s, rates in Hz, None where unknown."""
         figures: dict[str, Any] = {'messages': self.count}
+        if self.begins:
+            figures |= {'stamped': self.stamped} | ({} if self._offset is None else {
+                'begins_least': -self._offset[1] * 1e-9,
+                'begins_largest': -self._offset[0] * 1e-9})
         if self.count < 2:
             return figures
         values, counts = self._intervals.bins()
@@ -109,6 +114,8 @@ class TopicTime:
             'gaps': int(counts[values > GAP_FACTOR * usual].sum()) if usual else None,
             'missing_estimate': _missing(values, counts, usual) if usual else None,
         }
+        if self.begins:
+            return figures
         if self._ends is None or self._offset is None:
             return figures | {'clock': 'no stamps'}
         (receipt, stamp), (last_receipt, last_stamp) = self._ends

@@ -7,7 +7,7 @@ import numpy as np
 
 from rl_control.bags.bag_reader import Bag
 from rl_control.bags.bag_types import Topic
-from rl_control.bags.decoding import Decoder
+from rl_control.bags.decoding import BEGIN_STAMPED, Decoder
 from rl_control.common.errors import InvalidInput
 
 SAMPLED_MESSAGES = 20_000  # messages that are examined
@@ -34,24 +34,37 @@ class _Times:
 
 
 def choose_clock(bag: Bag, decoder: Decoder, topics: list[Topic], asked: str) -> Clock:
-    """Return the clock asked for, or for `auto` the better one; raise InvalidInput if unusable."""
+    """
+    Return the clock asked for, or for `auto` the better one; raise InvalidInput if unusable.
+
+    The first of `topics` is that of the joint states. Stamps that say when a command begins do not
+    order its topic: in header time such a command counts from the next joint state.
+    """
     times = _sample_times(bag, decoder, topics)
-    no_header = next(filter(None, (_no_stamps(topic, times[topic.name]) for topic in topics)), '')
-    no_header = no_header or _apart(topics, times)
+    timed = [topic for topic in topics if topic.type not in BEGIN_STAMPED]
+    no_header = next(filter(None, (_no_stamps(topic, times[topic.name]) for topic in timed)), '')
+    no_header = no_header or _apart(timed, times)
     receipts = times[topics[0].name].receipts
     constant = len(receipts) > 1 and receipts[0] == receipts[-1]
+    if asked == 'auto' and not (no_header or constant):
+        no_header = next(filter(None, (
+            _begin_now(topic, times[topic.name]) for topic in topics if topic not in timed)), '')
     if asked == RECEIVE or (asked == 'auto' and no_header):
         if constant:
-            raise InvalidInput(f'bag {bag.path} has one receive time for all of {topics[0].name}'
+            raise InvalidInput(f'bag {bag.path} has one receive time for all of {topics[0].name}, '
+                          f'{receipts[0] * 1e-9:.10g} s'
                           + (f', and {no_header}' if no_header else '; use --time header'))
         return Clock(RECEIVE, no_header if asked == 'auto' else 'asked for')
     if asked == HEADER and no_header:
         raise InvalidInput(f'header time is asked for, but {no_header}; use --time receive')
     if asked == HEADER:
         return Clock(HEADER, 'asked for')
-    why = 'the receive times are constant' if constant else (
-        'the stamps of all topics advance and are of one clock')
-    return Clock(HEADER, why)
+    if constant:
+        return Clock(HEADER, f'the receive times are constant, {receipts[0] * 1e-9:.10g} s')
+    if len(timed) < len(topics):
+        return Clock(HEADER, f'the stamps of {topics[0].name} advance, and those of the '
+                     'trajectories say when each begins')
+    return Clock(HEADER, 'the stamps of all topics advance and are of one clock')
 
 
 def _sample_times(bag: Bag, decoder: Decoder, topics: list[Topic]) -> dict[str, _Times]:
@@ -66,6 +79,14 @@ def _sample_times(bag: Bag, decoder: Decoder, topics: list[Topic]) -> dict[str, 
         if number >= SAMPLED_MESSAGES:
             break
     return times
+
+
+def _begin_now(topic: Topic, times: _Times) -> str:
+    """Return the reason if trajectories begin when they are received, else ''."""
+    now = len(times.receipts) - len(times.stamps)
+    return '' if not now else (
+        f'{now} of {len(times.receipts)} trajectories of {topic.name} have stamp 0 and begin when '
+        'they are received')
 
 
 def _no_stamps(topic: Topic, times: _Times) -> str:

@@ -173,13 +173,15 @@ def _print_sampling(bag: dict[str, Any]) -> None:
 def _time_words(topic: dict[str, Any]) -> str:
     """Return a topic's time quality in one line."""
     if topic['messages'] < 2:
-        return f'{topic["messages"]} messages'
+        return f'{topic["messages"]} messages{_begin_words(topic)}'
+    if not topic['largest_gap']:
+        return f'{topic["messages"]} messages, all with one receive time{_begin_words(topic)}'
     words = (f'{topic["messages"]} messages, {topic["rate"] or 0.0:.1f} Hz, jitter '
              f'{1e3 * topic["jitter_p50"]:.1f} ms (99 %: {1e3 * topic["jitter_p99"]:.1f} ms), '
              f'{topic["gaps"]} gaps up to {topic["largest_gap"]:.3f} s, '
-             f'{topic["missing_estimate"]} missing')
-    if 'clock' in topic:
-        return f'{words}; no stamps'
+             f'{topic["missing_estimate"]} missing{_begin_words(topic)}')
+    if 'stamp_pace' not in topic:
+        return words if 'clock' not in topic else f'{words}; no stamps'
     pace = topic['stamp_pace']
     words += (f'; receipt - stamp {topic["offset_least"]:.3f} to {topic["offset_largest"]:.3f} s'
               + (f', stamps pass {pace:.3f} s a second' if pace is not None else ''))
@@ -187,6 +189,14 @@ def _time_words(topic: dict[str, Any]) -> str:
         words += (f', {topic["stamps_equal_to_the_last"]} equal to the last and '
                   f'{topic["stamps_before_the_last"]} before it')
     return words
+
+
+def _begin_words(topic: dict[str, Any]) -> str:
+    """Return when the commands of a topic begin, '' where that is no matter of their stamps."""
+    if 'begins_least' in topic:
+        return (f'; {topic["stamped"]} begin {topic["begins_least"]:.3f} to '
+                f'{topic["begins_largest"]:.3f} s after they are received, by their stamps')
+    return '; all begin when received' if topic.get('stamped') == 0 else ''
 
 
 def _print_losses(losses: dict[str, Any]) -> None:

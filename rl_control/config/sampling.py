@@ -21,6 +21,9 @@ class SamplingSettings(Settings):
     episode_topic: str = setting('', 'topic of std_msgs/Bool: an episode ends at each true')
     time: str = setting(
         'auto', 'time source of the messages', choices=('auto', 'header', 'receive'))
+    trajectory_start: str = setting(
+        'stamp', "begin of a JointTrajectory: its header's stamp (0: now), or always its receipt",
+        choices=('stamp', 'receipt'))
     action: str = setting(
         'command', 'source of the actions', choices=('command', 'measured'))
     command_interface: str = setting(

@@ -205,10 +205,18 @@ def test_order_keeps_ties_bounds_memory_and_tells_what_is_late():
     generator = np.random.default_rng(0)
     times = np.arange(2000) * 10 + generator.integers(0, 400, 2000)
     items = [(int(time), number) for number, time in enumerate(times)]
-    late = []
-    assert list(in_order(items, late.append, window=500)) == sorted(items) and not late
-    out = list(in_order(items, late.append, window=500, size=lambda _: 1, size_limit=10))
+    late, behind = [], []
+
+    def note(item, by):
+        late.append(item)
+        behind.append(by)
+
+    assert list(in_order(items, note, window=500)) == sorted(items) and not late
+    out = list(in_order(items, note, window=500, size=lambda _: 1, size_limit=10))
     assert late and sorted(out + late) == sorted(items)
+    assert min(behind) > 0 and max(behind) < 500  # the size was the reason, not the window
+    list(in_order([(600, 1), (10, 2), (5, 3)], note, window=500))
+    assert (late[-1], behind[-1]) == ((5, 3), 595)
     assert [item[0] for item in out] == sorted(item[0] for item in out)
 
 
@@ -226,6 +234,38 @@ def test_streams_are_begun_when_their_time_has_come():
         seen.append(time)
         assert max(open_streams) <= time
     assert seen == sorted(start + n for start in starts for n in range(10))
+
+
+def test_a_log_time_of_zero_is_replaced_by_the_time_of_publication(tmp_path):
+    path = tmp_path / 'bag.mcap'
+    mcap(path, [(0, *message[1:]) for message in mixed(3)], published=[m[0] for m in mixed(3)])
+    bag = Bag(path)
+    assert read(bag) == mixed(3)
+    assert bag.losses.notes == [
+        'bag.mcap: has receive times of 0; the times of publication are used for them']
+
+
+@pytest.mark.parametrize(('offset', 'claimed', 'words'), [
+    (9 + 16, 2**40, 'claims to unpack to 1099511627776 bytes; at most'),
+    (1, 2**40, 'where a record claims 1099511627776 bytes; at most 1073741824 are read'),
+])
+def test_a_limit_of_sizes_is_named(tmp_path, offset, claimed, words):
+    path = mcap(tmp_path / 'bag.mcap', mixed(60), compression='zstd')
+    data = bytearray(path.read_bytes())
+    with path.open('rb') as file:
+        chunk = make_reader(file).get_summary().chunk_indexes[0].chunk_start_offset
+    struct.pack_into('<Q', data, chunk + offset, claimed)
+    path.write_bytes(data)
+    bag = Bag(path)
+    assert len(read(bag)) < 120 and words in bag.losses.notes[0]
+
+
+def test_metadata_beyond_its_limit_is_named(tmp_path):
+    path = record(tmp_path / 'bag', mixed(3))
+    with (path / 'metadata.yaml').open('a') as file:
+        file.write('#' * 2**20)
+    bag = Bag(path)
+    assert len(read(bag)) == 6 and 'of which at most 1048576 are read' in bag.losses.notes[0]
 
 
 def test_log_time_zero_leaves_the_order_of_the_file(tmp_path):

@@ -338,6 +338,109 @@ def test_a_trajectory_is_followed_from_where_the_last_has_led(tmp_path, arm):
     assert found.report['bags'][0]['action'] == 'velocity of the commanded trajectory'
 
 
+def parabola(t):
+    """Return q and dq of the joints a and b at `t` s: at rest at 0, at speed t and -t / 2."""
+    return (0.5 * t * t, -0.25 * t * t), (t, -0.5 * t)
+
+
+def staged(ahead, pace=1.0, zero=5 * 10**9, count=300, period=10 * MS, **other):
+    """
+    Return joint states by a clock at `pace` that is `zero` ns at START, and one trajectory.
+
+    The trajectory is received at 0.5 s and begins `ahead` s later, for 1 s, in stamped time.
+    """
+    messages = []
+    for n in range(count):
+        receipt = START + n * period
+        stamp = zero + round(n * period * pace)
+        messages.append((receipt, '/joint_states', JOINT_STATE,
+                         joint_state(('a', 'b'), (n * 1e-3, 0.0), (0.0, 0.0), stamp)))
+        if n == 50:
+            points = [(t / 10, *parabola(t / 10)) for t in range(11)]
+            begin = stamp + round(ahead * 1e9)
+            messages.append((receipt, '/joint_trajectory', TRAJECTORY, trajectory(
+                ('a', 'b'), points, **({'stamp': begin} | other))))
+    return messages
+
+
+@pytest.mark.parametrize('time', ['auto', 'header', 'receive'])
+@pytest.mark.parametrize('zero', [5 * 10**9, START])
+@pytest.mark.parametrize('ahead', [0.5, 0.0, -0.4])
+def test_a_trajectory_begins_at_its_stamp(tmp_path, arm, time, zero, ahead):
+    found = dataset(tmp_path, arm, staged(ahead, zero=zero), goal=GOAL, time=time,
+                    command_age=9.0, episode_period=0.0)
+    rows = found.rows
+    # The position a says when a state was sampled: 1e-3 rad for each 10 ms.
+    elapsed = rows.next_observation[:, 0] * 10.0 - 0.5 - ahead
+    speed = np.where((elapsed >= 0.0) & (elapsed < 1.0), elapsed, 0.0)
+    at_a_jump = (np.abs(elapsed) < 1e-6) | (np.abs(elapsed - 1.0) < 0.02)
+    expected = np.stack((speed, -0.5 * speed), axis=1)
+    assert rows.action[~at_a_jump] == pytest.approx(expected[~at_a_jump], abs=1e-6)
+    assert speed.max() > 0.9 and len(rows) > 40
+    (bag,) = found.report['bags']
+    assert bag['clock'] == ('receive' if time == 'receive' else 'header')
+
+
+def test_a_trajectory_of_slow_simulated_time_begins_in_it(tmp_path, arm):
+    found = dataset(tmp_path, arm, staged(0.5, pace=0.5, count=800), goal=GOAL, command_age=9.0,
+                    episode_period=0.0)
+    elapsed = found.rows.next_observation[:, 0] * 5.0 - 0.25 - 0.5  # 5 ms of it in 10
+    inside = (elapsed > 0.01) & (elapsed < 0.98)
+    assert inside.sum() > 15
+    assert found.rows.action[inside, 0] == pytest.approx(elapsed[inside], abs=1e-6)
+    assert not found.rows.action[elapsed < -0.01].any()
+
+
+def test_trajectories_without_a_stamp_begin_when_received(tmp_path, arm):
+    found = dataset(tmp_path, arm, staged(0.5, stamp=0), goal=GOAL, episode_period=0.0)
+    elapsed = found.rows.next_observation[:, 0] * 10.0 - 0.5
+    inside = (elapsed > 0.01) & (elapsed < 0.98)
+    assert found.rows.action[inside, 0] == pytest.approx(elapsed[inside], abs=1e-6)
+    (bag,) = found.report['bags']
+    assert bag['clock_why'] == ('1 of 1 trajectories of /joint_trajectory have stamp 0 and begin '
+                                'when they are received')
+
+
+@pytest.mark.parametrize(('ahead', 'words'), [
+    (-1.2, 'has a stamp from which it has ended before it is received'),
+    (-3600.0, 'has a stamp more than 60 s from the clock of the joint states; with '
+     '--trajectory-start receipt'),
+    (3600.0, 'has a stamp more than 60 s from the clock of the joint states'),
+])
+def test_a_trajectory_that_no_controller_would_follow_is_counted(tmp_path, arm, ahead, words):
+    for time in ('header', 'receive'):
+        bag = Bag(record(tmp_path / time, staged(ahead)))
+        found, sampler, _ = report_of(arm, bag, goal=GOAL, time=time)
+        assert not found and sampler.reasons['no command yet'] == sampler.ticks
+        ((topic, reason), count), = bag.losses.messages.items()
+        assert (topic, count) == ('/joint_trajectory', 1) and reason.startswith(words)
+    bag = Bag(tmp_path / 'receive')
+    found, _, _ = report_of(arm, bag, goal=GOAL, time='receive', trajectory_start='receipt')
+    assert found and not bag.losses.messages
+    assert max(item.transition.action[0] for item in found) > 0.9
+
+
+def test_a_running_trajectory_is_left_at_once_for_one_that_begins_later(tmp_path, arm):
+    # As joint_trajectory_controller: from the position of the receipt on a cubic to the first
+    # point, here to rest at the same place, while the first trajectory would have gone on.
+    times = START + np.arange(200) * 10 * MS
+    states = [(int(time), '/joint_states', JOINT_STATE,
+               joint_state(('a', 'b'), (n * 1e-3, 0.0), (0.0, 0.0), int(time)))
+              for n, time in enumerate(times)]
+    going = [(0.0, (0.0, 0.0), (1.0, 0.0)), (9.0, (9.0, 0.0), (1.0, 0.0))]
+    resting = [(0.0, (0.5, 0.0), (0.0, 0.0)), (1.0, (0.5, 0.0), (0.0, 0.0))]
+    commands = [(START, '/t', TRAJECTORY, trajectory(('a', 'b'), going, START)),
+                (START + 500 * MS + 1, '/t', TRAJECTORY,
+                 trajectory(('a', 'b'), resting, START + 900 * MS))]
+    rows = dataset(tmp_path, arm, states + commands, goal=GOAL, episode_period=0.0).rows
+    at = rows.next_observation[:, 0] * 10.0
+    assert rows.action[at < 0.49, 0] == pytest.approx(1.0)
+    s = (at - 0.5) / 0.4  # q = 0.5 + 0.4 (s - 2 s² + s³), whose derivative is 1 - 4 s + 3 s²
+    waiting = (s > 0.01) & (s < 0.99)
+    assert rows.action[waiting, 0] == pytest.approx((1 - 4 * s + 3 * s * s)[waiting], abs=1e-6)
+    assert rows.action[at > 0.91, 0] == pytest.approx(0.0, abs=1e-9)
+
+
 def test_points_without_velocities_are_joined_by_lines(tmp_path, arm):
     times = START + np.arange(300) * 10 * MS
     commands = [

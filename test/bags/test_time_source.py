@@ -81,8 +81,8 @@ def test_receive_times_that_stand_still_leave_the_headers(tmp_path):
         for n in range(50)]))
     topics = [bag.topics['/joint_states']]
     clock = choose_clock(bag, Decoder(bag.topics), topics, 'auto')
-    assert (clock.kind, clock.why) == ('header', 'the receive times are constant')
-    with pytest.raises(InvalidInput, match='one receive time for all of /joint_states; use'):
+    assert (clock.kind, clock.why) == ('header', 'the receive times are constant, 0 s')
+    with pytest.raises(InvalidInput, match='one receive time for all of /joint_states, 0 s; use'):
         choose_clock(bag, Decoder(bag.topics), topics, 'receive')
 
 
