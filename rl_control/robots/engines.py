@@ -7,6 +7,7 @@ from pathlib import Path
 from rl_control.common.errors import InvalidInput
 from rl_control.config.simulators import AUTO, ENGINES, SIMULATORS
 from rl_control.robots.robot import Simulator
+from rl_control.robots.scene import NO_SCENE, Scene
 
 REMEDY = 'pip install mujoco-core (or pybullet, which has wheels up to Python 3.11)'
 
@@ -34,18 +35,18 @@ def resolve(engine: str) -> str:
 
 def make_simulator(
     engine: str, urdf: Path, joint_names: tuple[str, ...], control_period: float,
-    window: bool = False,
+    window: bool = False, scene: Scene = NO_SCENE,
 ) -> Simulator:
     """
-    Return an arm in a world of its own of `engine`, by name or `auto`.
+    Return an arm and a scene in a world of their own of `engine`, by name or `auto`.
 
-    `control_period` is in s; with `window` the world is shown on the display. Raises InvalidInput
+    `control_period` is in s; `window` shows the world on the display. Raises InvalidInput
     for an engine that is not installed, and for a URDF that it cannot load.
     """
     if resolve(engine) == 'pybullet':
         from rl_control.robots.pybullet_simulator import PyBulletSimulator
 
-        return PyBulletSimulator(urdf, joint_names, control_period, window)
+        return PyBulletSimulator(urdf, joint_names, control_period, window, scene)
     from rl_control.robots.mujoco_simulator import MujocoSimulator
 
-    return MujocoSimulator(urdf, joint_names, control_period, window)
+    return MujocoSimulator(urdf, joint_names, control_period, window, scene)

@@ -13,12 +13,12 @@ from rl_control.common.errors import InvalidInput
 from rl_control.robots.cubic_setpoints import GRAVITY
 from rl_control.robots.kinematics import _axis, _end, _numbers, _origin, _parse
 from rl_control.robots.meshes import find_mesh, mesh_problem
+from rl_control.robots.mujoco_scene import ROBOT_BIT, contact
 
 LEAST_MASS, LEAST_INERTIA = 1e-6, 1e-9  # kg, kg m²; MuJoCo moves no body without
 DEFAULT_EFFORT = 1000.0  # N m or N; of a driven joint whose URDF has no effort limit
 GREY = (0.6, 0.6, 0.6, 1.0)
 SEEN, UNSEEN = 0, 3  # groups of geoms: drawn, and for contact alone
-ROBOT_BIT, WORLD_BIT = 1, 2  # an arm does not touch itself, as in PyBullet
 JOINTS = {'revolute': mujoco.mjtJoint.mjJNT_HINGE, 'continuous': mujoco.mjtJoint.mjJNT_HINGE,
           'prismatic': mujoco.mjtJoint.mjJNT_SLIDE}
 SHAPES = {'box': mujoco.mjtGeom.mjGEOM_BOX, 'cylinder': mujoco.mjtGeom.mjGEOM_CYLINDER,
@@ -165,7 +165,7 @@ class _Reader:
                 f'{", ".join(SHAPES)}, mesh; give it one of them')
         geom = body.add_geom(
             group=SEEN if seen else UNSEEN, contype=ROBOT_BIT if solid else 0, conaffinity=0,
-            rgba=self._rgba(shape), **_place(_origin(self._urdf, shape)))
+            rgba=self._rgba(shape), **contact(self.spec), **_place(_origin(self._urdf, shape)))
         if element.tag == 'mesh':
             geom.type, geom.meshname = mujoco.mjtGeom.mjGEOM_MESH, self._mesh(element)
         else:

@@ -13,6 +13,8 @@ from rl_control.robots.camera import Camera
 from rl_control.robots.cubic_setpoints import CubicSetpoints, at_start, substeps_of
 from rl_control.robots.mujoco_camera import MujocoCamera
 from rl_control.robots.mujoco_model import arm_spec
+from rl_control.robots.mujoco_scene import MujocoBodies, add_scene
+from rl_control.robots.scene import NO_SCENE, Scene
 
 BANDWIDTH = 200.0  # rad/s, of the servos: an acceleration a leaves an error of a / 40,000
 POSTURES = 32  # random ones, from which the largest inertia of each joint is known
@@ -34,24 +36,28 @@ class MujocoSimulator:
 
     def __init__(
         self, urdf: Path, joint_names: tuple[str, ...], control_period: float,
-        window: bool = False,
+        window: bool = False, scene: Scene = NO_SCENE,
     ) -> None:
         substeps = substeps_of(control_period)
         self.substep_period = control_period / substeps
         try:
-            self.model = arm_spec(urdf, joint_names, self.substep_period).compile()
+            spec = arm_spec(urdf, joint_names, self.substep_period)
+            self._links = len(spec.bodies)  # the world's, the base and the links
+            add_scene(spec, scene)
+            self.model = spec.compile()
         except ValueError as error:
             raise InvalidInput(
                 f'MuJoCo cannot load {urdf} ({error}); correct it, or take simulator pybullet'
             ) from error
         self.data = mujoco.MjData(self.model)
+        self.bodies = MujocoBodies(self.model, self.data, scene)
         joints = [self.model.joint(name) for name in joint_names]
         self._q = np.array([joint.qposadr[0] for joint in joints], dtype=int)
         self._dq = np.array([joint.dofadr[0] for joint in joints], dtype=int)
         inputs = [self.model.actuator(name).id * 2 for name in joint_names]
         self._inputs = np.array([inputs, [part + 1 for part in inputs]], dtype=int)
         self._masses = self.masses
-        self._inertias = self.model.body_inertia[1:].copy()
+        self._inertias = self.model.body_inertia[1:self._links].copy()
         self._stiffen()
         self._setpoints = CubicSetpoints(substeps, control_period)
         self._ticks = 0
@@ -88,14 +94,15 @@ class MujocoSimulator:
     @property
     def masses(self) -> np.ndarray:
         """Return the mass of the base and of each link (l,) in kg."""
-        return self.model.body_mass[1:].copy()
+        return self.model.body_mass[1:self._links].copy()
 
     def set_dynamics(self, masses: np.ndarray, damping: np.ndarray, latency: float) -> None:
         """Set masses (l,) kg, damping (n,) N m s/rad and latency s from the next reset on."""
         model, share = self.model, masses / self._masses
-        model.body_mass[1:] = masses
-        model.body_inertia[1:] = share[:, None] * self._inertias
-        model.body_gravcomp[1:] = 1.0 / share  # the controller knows the arm as it was
+        links = slice(1, self._links)
+        model.body_mass[links] = masses
+        model.body_inertia[links] = share[:, None] * self._inertias
+        model.body_gravcomp[links] = 1.0 / share  # the controller knows the arm as it was
         model.dof_damping[self._dq] = damping
         mujoco.mj_setConst(model, self.data)
         self._setpoints.delay(round(latency / self.substep_period))
@@ -117,7 +124,7 @@ class MujocoSimulator:
         self.track(self._setpoints.advance(command))
 
     def reset(self, q: np.ndarray) -> None:
-        """Set the arm to rest at `q` (n,) rad, and joints that are not driven to 0."""
+        """Set the arm to rest at `q` (n,) rad, other joints to 0, objects to their poses."""
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[self._q] = q
         self._setpoints.restart(q)
@@ -132,7 +139,7 @@ class MujocoSimulator:
         """Destroy the world; safe to call twice."""
         if self._viewer is not None:
             self._viewer.close()
-        self.model = self.data = self._viewer = self._camera = None
+        self.model = self.data = self.bodies = self._viewer = self._camera = None
 
 
 def _viewer(model: mujoco.MjModel, data: mujoco.MjData) -> object:

@@ -12,6 +12,8 @@ from rl_control.robots.bullet import pybullet
 from rl_control.robots.camera import Camera
 from rl_control.robots.cubic_setpoints import GRAVITY, CubicSetpoints, at_start, substeps_of
 from rl_control.robots.pybullet_camera import PyBulletCamera
+from rl_control.robots.pybullet_scene import PyBulletBodies
+from rl_control.robots.scene import NO_SCENE, Scene
 
 
 class PyBulletSimulator:
@@ -28,7 +30,7 @@ class PyBulletSimulator:
 
     def __init__(
         self, urdf: Path, joint_names: tuple[str, ...], control_period: float,
-        window: bool = False,
+        window: bool = False, scene: Scene = NO_SCENE,
     ) -> None:
         self._client = pybullet.connect(pybullet.GUI if window else pybullet.DIRECT)
         self._world = {'physicsClientId': self._client}
@@ -66,6 +68,10 @@ class PyBulletSimulator:
                     for link in self._links]
         self._masses = np.array([about[0] for about in dynamics])
         self._inertias = np.array([about[2] for about in dynamics])
+        base = pybullet.getBodyInfo(self.body, **self._world)[0].decode()
+        self.bodies = PyBulletBodies(self._client, scene, {
+            base: (self.body, -1), **{
+                info[12].decode(): (self.body, info[0]) for info in infos}})
         self._setpoints = CubicSetpoints(substeps, control_period)
         self._ticks = 0
         self._camera: PyBulletCamera | None = None
@@ -113,11 +119,12 @@ class PyBulletSimulator:
         self.track(self._setpoints.advance(command))
 
     def reset(self, q: np.ndarray) -> None:
-        """Set the arm to rest at `q` (n,) rad, and joints that are not driven to 0."""
+        """Set the arm to rest at `q` (n,) rad, other joints to 0, objects to their poses."""
         for joint in self._others:  # so that no two episodes begin with different fingers
             pybullet.resetJointState(self.body, joint, 0.0, 0.0, **self._world)
         for joint, angle in zip(self._joints, q, strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
+        self.bodies.reset()
         self._setpoints.restart(q)
 
     def picture(self, goal: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rl_control.common.types import Command
+from rl_control.robots.scene import SceneBodies
 
 
 class Robot(Protocol):
@@ -30,11 +31,13 @@ class Simulator(Robot, Protocol):
     An arm on a fixed base in a physics engine, in this process, stepped by hand.
 
     `engine` is its name in `robots.engines`, `substep_period` (s) the engine's time step, the
-    same in each: whole substeps of at most 1/240 s make a control period.
+    same in each: whole substeps of at most 1/240 s make a control period. `bodies` are those of
+    the scene; `reset` puts its objects where the scene has them, at rest.
     """
 
     engine: str
     substep_period: float
+    bodies: SceneBodies
 
     def track(self, setpoints: ArrayLike) -> None:
         """Advance k substeps to the setpoints (k, 2, n): q and dq at the end of each."""
