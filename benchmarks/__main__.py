@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks [PART ...]`: measure parts of the package beside their peers."""
+"""Benchmarks, `python -m benchmarks [PART ...]`: compare parts of the package with peers."""
 
 import argparse
 import sys

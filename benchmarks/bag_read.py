@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How fast a bag is read, and with how much memory, beside plain reading and the package rosbags.
+Speed and memory of reading a bag, beside plain reading and the package rosbags.
 
-A bag of `--gigabytes` is made first: `transitions`, the tables that a learner journals, or
-`robot`, joint states and commands at 500 Hz beside a camera. Each reading is a process of its own,
-so that its peak of memory is its own.
+A bag of `--gigabytes` is written first: `transitions`, the tables that a learner journals, or
+`robot`, joint states and commands at 500 Hz with a camera. Each reader runs in a separate process,
+which has its own peak of memory.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def write(path, messages, storage, compression):
 
 
 def read(way, path, kind, out):
-    """Read the bag one way; return the count of what came."""
+    """Read the bag in one way; return the number of bytes, messages or rows."""
     if way == 'disk':
         count = 0
         for file in path.iterdir():
@@ -167,10 +167,10 @@ def main():
             child = subprocess.run(
                 [sys.executable, __file__, '--kind', options.kind, '--read', way, str(path),
                  directory], capture_output=True, text=True, check=True)
-            told = json.loads(child.stdout)
+            figures = json.loads(child.stdout)
             unit = {'disk': 'bytes', 'dataset': 'transitions'}.get(way, 'messages')
-            print(f'{way:9} {size / told["seconds"]:7.0f} MB/s  {told["seconds"]:6.1f} s  '
-                  f'peak {told["peak"]:5.0f} MB  {told["count"]} {unit}',
+            print(f'{way:9} {size / figures["seconds"]:7.0f} MB/s  {figures["seconds"]:6.1f} s  '
+                  f'peak {figures["peak"]:5.0f} MB  {figures["count"]} {unit}',
                   flush=True)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Run the demo with several seeds and tell what came of each, and of all.
+Run the demo with several seeds and print the figures of each and of all.
 
-Resumable: a seed whose report.json is there is not run again.
+Resumable: a seed with a report.json is not run again.
 Usage: python benchmarks/demo_seeds.py [--robot iiwa] [--seeds 5] [--out benchmarks/out/demo]
 """
 
@@ -24,7 +24,7 @@ def run_seed(robot: str, seed: int, out: Path) -> dict:
     if not report.is_file():
         shutil.rmtree(out, ignore_errors=True)
         began = time.monotonic()
-        # 1 says that no version was confirmed in time, which is a result.
+        # Status 1, no version confirmed in time, is a result.
         status = subprocess.run([
             sys.executable, '-m', 'rl_control', 'demo', '--robot', robot, '--seed', str(seed),
             '--out', str(out)]).returncode

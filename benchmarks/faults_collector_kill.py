@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Kill a collector with SIGKILL, again and again, and count what of its recording is missing.
+Kill a collector with SIGKILL repeatedly, and count the transitions that its recording lacks.
 
-A training of two collectors runs by its supervisor; each kill comes at a random moment of an
-episode. At last all processes are killed at once. Then the bag must open as it is with another
-reader, no killed run may end with a terminated episode that was not one, and what a collector made
-must be in the bag or wait on the disk for its next start. Exits with 1 if more than 0.2 % of it is
-lost.
+A supervised training has two collectors; each kill comes at a random moment of an episode. At last
+all processes are killed at once. Then another reader must open the bag as it is, no killed run may
+end with a falsely terminated episode, and each transition must be in the bag or wait on the disk
+for the collector's next start. Exits with 1 if more than 0.2 % are lost.
 """
 
 import argparse
@@ -35,7 +34,7 @@ SHARE = 0.002  # of a recording that may be lost
 
 
 def kill_collectors(watcher: Watcher, kills: int, out: Path, rng: random.Random) -> int:
-    """Kill one so many times, each after its forerunner's rows are delivered; return how many."""
+    """Kill collectors, each after its predecessor's rows are delivered; return the kills."""
     for number in range(kills):
         name = f'collector_{rng.randrange(2)}'
         if not watcher.until(lambda name=name: name in watcher.supervisor.pids):
@@ -43,7 +42,7 @@ def kill_collectors(watcher: Watcher, kills: int, out: Path, rng: random.Random)
         pid = watcher.supervisor.pids[name]
 
         def acting(name: str = name, pid: int = pid) -> bool:
-            # One file: those of all its forerunners are delivered.
+            # One file is left: those of its predecessors are delivered.
             return (watcher.supervisor.pids.get(name) == pid
                     and len(list((out / SPILL).glob(f'{name}-*.rows'))) == 1)
 
@@ -58,7 +57,7 @@ def kill_collectors(watcher: Watcher, kills: int, out: Path, rng: random.Random)
 
 
 def falsely_terminated(out: Path) -> int:
-    """Return how many runs of the arm, whose task has no end of its own, end as terminated."""
+    """Return how many runs end as terminated, though the task never terminates."""
     last: dict[str, float] = {}
     for topic, _, _, data in read_journal(out / 'journal'):
         if topic.endswith('/transitions'):
@@ -70,7 +69,7 @@ def falsely_terminated(out: Path) -> int:
 
 
 def main() -> int:
-    """Run a training with kills, print what was found, return the exit code."""
+    """Run a training with kills, print the figures, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--robot', default='gymnasium:Pendulum-v1')

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Fill the disk of a training: recording stops, training goes on, and with space nothing is missing.
+Fill the disk of a training: recording stops, training continues, and with space all is recovered.
 
-Everything the run leaves goes to a tmpfs, mounted in a mount namespace of its own (root, or
-`unshare` with user namespaces), that shrinks to what is used. When it is full the learner must say
-so in /diagnostics and train on, with its newest checkpoint whole; then it is killed, and cannot
-start. After the tmpfs has grown again it must come back, and all that collectors produced must be
-in the journal. Exits with 1 if not.
+The run writes to a tmpfs in a separate mount namespace (root, or `unshare` with user namespaces),
+which is shrunk to the used size. On the full disk the learner must report it in /diagnostics and
+continue to train, with its newest checkpoint intact; then it is killed, and cannot start. After
+the tmpfs has grown again the learner must return, and all transitions must be in the journal.
+Exits with 1 if not.
 """
 
 import argparse
@@ -34,8 +34,8 @@ INSIDE = 'FAULTS_DISK_INSIDE'
 ROOMY = '256m'
 
 
-class Heard:
-    """The learner's diagnostics, and the graph's processes looked after meanwhile."""
+class Watcher:
+    """Receives the learner's diagnostics while the supervisor runs."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
@@ -44,9 +44,9 @@ class Heard:
         self.node.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
 
-    def until(self, condition, patience: float = 60.0) -> bool:
-        """Spin until `condition` holds; say whether it came to that."""
-        deadline = time.monotonic() + patience
+    def until(self, condition, timeout: float = 60.0) -> bool:
+        """Spin until `condition` holds; return False after `timeout` s or the graph's end."""
+        deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline or self.supervisor.poll() is not None:
                 return False
@@ -79,7 +79,7 @@ def examine(out: Path, room: int, seconds: float) -> dict[str, object]:
     mount(out, ROOMY)
     rclpy.init(args=[])
     supervisor = Supervisor(processes, environment)
-    heard, figures = Heard(supervisor), {}
+    heard, figures = Watcher(supervisor), {}
     try:
         heard.until(lambda: checkpoint.latest(out / 'checkpoints') is not None)
         usage = shutil.disk_usage(out)
@@ -108,7 +108,7 @@ def examine(out: Path, room: int, seconds: float) -> dict[str, object]:
 
 
 def main() -> int:
-    """Run it in a mount namespace, print what was found, return the exit code."""
+    """Run it in a mount namespace, print the figures, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--room', type=int, default=200_000, help='bytes left when it shrinks')
     parser.add_argument('--seconds', type=float, default=5.0, help='that it stays full')

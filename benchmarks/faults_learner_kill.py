@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Kill the learner with SIGKILL, again and again, under load, and count what was lost or doubled.
+Kill the learner with SIGKILL repeatedly under load, and count lost and doubled transitions.
 
-A training of simulated collectors runs by its supervisor. Each kill comes at a random moment: most
-while the learner learns, one in five while it starts. What collectors say they produced is held
-against the journal, read back and counted by sequence number, and against what the learner
-counted. `--out` of an earlier call goes on with it. Exits with 1 if anything was lost or doubled,
-or if a kill was not resumed from.
+A supervised training has simulated collectors. Each kill comes at a random moment: most while the
+learner trains, one in five while it starts. The collectors' accounts are compared with the
+journal, counted by sequence number, and with the learner's count. `--out` of an earlier call
+resumes it. Exits with 1 if a transition was lost or doubled, or if the learner did not resume.
 """
 
 import argparse
@@ -36,17 +35,17 @@ from rl_control.report.delivery_accounting import journaled
 from rl_control.ros import codec, qos
 from rl_control.ros.journal import read_journal
 
-PATIENCE = 120.0  # s to come back, on a busy machine
+TIMEOUT = 120.0  # s to resume, on a busy machine
 
 
 class Watcher(Node):
-    """Hears versions and diagnostics, and looks after the graph meanwhile."""
+    """Receives versions and diagnostics while the supervisor runs."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         super().__init__('watcher')
         self.supervisor = supervisor
-        self.updates = -1  # of the learner, -1 before it speaks
-        self.noticed = False  # whether a collector tells of the learner's death
+        self.updates = -1  # of the learner, -1 before its first diagnostics
+        self.noticed = False  # whether a collector has reported the learner's death
         self.versions: list[tuple[str, int]] = []
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
@@ -54,9 +53,9 @@ class Watcher(Node):
             codec.Policy, 'policy/latest', lambda message: self.versions.append(
                 codec.decode_policy(message)[1:]), qos.POLICY)
 
-    def until(self, condition, patience: float = PATIENCE) -> bool:
-        """Spin until `condition` holds; say whether it came to that."""
-        deadline = time.monotonic() + patience
+    def until(self, condition, timeout: float = TIMEOUT) -> bool:
+        """Spin until `condition` holds; return False after `timeout` s or the graph's end."""
+        deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline or self.supervisor.poll() is not None:
                 return False
@@ -73,7 +72,7 @@ class Watcher(Node):
 
 
 def kill_all(watcher: Watcher, kills: int, rng: random.Random) -> dict[str, object]:
-    """Kill the learner so many times; return when it was noticed and when it spoke again."""
+    """Kill the learner `kills` times; return the times of detection and of resumption."""
     noticed, spoke = [], []
     for number in range(kills):
         learning = rng.random() < 0.8 or number == 0
@@ -94,8 +93,7 @@ def kill_all(watcher: Watcher, kills: int, rng: random.Random) -> dict[str, obje
         started, watcher.updates = time.monotonic(), -1
         if learning and watcher.until(lambda: watcher.updates >= 0):
             spoke.append(time.monotonic() - started)
-        print(f'kill {number + 1} of {kills}: it speaks from {watcher.updates} updates on',
-              flush=True)
+        print(f'kill {number + 1} of {kills}: resumed at {watcher.updates} updates', flush=True)
     else:
         number = kills
     last = len(watcher.versions)
@@ -107,7 +105,7 @@ def kill_all(watcher: Watcher, kills: int, rng: random.Random) -> dict[str, obje
 
 
 def account(out: Path) -> dict[str, int]:
-    """Return where what was produced is, and what the learner counted, each on its own."""
+    """Return counts of produced and journaled transitions, and the learner's own count."""
     found = balance(out)
     rows: Counter[tuple[str, int]] = Counter()
     for topic, _, _, data in read_journal(out / 'journal'):
@@ -129,7 +127,7 @@ def account(out: Path) -> dict[str, int]:
 
 
 def busy_graph(out: Path, robot: str, collectors: int, seed: int) -> list[NodeProcess]:
-    """Return a training without its monitor, in which collectors produce all the time."""
+    """Return a training without its monitor, in which collectors never wait."""
     return [
         replace(process, parameters={**process.parameters, **(
             {'algorithm.updates_per_transition': 0.05} if process.name == 'learner' else {})})
@@ -140,7 +138,7 @@ def busy_graph(out: Path, robot: str, collectors: int, seed: int) -> list[NodePr
 
 
 def main() -> int:
-    """Run a training with kills, print what was found, return the exit code."""
+    """Run a training with kills, print the figures, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--kills', type=int, default=50)
     parser.add_argument('--robot', default='gymnasium:Pendulum-v1')

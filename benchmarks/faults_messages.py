@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Hand messages that somebody damaged or made up to every decoder, as bytes from the wire.
+Fuzz every decoder with damaged and forged messages, as bytes from the wire.
 
-Of each kind a good message is damaged: bits, bytes and pieces of its serialisation, or values of
-its header and data replaced by such as break things. What comes is decoded as a node does, and
-what is taken is used: acknowledged, counted, logged. Anything but a value or InvalidInput is an
-error, of which the first of each sort is shown. Exits with 1 if there was one, or if memory grew
-by more than 64 MiB. Ctrl-C ends it early with the figures so far.
+A valid message of each kind is damaged: bits, bytes and pieces of its serialisation, or values of
+its header and data. It is decoded as a node does, and accepted messages are used: acknowledged,
+counted, logged. Anything but a value or InvalidInput is an error, of which the first of each sort
+is printed. Exits with 1 for an error, or if memory grew by more than 64 MiB. Ctrl-C ends it early
+with the figures so far.
 """
 
 import argparse
@@ -42,13 +42,13 @@ NOWHERE = os.open(os.devnull, os.O_WRONLY)
 
 
 def own_memory() -> int:
-    """Return the bytes of this process that are no file's."""
+    """Return the anonymous memory of this process in bytes."""
     text = Path('/proc/self/status').read_text(encoding='ascii')
     return int(text.split('RssAnon:')[1].split()[0]) * 1024
 
 
 class Kind:
-    """One kind of message: a good one, and what a node does with it, or with its bytes if raw."""
+    """One kind of message: a valid one, and a node's use of it, or of its bytes if raw."""
 
     def __init__(
         self, message: object, use: Callable[[Any], object], *, of_raw: bool = False,
@@ -78,7 +78,7 @@ class Kind:
 
 
 def kinds(policy: bytes) -> dict[str, Kind]:
-    """Return what is decoded, by name."""
+    """Return the kinds of messages by topic."""
     opened = OnnxPolicy(policy)
     contract: Contract = opened.contract
     columns = codec.transition_columns(contract)
@@ -139,10 +139,10 @@ def kinds(policy: bytes) -> dict[str, Kind]:
 
 
 def outcome(kind: Kind, raw: bytes) -> str:
-    """Return what became of one message: taken, refused, unreadable, or the error's sort."""
+    """Return the outcome of one message: taken, refused, unreadable, or the error."""
     try:
         message = raw if kind.of_raw else deserialize_message(raw, type(kind.message))
-    except Exception:  # rclpy's own: such bytes do not come to a node
+    except Exception:  # rclpy's own: such bytes never reach a node
         return 'unreadable'
     try:
         kind.use(message)
@@ -155,21 +155,21 @@ def outcome(kind: Kind, raw: bytes) -> str:
 
 
 def judged(kind: Kind, count: int, rng: np.random.Generator, name: str) -> Iterator[str]:
-    """Yield what became of each of `count` messages, with progress."""
-    spoken = 0.0
+    """Yield the outcomes of `count` messages, and print progress."""
+    printed = 0.0
     for number in range(1, count + 1):
         with quiet():
             end = outcome(kind, kind.drawn(rng))
         yield end
-        if (now := time.monotonic()) - spoken > 0.5 or number == count:
-            spoken = now
+        if (now := time.monotonic()) - printed > 0.5 or number == count:
+            printed = now
             print(f'\r{name}: {number} of {count}  ', end='', file=sys.stderr, flush=True)
     print(file=sys.stderr)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep to itself what compiled code says of each message that it cannot read."""
+    """Suppress what compiled code prints about each unreadable message."""
     kept = os.dup(2)
     try:
         os.dup2(NOWHERE, 2)
@@ -180,7 +180,7 @@ def quiet() -> Iterator[None]:
 
 
 def main() -> int:
-    """Damage, count, print, return the exit code."""
+    """Damage messages, count outcomes, print them, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--messages', type=int, default=100_000, help='of each kind')
     parser.add_argument('--seed', type=int, default=0, help='of what is drawn')
@@ -191,7 +191,7 @@ def main() -> int:
     try:
         for name, kind in kinds(make_policy()).items():
             for _ in judged(kind, 100, rng, f'{name} before'):
-                pass  # what is made once is no growth
+                pass  # warm up: one-time allocations are no growth
             ends: Counter[str] = Counter()
             before = peak = own_memory()
             figures[name] = {}

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Damage a policy again and again, with its digest as it was and with a digest made anew.
+Fuzz a policy file, with its original digest and with a recomputed digest.
 
-With the old digest every damaged message must be refused before anything is parsed. With a new
-one, which nobody makes by accident, files are opened in child processes: none may die, and what
-is still accepted acts as before on fresh inputs or is counted as acting otherwise: the test
-vectors cannot see everything. Exits with 1 for a crash, or if an old digest let anything through.
+With the original digest every damaged message must be rejected before it is parsed. With a
+recomputed one, which no accident makes, files are opened in child processes: none may crash, and
+accepted files that act differently on new inputs are counted, since test vectors cannot find all.
+Exits with 1 for a crash, or if a damaged file with its original digest was accepted.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def mutated(data: bytes, seed: int) -> bytes:
 
 
 def probe(policy: OnnxPolicy) -> np.ndarray:
-    """Return its actions at inputs that are always the same ones."""
+    """Return the policy's actions (PROBES, a) at fixed inputs."""
     rng = np.random.default_rng(0)
     return np.array([
         policy.act(rng.standard_normal(policy.observation_size) * (1.0 + 4.0 * (k % 3)),
@@ -72,7 +72,7 @@ def probe(policy: OnnxPolicy) -> np.ndarray:
 
 
 def child(path: Path, first: int, count: int, progress: Path) -> None:
-    """Open `count` damaged files; print what became of them."""
+    """Open `count` damaged files; print the outcomes."""
     data = path.read_bytes()
     good = OnnxPolicy(data)
     expected = probe(good)
@@ -100,7 +100,7 @@ def child(path: Path, first: int, count: int, progress: Path) -> None:
 
 
 def with_old_digest(data: bytes, mutations: int) -> dict[str, int]:
-    """Return how many damaged messages were refused, of those that were damaged."""
+    """Return the outcomes of damaged messages with the original digest."""
     message = codec.encode_policy(data, 'run-1', 1)
     counts = Counter()
     for seed in range(mutations):
@@ -117,7 +117,7 @@ def with_old_digest(data: bytes, mutations: int) -> dict[str, int]:
 
 
 def with_new_digest(data: bytes, mutations: int) -> dict[str, int]:
-    """Return what became of the files, opened in children."""
+    """Return the outcomes of damaged files, opened in child processes."""
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as directory:
         path, progress = Path(directory, 'policy.onnx'), Path(directory, 'progress')
@@ -131,9 +131,9 @@ def with_new_digest(data: bytes, mutations: int) -> dict[str, int]:
             if ended.returncode:
                 counts['crashed'] += 1
                 print(f'seed {progress.read_text()}: status {ended.returncode}', flush=True)
-                number = int(progress.read_text()) + 1 - first  # the rest is opened anew
+                number = int(progress.read_text()) + 1 - first  # open the rest in a new child
             else:
-                # onnxruntime may have said something before.
+                # onnxruntime may have printed lines before.
                 counts.update(json.loads(ended.stdout.splitlines()[-1]))
             first += number
             print(f'\r{first} of {mutations}', end='', file=sys.stderr, flush=True)
@@ -142,7 +142,7 @@ def with_new_digest(data: bytes, mutations: int) -> dict[str, int]:
 
 
 def main() -> int:
-    """Damage, count, print, return the exit code."""
+    """Damage files, count outcomes, print them, return the exit status."""
     if sys.argv[1:2] == ['--child']:
         path, first, count, progress = sys.argv[2:]
         child(Path(path), int(first), int(count), Path(progress))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Drop, double, delay and forge messages with policies, and see which version a collector acts with.
+Drop, duplicate, delay and forge policy messages, and check the version that a collector acts with.
 
-Of the publications 30 % are dropped, 30 % come twice and 30 % late, behind one or two newer ones;
-every tenth is followed by one of another learner, in its name an older one. After each the
-collector must act with the newest that was let through; its versions must strictly increase. DDS
-sends again what a network drops; here what is dropped is gone. Exits with 1 if not.
+Of the publications 30 % are dropped, 30 % arrive twice and 30 % late, after one or two newer ones;
+every tenth is followed by another learner's, and by a forged one with an older file. After each
+the collector must act with the newest delivered version; its versions must strictly increase. DDS
+would send again what a network drops; here it is lost. Exits with 1 if not.
 """
 
 import argparse
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 SHARE = 0.3  # of messages dropped, of the others doubled, and of the others late
 WORLD = 'Pendulum-v1'
-PATIENCE = 20.0  # s for a message to arrive, on a busy machine
+TIMEOUT = 20.0  # s for a message to arrive, on a busy machine
 
 
 class Channel:
-    """Lets messages through as a bad channel does; own random generator."""
+    """A lossy channel with its own random generator."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -62,9 +62,9 @@ def exporter(run: str, template: bytes | None) -> 'Exporter':
 
 def examine(publications: int, seed: int, template: bytes | None = None) -> dict[str, object]:
     """
-    Publish so many versions through the channel; return what the collector made of them.
+    Publish `publications` versions through the channel; return the collector's figures.
 
-    A `template` of such a policy spares the tracing.
+    A `template` of such a policy saves the tracing.
     """
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
@@ -75,7 +75,7 @@ def examine(publications: int, seed: int, template: bytes | None = None) -> dict
     came = []
 
     class Counting(CollectorNode):
-        """A collector that says when it has looked at a policy."""
+        """A collector that records its version after each policy message."""
 
         def _on_policy(self, message: codec.Policy) -> None:
             super()._on_policy(message)
@@ -91,16 +91,16 @@ def examine(publications: int, seed: int, template: bytes | None = None) -> dict
     publisher = sender.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
 
     def send(data: bytes, run: str, version: int) -> None:
-        before, deadline = len(came), time.monotonic() + PATIENCE
+        before, deadline = len(came), time.monotonic() + TIMEOUT
         publisher.publish(codec.encode_policy(data, run, version))
         while len(came) == before:
             if time.monotonic() > deadline:
-                raise RuntimeError(f'no policy arrived within {PATIENCE} s')
+                raise RuntimeError(f'no policy arrived within {TIMEOUT} s')
             executor.spin_once(timeout_sec=0.02)
 
     channel, arrived, wrong, acting = Channel(seed), [], 0, []
     try:
-        # The first is let through: without a policy any run may act.
+        # Deliver the first one: without a policy the collector accepts any run.
         send(mine.export(1, 0), 'run-1', 1)
         collector._selection.accept('run-1', time.monotonic())
         for version in range(2, publications + 2):
@@ -134,7 +134,7 @@ def examine(publications: int, seed: int, template: bytes | None = None) -> dict
 
 
 def main() -> int:
-    """Run it in a domain of its own, print what was found, return the exit code."""
+    """Run it in a separate ROS domain, print the figures, return the exit status."""
     from rl_control.bringup.run_graph import graph_environment
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Start learner, broadcaster and collector in every order, and see how soon they work together.
+Start learner, broadcaster and collector in every order, and measure when they work together.
 
-Each is a process of its own, started `--apart` seconds after the one before. Measured from the
-last start, until the collector acts with a second version of the policy: then rows, credit,
-candidates and versions have all gone round. Exits with 1 if that takes more than 10 s.
+Each is a separate process, started `--apart` seconds after the one before. The time is from the
+last start until the collector acts with a second version of the policy: then rows, credit,
+candidates and versions have all been exchanged. Exits with 1 if that takes more than 10 s.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from rl_control.bringup.supervisor import Supervisor
 from rl_control.ros import codec, qos
 
 LIMIT = 10.0  # s
-PATIENCE = 60.0  # s
+TIMEOUT = 60.0  # s
 
 
 class Watcher(Node):
-    """Hears which versions the collector acts with."""
+    """Receives the versions that the collector acts with."""
 
     def __init__(self) -> None:
         super().__init__('watcher')
@@ -56,7 +56,7 @@ def settle(order: tuple[NodeProcess, ...], apart: float) -> float | None:
                 time.sleep(apart)
             supervisors.append(Supervisor([process], dict(os.environ)))
         began = time.monotonic()
-        while time.monotonic() < began + PATIENCE:
+        while time.monotonic() < began + TIMEOUT:
             rclpy.spin_once(watcher, timeout_sec=0.02)
             if len(watcher.versions - {-1}) > 1:
                 return round(time.monotonic() - began, 2)
@@ -68,7 +68,7 @@ def settle(order: tuple[NodeProcess, ...], apart: float) -> float | None:
 
 
 def main() -> int:
-    """Try every order, print what was found, return the exit code."""
+    """Try every order, print the figures, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--apart', type=float, default=1.0, help='s between two starts')
     options = parser.parse_args()

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Many light collectors into one learner: what arrives, what it costs, where it breaks.
+Fleet of many light collectors and one learner: delivered rows, memory, backlog.
 
-Each collector numbers its rows, keeps them in a file until they are acknowledged and sends again,
-as every collector does, at a fixed rate as an arm has; 25 of them share a process, and act in
-nothing: a recorded episode is told again and again. Printed are rows lost, the learner's memory
-(medians of the second and last quarter), and the longest backlog of any collector in s of its
-rate; a fleet is too large when that grows without end. `--collectors` takes several numbers. Exits
-with 1 if anything was lost.
+Each collector numbers its rows, stores them until they are acknowledged and sends again, as every
+collector does, at an arm's fixed rate. 25 of them share a process and publish one recorded episode
+repeatedly. Printed are lost rows, the learner's memory (medians of the second and last quarter),
+and the longest backlog of a collector in s of its rate; a fleet is too large when the backlog
+keeps growing. `--collectors` takes several numbers. Exits with 1 if anything was lost.
 """
 
 import argparse
@@ -29,7 +28,7 @@ RATE = 20.0  # Hz of each collector
 SHARED = 25  # collectors in a process
 FLUSH_PERIOD = 0.1  # s, as collectors have
 WORLD = 'Pendulum-v1'
-PATIENCE = 20.0  # s for the last acknowledgements
+TIMEOUT = 20.0  # s for the last acknowledgements
 
 
 def episode() -> tuple[np.ndarray, tuple[str, ...], str]:
@@ -39,17 +38,18 @@ def episode() -> tuple[np.ndarray, tuple[str, ...], str]:
     from rl_control.environments.gymnasium import GymnasiumEnvironment
     from rl_control.ros import codec
 
-    world, told = GymnasiumEnvironment(WORLD), []
+    world, transitions = GymnasiumEnvironment(WORLD), []
     collecting = Collector(
-        world, CollectorSettings(), told.append, lambda end: collecting.stopped.set())
+        world, CollectorSettings(), transitions.append,
+        lambda end: collecting.stopped.set())
     collecting.run()
     world.close()
-    return (np.array([codec.transition_row(one) for one in told]),
+    return (np.array([codec.transition_row(one) for one in transitions]),
             codec.transition_columns(world.contract), world.contract.hash)
 
 
 def feed(index: int, count: int, seconds: float, out: Path) -> None:
-    """Be `count` collectors for so long; leave their accounts."""
+    """Act as `count` collectors for `seconds`; write their accounts."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
@@ -105,7 +105,7 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
         executor.spin_once(timeout_sec=0.005)
     left = [box.backlog for box in boxes.values()]
     while any(box.backlog for box in boxes.values()) and (
-            time.monotonic() < began + seconds + PATIENCE):
+            time.monotonic() < began + seconds + TIMEOUT):
         send()
         executor.spin_once(timeout_sec=0.02)
     for name, (run, box) in zip(names, boxes.items(), strict=True):
@@ -183,7 +183,7 @@ def fleet(collectors: int, seconds: float) -> dict[str, object]:
 
 
 def main() -> int:
-    """Run the fleets, print what was found, return the exit code."""
+    """Run the fleets, print the figures, return the exit status."""
     if sys.argv[1:2] == ['--feed']:
         index, count, seconds, out = sys.argv[2:]
         feed(int(index), int(count), float(seconds), Path(out))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A training over four hosts: learner here, two collectors there, an arm elsewhere.
+Training over four hosts: a learner, two collectors and an arm, each in a network namespace.
 
-The hosts are network namespaces (root is needed) joined by veth pairs to a switch, which is a
-small relay in user space, since not every kernel can lose and delay packets. Nothing of it is
-reachable from outside. While the training goes on one collector's cable is pulled for `--cut` s,
-then all links lose `--loss` of their packets and delay the others. It must train on all the time,
-tell that a collector is gone, and in the end have every transition once. Exits with 1 if not.
+The namespaces (root is needed) are joined by veth pairs to a switch, a small relay in user space,
+since not every kernel can drop and delay packets. It is not reachable from outside. During the
+training one collector's link is down for `--cut` s, then all links drop `--loss` of their packets
+and delay the others. The learner must train all the time, report the lost collector, and in the
+end have every transition once. Exits with 1 if not.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def ip(*words: str, inside: str = '') -> None:
 
 
 def build() -> None:
-    """Make the hosts, each with one interface whose other end is a port of the switch."""
+    """Create the hosts, each with one interface to a port of the switch."""
     ip('netns', 'add', WIRE)
     for host, address in HOSTS.items():
         space = f'{PREFIX}_{host}'
@@ -56,19 +56,19 @@ def build() -> None:
         ip('link', 'set', 'eth0', 'up', inside=space)
         ip('route', 'add', '224.0.0.0/4', 'dev', 'eth0', inside=space)
         ip('link', 'set', host, 'up', inside=WIRE)
-        # The relay sees packets as they are handed over: their checksums must be in them.
+        # The relay forwards packets as they are: their checksums must be computed.
         subprocess.run(['ip', 'netns', 'exec', space, sys.executable, __file__, '--checksums'],
                        check=True)
 
 
 def remove() -> None:
-    """Take all of it away."""
+    """Delete the namespaces."""
     for name in (*(f'{PREFIX}_{host}' for host in HOSTS), WIRE):
         subprocess.run(['ip', 'netns', 'delete', name], check=False, stderr=subprocess.DEVNULL)
 
 
 def put_checksums() -> None:
-    """Have the kernel compute checksums of what leaves by eth0."""
+    """Turn off checksum offloading on eth0."""
     value = ctypes.create_string_buffer(struct.pack('II', ETHTOOL_STXCSUM, 0))
     request = struct.pack('16sP8x', b'eth0', ctypes.addressof(value))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -76,7 +76,7 @@ def put_checksums() -> None:
 
 
 def relay() -> None:
-    """Be the switch: hand every packet to all other ports, as standard input says."""
+    """Run the switch: forward packets to all other ports, with loss and delay from stdin."""
     ports = {}
     chosen = selectors.DefaultSelector()
     for host in HOSTS:
@@ -100,7 +100,7 @@ def relay() -> None:
             try:
                 packet, address = key.fileobj.recvfrom(65535)
             except OSError:
-                continue  # the cable is out
+                continue  # the link is down
             if address[2] == socket.PACKET_OUTGOING or rng.random() < loss:
                 continue
             due = time.monotonic() + delay * rng.uniform(0.5, 1.5)
@@ -112,11 +112,11 @@ def relay() -> None:
             try:
                 port.send(packet)
             except OSError:
-                continue  # its cable is out
+                continue  # its link is down
 
 
 class Graph:
-    """The training and deployment, each process in its host, and what this host hears of them."""
+    """The training and deployment, each process in its host, and a watcher of them."""
 
     def __init__(self, robot: str, out: Path, environment: dict[str, str]) -> None:
         from faults_learner_kill import Watcher
@@ -138,32 +138,33 @@ class Graph:
                 {})}) for process in (*training, *deployment) if process.name in PLACES]
         self.supervisor = supervisor.Supervisor(processes, environment, out / 'logs')
         self.watcher = Watcher(self.supervisor)
-        self.told = False  # whether the learner says that a collector died
+        self.reported = False  # whether the learner has reported a dead collector
         self.watcher.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
         self.logs = out / 'logs'
 
     def arm_has(self) -> int:
-        """Return the newest version that the arm says it runs, -1 before that."""
+        """Return the newest version in the arm's log, -1 before the first."""
         log = self.logs / 'policy.log'
         said = log.read_text().split('runs version ')[1:] if log.exists() else []
         return int(said[-1].split()[0]) if said else -1
 
     def _on_diagnostics(self, message: Any) -> None:
-        self.told |= any('collectors that died' in status.message for status in message.status)
+        self.reported |= any(
+            'collectors that died' in status.message for status in message.status)
 
     def phase(self, seconds: float) -> dict[str, object]:
-        """Let it run; return what was learned, and what the learner told."""
+        """Run for `seconds`; return updates, versions and the learner's report."""
         first, versions = self.watcher.updates, len(self.watcher.versions)
-        self.told = False
+        self.reported = False
         self.watcher.until(lambda: False, seconds)
         return {'updates': self.watcher.updates - first,
                 'versions': len(self.watcher.versions) - versions,
-                'told_that_one_is_gone': self.told, 'arm_has_version': self.arm_has()}
+                'told_that_one_is_gone': self.reported, 'arm_has_version': self.arm_has()}
 
 
 def main() -> int:
-    """Build, train, cut, lose, count; print and return the exit code."""
+    """Train over the hosts with a cut and losses; print figures, return the exit status."""
     if sys.argv[1:] == ['--relay']:
         relay()
         return 0
@@ -229,7 +230,7 @@ def main() -> int:
     if good:
         shutil.rmtree(out)
     else:
-        print(f'not as it should be; see {out}')
+        print(f'failed; see {out}')
     return int(not good)
 
 

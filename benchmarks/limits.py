@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Hold the limiter to its limits over 100,000 random sequences, and time it.
+Check the limiter's limits over 100,000 random sequences, and time it.
 
-Each sequence is one joint with limits of its own, started anywhere it can stop from, driven by one
-kind of adversarial request at periods that change from 1 ms to 100 ms. Prints the largest excess
-of each limit (at the samples, between them and of the stop from each) and exits with 1 if any is
-above 1e-9.
+Each sequence is one joint with random limits, a random start from which it can stop, and one kind
+of adversarial requests at periods between 1 ms and 100 ms. Prints the largest excess of each limit
+(at samples, between them, and of the stop from each) and exits with 1 if any is above 1e-9.
 """
 
 import argparse
@@ -119,7 +118,7 @@ def _of(at: Command, limits: Limits) -> list[np.ndarray]:
 
 
 def _torn(first: Command, second: Command, dt: float, limits: Limits) -> np.ndarray:
-    """Return how far `second` is beyond what jerk within its limit makes of `first`."""
+    """Return how far `second` is beyond the reach of limited jerk from `first`."""
     dq = first.dq + dt * first.ddq
     q = first.q + dt * (first.dq + dt * first.ddq / 2.0)
     return np.max([np.abs(second.ddq - first.ddq) - limits.jerk * dt,
@@ -148,7 +147,7 @@ def time_one(joints: int = 7) -> dict[str, float]:
 
 
 def main() -> int:
-    """Run the sequences, print what was found, return the exit code."""
+    """Run the sequences, print the figures, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--sequences', type=int, default=100_000, help='how many, in hundreds')
     parser.add_argument('--steps', type=int, default=50, help='commands in each')

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Make the medium recording that offline training is judged by: a behaviour of about 50 % success.
+Medium recording for offline training: a behaviour policy of about 50 % success.
 
-A training runs, as a graph, while it records itself. Of the versions in that recording the one
-whose exploring episodes succeed nearest to `--success` is chosen, and then acts on an arm in
-PyBullet, exploring, for `--transitions`. What it does is recorded twice in one bag: as
-`transitions` and `episodes`, and as the topics of an arm alone would have it: `joint_states` at
-the rate of the physics, `joint_trajectory` and `goal`, in simulated time. Each stage is skipped
-where its result is there.
+A training runs as a graph and records itself. Of the recorded versions, the one whose exploring
+episodes have the success rate nearest to `--success` then explores on a PyBullet arm for
+`--transitions`. It is recorded twice in one bag: as `transitions` and `episodes`, and as an arm's
+topics alone: `joint_states` at the rate of the physics, `joint_trajectory` and `goal`, in
+simulated time. Each stage is skipped where its result exists.
 """
 
 import argparse
@@ -34,13 +33,13 @@ from rl_control.ros.journal import Journal
 
 STORE = get_typestore(Stores.LATEST)
 START = 1_700_000_000_000_000_000
-GAP = 2_000_000_000  # ns between two sets of episodes, in which the arm is put elsewhere
-DELAY = 1e-3  # s from a state to the command that answers it
+GAP = 2_000_000_000  # ns between two sets of episodes, at which the arm is reset
+DELAY = 1e-3  # s from a state to its command
 TRIAL = 60  # episodes by which versions are compared
 
 
 def as_described(message):
-    """Return a message of rclpy as one of rosbags, which serializes it to its exact length."""
+    """Return an rclpy message as one of rosbags, which serializes it to its exact length."""
     values = {}
     for name in message.get_fields_and_field_types():
         value = getattr(message, name)
@@ -56,7 +55,7 @@ def as_described(message):
 
 
 class Recording:
-    """An arm that is recorded as its topics, and the transitions that a collector makes of it."""
+    """An arm that is recorded both as its topics and as a collector's transitions."""
 
     def __init__(self, directory: Path, robot: str, name: str) -> None:
         self.arm = load_arm(robot, 'reach')
@@ -66,12 +65,12 @@ class Recording:
         self.run = f'{name}-{robot}'
         self.columns = codec.transition_columns(self.contract)
         self.rows, self.first, self.episodes, self.successes = [], 0, 0, 0
-        self.offset = START  # ns: what simulated time is counted from
+        self.offset = START  # ns: origin of simulated time
         self.robot = self.world._robot
         self._record_arm()
 
     def _record_arm(self) -> None:
-        """Have each substep of the arm recorded, and each command as an arm is sent it."""
+        """Record each substep of the arm, and each command as it would be sent to an arm."""
         robot, world, arm = self.robot, self.world, self.arm
         writer = codec.TrajectoryWriter(arm.settings.joint_names)
         track, send, reset, restart = robot.track, robot.send, robot.reset, world.reset
@@ -117,20 +116,20 @@ class Recording:
             codec.Table(columns, np.array(rows), origin.to_header())))
 
     def tell(self, transition) -> None:
-        """Take a transition; 64 of them are one message."""
+        """Record a transition; a message has 64 of them."""
         self.rows.append(codec.transition_row(transition))
         if len(self.rows) == 64:
             self.flush()
 
     def flush(self) -> None:
-        """Write the transitions that are left."""
+        """Write the remaining transitions."""
         if self.rows:
             self._table('/transitions', self.columns, self.rows, self.first)
             self.first, self.rows = self.first + len(self.rows), []
         self.journal.flush()
 
     def tell_end(self, end) -> None:
-        """Take the end of an episode."""
+        """Record the end of an episode."""
         episode, outcome = end.episode, end.outcome
         row = codec.EpisodeRow(
             episode.number, episode.reward_sum, episode.steps, float(outcome.success),
@@ -166,7 +165,7 @@ def behave(policy: OnnxPolicy, robot: str, episodes: int, seed: int) -> float:
 
 
 def choose(recording: Path, robot: str, wanted: float, trial: int = TRIAL) -> bytes:
-    """Return the policy of the recording that succeeds nearest to `wanted`, by bisection."""
+    """Return the recorded policy with a success rate nearest to `wanted`, by bisection."""
     policies = [codec.decode_policy(deserialize_message(bytes(raw.data), codec.Policy))
                 for raw in Bag(recording).messages(['/policy/latest'])]
     low, high = 0, len(policies) - 1
@@ -209,7 +208,7 @@ def record(out: Path, robot: str, policy: OnnxPolicy, transitions: int, seed: in
 
 
 def make(out: Path, robot: str, seed: int, seconds: float, wanted: float, count: int) -> dict:
-    """Make what is not there yet in `out`; return the account of the medium recording."""
+    """Make the missing stages in `out`; return the account of the medium recording."""
     account = out / 'medium.json'
     if account.is_file():
         return json.loads(account.read_text())
@@ -225,7 +224,7 @@ def make(out: Path, robot: str, seed: int, seconds: float, wanted: float, count:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `make` needs."""
+    """Add the arguments of `make` to `parser`."""
     parser.add_argument('--out', type=Path, required=True, help='directory; resumed if there')
     parser.add_argument('--robot', default='iiwa')
     parser.add_argument('--seed', type=int, default=0)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-TD3+BC and implicit Q-learning beside d3rlpy: the same data, updates, networks and step sizes.
+TD3+BC and implicit Q-learning beside d3rlpy: equal data, updates, networks and learning rates.
 
-Both learn by turns, a few hundred updates each on one thread, so that what else the machine does
-meets both alike. Every policy is then run in simulation on the same starts and goals. Resumable:
-what `--out` holds is not run again.
+Both train in turns of a few hundred updates on one thread, so that other load on the machine
+affects both. Every policy is then evaluated in simulation on the same starts and goals.
+Resumable: results in `--out` are not measured again.
 Usage: python benchmarks/offline_d3rlpy.py --data DATASET [--seeds 5] [--updates 10000]
        (pip install d3rlpy==2.8.1; the dataset is what `rl-control bag transitions` makes)
 """
@@ -58,7 +58,7 @@ class Ours:
         self._sampler = make_sampler(self._agent, replay)
 
     def update(self) -> None:
-        """Learn once."""
+        """Make one update."""
         self._agent.update(*self._sampler.sample(SHARED['batch_size']))
 
     def act(self, observation: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ class Ours:
 
 
 class Theirs:
-    """The same of d3rlpy, its observations scaled and its actions within [-1, 1] as well."""
+    """A d3rlpy algorithm with scaled observations and actions within [-1, 1]."""
 
     def __init__(self, algorithm: str, dataset: Dataset, seed: int) -> None:
         d3rlpy.seed(seed)
@@ -91,7 +91,7 @@ class Theirs:
         self._algorithm.build_with_dataset(self._data)
 
     def update(self) -> None:
-        """Learn once, as their `fit` does, without its log."""
+        """Make one update as their `fit` does, without its log."""
         self._algorithm.update(self._data.sample_transition_batch(SHARED['batch_size']))
 
     def act(self, observation: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ class Theirs:
         rows, parts = dataset.rows, []
         action = 2.0 * (rows.action - self._low) / (self._high - self._low) - 1.0
         for mine in pieces(dataset):
-            assert not rows.terminated[mine].any(), 'reach has no end but its time'
+            assert not rows.terminated[mine].any(), 'reach ends by time-out only'
             ends = np.zeros(len(mine) + 1)
             ends[-1] = 1.0
             parts.append((
@@ -121,7 +121,7 @@ class Theirs:
 
 
 def evaluate(act: Act, environment, episodes: int) -> tuple[int, list[float]]:
-    """Return the successes and the returns of the same episodes for everyone."""
+    """Return successes and returns of episodes that are equal for all policies."""
     rng, successes, returns = np.random.default_rng(7), 0, []
     environment.restart(rng)
     for _ in range(episodes):
@@ -193,7 +193,7 @@ def table(found: dict[str, dict]) -> None:
 
 
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Measure missing cells and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data', required=True)
     parser.add_argument('--algorithms', nargs='+', default=['td3_bc', 'iql'])

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From offline back online: is there a dip, and how soon does it succeed beside a start from nothing?
+Offline-to-online training: its dip, and its time to success beside training from scratch.
 
     python benchmarks/offline_online.py --data DATASET --out DIR
 
 Trains each algorithm offline from a dataset (what `rl-control bag transitions` makes, such as
-those of `offline_proof.py`), or from its first `--rows` transitions, then lets it go on as
-`start:=DIR` does, and trains from nothing beside it, as shipped. All in one process, a transition
-at a time, so that nothing depends on what else the machine does. After each `--interval`
-transitions a policy runs the same `--episodes` episodes without noise. What `--out` holds is not
-made again, and calls at the same time share the work.
+those of `offline_proof.py`), or from its first `--rows` transitions, continues it online as
+`start:=DIR` does, and trains from scratch beside it with the shipped settings. Everything runs in
+one process, a transition at a time, so that the machine's load has no influence. After each
+`--interval` transitions a policy runs the same `--episodes` deterministic episodes. Results in
+`--out` are not made again, and concurrent calls share the work.
 
-Held, by the median over seeds: the mean return is back at the offline policy's within 2,000
-transitions and from then on no worse by the mean, and success from then on is not below by more
-than 0.02; and 95 % of the episodes succeed, twice in a row, after at most half the transitions of
-the best start from nothing, or of `--steps-from-nothing` where none succeeds within them. The
-status is 1 where that does not hold.
+Claims, by the median over seeds: the mean return is back at the offline policy's within 2,000
+transitions and then no worse on average, and success is then not lower by more than 0.02; and 95 %
+of the episodes succeed, twice in a row, after at most half the transitions of the best training
+from scratch, or of `--steps-from-nothing` where none succeeds. The status is 1 if a claim fails.
 """
 
 import argparse
@@ -53,14 +52,14 @@ Curve = list[tuple[int, float, float]]  # transitions, success rate, mean return
 
 
 def shipped(algorithm: str, seed: int) -> AlgorithmSettings:
-    """Return the settings that the package is shipped with for reach."""
+    """Return the shipped settings for reach."""
     tuned = values_of(
         algorithm, read_parameter_file(parameter_file('tasks', 'reach'), 'algorithm'))
     return settings_of(algorithm).from_mapping({**tuned, 'seed': seed})
 
 
 def first_rows(dataset: Dataset, path: Path, rows: int) -> Path:
-    """Return a dataset of the first `rows` of another, made if need be."""
+    """Return a dataset of the first `rows` of another, made if it is missing."""
     with locked(path, wait=True):
         if not path.exists():
             Dataset(dataset.contract, TransitionRows(**{
@@ -70,7 +69,7 @@ def first_rows(dataset: Dataset, path: Path, rows: int) -> Path:
 
 
 def offline(data: Path, out: Path, algorithm: str, updates: int, seed: int) -> Path:
-    """Return the directory of a training offline, made if need be."""
+    """Return the directory of an offline training, made if it is missing."""
     if not (out / 'policy.onnx').is_file():
         train(OfflineSettings(
             data=str(data), algorithm=algorithm, updates=updates, out=str(out),
@@ -93,9 +92,9 @@ def curve(
     begun: Path | None, budget: Budget,
 ) -> Curve:
     """
-    Return how an algorithm fares that goes on from `begun`, None for nothing.
+    Return the learning curve of an algorithm that starts from `begun`, None for scratch.
 
-    It learns in the first of the worlds and is examined in the second.
+    It trains in the first environment and is evaluated in the second.
     """
     contract, old = worlds[0].contract, None
     if begun is not None:
@@ -104,7 +103,7 @@ def curve(
     agent = make_agent(algorithm, contract, settings)
     found: Curve = []
 
-    def examine(step: int, actor: AgentPolicy) -> None:
+    def evaluate_at(step: int, actor: AgentPolicy) -> None:
         if step % budget.interval == 0:
             results = evaluate(actor, worlds[1], budget.episodes, 424242)
             found.append((step, float(np.mean([result.success for result in results])),
@@ -112,15 +111,15 @@ def curve(
 
     if begun is not None:
         agent.load(start.tensors)
-        examine(0, AgentPolicy(agent))
-    learn(worlds[0], agent, budget.steps, settings.seed, examine, old=old)
+        evaluate_at(0, AgentPolicy(agent))
+    learn(worlds[0], agent, budget.steps, settings.seed, evaluate_at, offline=old)
     for world in worlds:
         world.close()
     return found
 
 
 def back(found: Curve) -> float:
-    """Return after how many transitions of learning the return is the offline one's again."""
+    """Return the transitions until the mean return is back at the offline policy's."""
     (_, _, score), *later = found
     lowest = min(range(len(later)), key=lambda k: later[k][2])
     if later[lowest][2] >= score:
@@ -129,13 +128,13 @@ def back(found: Curve) -> float:
 
 
 def succeeds(found: Curve) -> float:
-    """Return after how many transitions 95 % succeed, by two evaluations in a row."""
+    """Return the transitions until 95 % succeed, in two consecutive evaluations."""
     return next((float(step) for (step, rate, _), (_, then, _) in pairwise(found)
                  if min(rate, then) >= SUCCESS), float('inf'))
 
 
 def after(found: Curve) -> tuple[float, float]:
-    """Return how far success and mean return from BACK on are above the offline policy's."""
+    """Return the gains in success and mean return over the offline policy, after recovery."""
     later = [row for row in found if row[0] >= CLOCK_RESET]
     return tuple(statistics.mean(row[k] for row in later) - found[0][k] for k in (1, 2))
 
@@ -162,7 +161,7 @@ def table(begun: dict[str, list[Curve]], nothing: dict[str, list[Curve]]) -> Ite
 
 
 def main() -> int:
-    """Run what is missing and print the tables; 1 where what is held does not hold."""
+    """Run missing trainings and print the tables; return 1 if a claim fails."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', type=Path, required=True)
@@ -219,7 +218,7 @@ def main() -> int:
                     worlds(), algorithm, shipped(algorithm, seed), None, Budget(
                         options.steps_from_nothing, 4 * options.interval, options.episodes))))
     print('\n'.join(table(begun, nothing)))
-    # What did not succeed within its budget takes that at least.
+    # A training that did not succeed counts as its whole budget, a lower bound.
     soonest = min((min(statistics.median(map(succeeds, curves)), options.steps_from_nothing)
                    for curves in nothing.values()), default=options.steps_from_nothing)
     held = [
@@ -235,5 +234,5 @@ if __name__ == '__main__':
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print('ended; the same command goes on with what is missing', file=sys.stderr)
+        print('interrupted; the same command resumes', file=sys.stderr)
         sys.exit(130)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From a medium recording to a skill: offline training against the behaviour and against cloning.
+Offline training from a medium recording, against its behaviour policy and behaviour cloning.
 
-Makes the recording of `medium.py`, two datasets of it, `own` from the recorded transitions and
-`raw` from the arm's topics alone with rewards recomputed, and trains each algorithm on each, by
+Makes the recording of `medium.py` and two datasets of it, `own` from the recorded transitions and
+`raw` from the arm's topics alone with recomputed rewards, and trains each algorithm on each, by
 the commands' own code, with `--seeds` seeds. Each policy runs the same `--episodes` episodes.
-Whatever is there from an earlier call is not made again, and calls at the same time share the
-work: each training is locked by whoever does it.
+Results of earlier calls are not made again, and concurrent calls share the work: each training is
+locked by the process that makes it.
 
-Three things are held of each algorithm above cloning: its success is at least 1.5 times the
-behaviour's; it is above cloning's, by the 95 % interval of the difference over seeds (Student's);
-and from raw topics it is not below that from the recorded transitions, by their intervals over all
-episodes (Wilson's). The status is 1 where one of them does not hold, or cannot be told yet.
+Three claims for each algorithm above cloning: its success is at least 1.5 times the behaviour's;
+it is above cloning's, by the 95 % interval of the difference over seeds (Student's); and from raw
+topics it is not below that from the recorded transitions, by their intervals over all episodes
+(Wilson's). The status is 1 if one fails, or cannot be decided yet.
 """
 
 import argparse
@@ -39,12 +39,12 @@ FLOOR = 'bc'
 ALGORITHMS = (FLOOR, 'td3_bc', 'iql')
 DATA = {'own': (), 'raw': ('--raw',)}
 FACTOR = 1.5  # of the behaviour's success, at least
-FEWEST = 4  # seeds that an interval over seeds is told of
+MIN_SEEDS = 4  # for an interval over seeds
 Scores = dict[tuple[str, str], list[dict[str, float]]]
 
 
 def dataset(out: Path, robot: str, kind: str) -> Path:
-    """Return the dataset of the medium recording, made if need be."""
+    """Return the dataset of the medium recording, made if it is missing."""
     path = out / f'{kind}.dataset'
     if not path.exists():
         subprocess.run(
@@ -54,7 +54,7 @@ def dataset(out: Path, robot: str, kind: str) -> Path:
 
 
 def learn(data: Path, out: Path, algorithm: str, updates: int, seed: int) -> Path:
-    """Return the policy of one offline training, made if need be."""
+    """Return the policy of one offline training, made if it is missing."""
     if not (out / 'policy.onnx').is_file():
         train(OfflineSettings(
             data=str(data), algorithm=algorithm, updates=updates, out=str(out),
@@ -64,7 +64,7 @@ def learn(data: Path, out: Path, algorithm: str, updates: int, seed: int) -> Pat
 
 
 def score(policy: Path, robot: str, episodes: int) -> dict[str, float]:
-    """Return successes and mean return of the same episodes for every policy."""
+    """Return successes and mean return of episodes that are equal for every policy."""
     file = policy.with_name(f'{policy.stem}_{episodes}.json')
     if not file.is_file():
         world = simulate(load_arm(robot, 'reach'))
@@ -77,7 +77,7 @@ def score(policy: Path, robot: str, episodes: int) -> dict[str, float]:
 
 
 def all_scores(out: Path, seeds: int, episodes: int) -> Scores:
-    """Return the scores of what has been scored, by data and algorithm."""
+    """Return the finished scores by data and algorithm."""
     return {
         cell: [json.loads(file.read_text()) for seed in range(seeds) if (
             file := out / cell[0] / f'{cell[1]}_{seed}' / f'policy_{episodes}.json').is_file()]
@@ -112,13 +112,13 @@ def table(found: Scores, behaviour: float) -> list[str]:
 
 
 def claims(found: Scores, behaviour: float, seeds: int) -> Iterator[tuple[str, bool]]:
-    """Yield what is held of each algorithm, and whether it is so with all seeds."""
+    """Yield each claim, and whether it holds with all seeds."""
     for kind, algorithm in found:
         if algorithm == FLOOR:
             continue
         mine, floor, own = (rates(found[cell]) for cell in (
             (kind, algorithm), (kind, FLOOR), ('own', algorithm)))
-        enough = len(mine) == len(floor) == seeds >= FEWEST
+        enough = len(mine) == len(floor) == seeds >= MIN_SEEDS
         yield (f'{kind} {algorithm}: at least {FACTOR} times the behaviour',
                enough and statistics.mean(mine) >= FACTOR * behaviour)
         better = [one - other for one, other in zip(mine, floor, strict=False)]
@@ -130,7 +130,7 @@ def claims(found: Scores, behaviour: float, seeds: int) -> Iterator[tuple[str, b
 
 
 def main() -> int:
-    """Make what is missing and print the table; 1 where a claim does not hold."""
+    """Make missing results and print the table; return 1 if a claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     medium.add_arguments(parser)
     parser.add_argument('--seeds', type=int, default=5)
@@ -151,7 +151,7 @@ def main() -> int:
         cell = out / kind / f'{algorithm}_{seed}'
         with locked(cell, wait=False) as mine:
             if not mine:
-                print(f'{kind} {algorithm} seed {seed}: another call is at it', flush=True)
+                print(f'{kind} {algorithm} seed {seed}: made by another call', flush=True)
                 continue
             policy = learn(data, cell, algorithm, options.updates, seed)
             figures = score(policy, robot, options.episodes)
@@ -170,5 +170,5 @@ if __name__ == '__main__':
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print('ended; the same command goes on with what is missing', file=sys.stderr)
+        print('interrupted; the same command resumes', file=sys.stderr)
         sys.exit(130)

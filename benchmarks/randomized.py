@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Does a policy that was trained on arms that differ bear them, and what does it cost on the model?
+Domain randomization: success on randomized arms and on the nominal arm, with and without it.
 
     python benchmarks/randomized.py --seeds 5
 
-Trains SAC to reach with the arm of two joints, with and without `randomization:=rough`, for the
-same steps, and runs both on the arm as modelled and on arms that differ.
+Trains SAC to reach with the two-joint arm, with and without `randomization:=rough`, for the same
+number of steps, and evaluates both on the nominal arm and on randomized arms.
 """
 
 import argparse
@@ -30,7 +30,7 @@ WORLDS = ('', 'rough')
 def train(
     arm: Arm, randomization: RandomizationSettings, settings: AlgorithmSettings, steps: int
 ) -> AgentPolicy:
-    """Return a policy of SAC, trained on arms that differ from `arm` by `randomization`."""
+    """Return a SAC policy, trained on arms randomized around `arm`."""
     world = simulate(arm, randomization, settings.seed)
     actor = learn(world, make_agent('sac', world.contract, settings), steps, settings.seed)
     world.close()
@@ -40,7 +40,7 @@ def train(
 def success(
     policy: AgentPolicy, arm: Arm, randomization: RandomizationSettings, episodes: int, seed: int
 ) -> float:
-    """Return the share of episodes that `policy` ends at the goal."""
+    """Return the success rate of `policy`."""
     world = simulate(arm, randomization, seed)
     results = evaluate(policy, world, episodes, seed)
     world.close()
@@ -48,7 +48,7 @@ def success(
 
 
 def main() -> None:
-    """Print the shares of success, seed by seed and in all."""
+    """Print the success rates by seed and over all seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seeds', type=int, default=5)
     parser.add_argument('--episodes', type=int, default=100)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How soon the simulated arm stands still when the policy node dies, hangs, or its input stops.
+Time until the simulated arm is at rest after the policy node dies, hangs, or loses its input.
 
     python benchmarks/rest.py POLICY [--robot iiwa] [--trials 10]
 
@@ -33,7 +33,7 @@ MOVING, RESTING = 0.2, 0.01  # of the velocity limit
 
 
 class Observer:
-    """Gives goals that keep the arm in motion, and notes when it moves and is commanded."""
+    """Publishes goals that keep the arm moving, and records states and commands."""
 
     def __init__(self, robot: str) -> None:
         self.arm = load_arm(robot, 'reach')
@@ -47,7 +47,7 @@ class Observer:
         self._reader = codec.JointReader(self._names)
         self._rng = np.random.default_rng(0)
         self._goal_due = 0.0
-        self.share, self.heard = 0.0, 0.0  # of the limit; s of the last joint state
+        self.share, self.heard = 0.0, 0.0  # of the velocity limit; time of the last joint state
         self.commands: list[tuple[float, float]] = []  # receipt in s, largest speed in rad/s
         self._loop = RealtimeLoop(0.002, self._tick, real_time=True)
         self._loop.start()

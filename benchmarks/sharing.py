@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of one benchmark at the same time share its work."""
+"""File locks by which concurrent calls of a benchmark share its work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock beside `path`; say whether it is held, which it is where `wait` is set."""
+    """Hold the lock beside `path`; yield whether it is held, always True with `wait`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix('.lock').open('w') as file:
         try:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Let a whole graph run for long: collectors, learner, broadcaster, policy node, simulator node.
+Soak test of a whole graph: collectors, learner, broadcaster, policy node, simulator node.
 
-For the first half of `--minutes` one process after another is killed with SIGKILL at random times
-(the simulator stands in for an arm and is not); in the second half nothing is, and memory and
-descriptors of every process are compared from its beginning to its end. The policy node follows
-policy/best and drives a simulated arm to goals all the time. Exits with 1 if a process grew by 5 %
-or more, if descriptors grew, if anything was lost or doubled, or if a log has a traceback.
+In the first half of `--minutes` processes are killed with SIGKILL at random times (except the
+simulator, which stands in for an arm). In the second half none is, and the growth of memory and
+descriptors of every process is measured. The policy node follows policy/best and moves a simulated
+arm to goals all the time. Exits with 1 if a process grew by 5 % or more, if descriptors grew, if a
+transition was lost or doubled, or if a log has a traceback.
 """
 
 import argparse
@@ -36,13 +36,13 @@ from rl_control.ros import codec, qos
 GROWTH = 0.05
 SAMPLE_PERIOD = 5.0  # s
 GOAL_PERIOD = 3.0  # s
-SETTLING = 60.0  # s after the last kill, in which processes fill what they keep
+SETTLING = 60.0  # s after the last kill, in which processes fill their buffers
 CAPACITY = 20_000  # transitions in the replay, so that it is full before the second half
 GOALS = ((0.5, 0.2, 0.6), (0.5, -0.2, 0.5), (0.6, 0.0, 0.7))
 
 
 def processes(robot: str, out: Path, collectors: int) -> list[NodeProcess]:
-    """Return a training and a deployment that follows it."""
+    """Return the processes of a training and of a deployment that follows it."""
     training = graph('train_sim').processes({
         'robot': robot, 'collectors': str(collectors), 'out': str(out), 'time_limit': '0'})
     deployment = graph('deploy').processes({'robot': robot, 'policy': 'best.onnx'})
@@ -58,10 +58,10 @@ def processes(robot: str, out: Path, collectors: int) -> list[NodeProcess]:
 
 def measure(pid: int) -> tuple[int, int, int] | None:
     """
-    Return the KiB of a process' own memory, all that is resident, and its open descriptors.
+    Return a process's anonymous and resident memory in KiB, and its open descriptors.
 
-    None where it is gone. Pages of libraries and files come and go with what else the machine
-    does, and are no growth of a process: its own are those without a file.
+    Return None where it has ended. Pages of files come and go with the machine's load: only
+    anonymous memory shows a process's growth.
     """
     try:
         status = Path(f'/proc/{pid}/status').read_text()
@@ -73,7 +73,7 @@ def measure(pid: int) -> tuple[int, int, int] | None:
 
 
 class Soak:
-    """Kills, gives goals and measures, while the watcher looks after the processes."""
+    """Kills processes, publishes goals and measures memory, while the supervisor runs."""
 
     def __init__(self, watcher: Watcher, seed: int) -> None:
         self.kills: Counter[str] = Counter()
@@ -85,7 +85,7 @@ class Soak:
         self._goal_due = self._sample_due = 0.0
 
     def run(self, seconds: float, kill_period: float) -> None:
-        """Go on for so long, with a kill about every `kill_period` s; 0 for none."""
+        """Run for `seconds`, with a kill about every `kill_period` s; 0 for none."""
         end = time.monotonic() + seconds
         kill_due = time.monotonic() + self._rng.uniform(0.5, 1.5) * kill_period
         while (now := time.monotonic()) < end:
@@ -109,7 +109,7 @@ class Soak:
 
 
 def growth(samples: list[tuple[float, int, int, int, int]], since: float) -> dict[str, float]:
-    """Return how a process grew from `since` s on, by the medians of the first and last tenth."""
+    """Return a process's growth from `since` s on, by medians of the first and last tenth."""
     mine = [sample for sample in samples if sample[0] >= since]
     tenth = max(1, len(mine) // 10)
     first, last = np.median(mine[:tenth], axis=0), np.median(mine[-tenth:], axis=0)
@@ -123,7 +123,7 @@ def growth(samples: list[tuple[float, int, int, int, int]], since: float) -> dic
 
 
 def main() -> int:
-    """Run it, print what was found, return the exit code."""
+    """Run the soak test, print the figures, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--minutes', type=float, default=60.0)
     parser.add_argument('--robot', default='iiwa')
@@ -165,7 +165,7 @@ def main() -> int:
     if good:
         shutil.rmtree(out)
     else:
-        print(f'not as it should be: {grown}; see {out}')
+        print(f'failed: {grown}; see {out}')
     return int(not good)
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How soon the arm begins to stop when its joint states fail, and what it is sent all the while.
+Time until the arm begins to stop after its joint states fail, and the commands meanwhile.
 
     python benchmarks/stops.py [--trials 100] [--seed 0]
 
-Over real topics: a policy node in its own process, as it is deployed, and the arm on topics of
-the tests. Joint states fall silent, freeze, age or have NaN in turn, at a random phase of the
-control period while the arm speeds along; it is resumed after each. A figure is the time from the
-last good joint state until the first command that brakes. Ctrl-C ends it with what was found.
+Over real topics: a policy node in its own process, as deployed, and the tests' arm on topics.
+Joint states stop, freeze, age or have NaN in turn, at a random phase of the control period while
+the arm moves fast; it is resumed after each. A figure is the time from the last good joint state
+until the first command that brakes. Ctrl-C ends it with the figures so far.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from rig import STATE_PERIOD, FakeArm, Running, policy_process
 STALE = 0.1  # s, the default of policy.stale_period
 BOUND = max(STALE, 2.0 * iiwa().control_period)  # s
 AGEING = 0.5  # s by which stamps fall behind each second
-FAULTS = {  # what is set on the arm, and what the policy node then says
+FAULTS = {  # attribute and value set on the arm, and the policy node's reason
     'silence': ('silent', True, 'no new joint_states'),
     'freeze': ('frozen', True, 'stand still'),
     'age': ('ageing', AGEING, 'later than they did'),
@@ -43,14 +43,14 @@ FAULTS = {  # what is set on the arm, and what the policy node then says
 
 
 class Arm(FakeArm):
-    """Also lets its stamps age, and goes where it is sent until it is sent elsewhere."""
+    """Also ages its stamps, and keeps each goal until the next one."""
 
     def __init__(self) -> None:
         self.ageing = self.aged = self.last_good = 0.0
         super().__init__()
 
     def _flip(self) -> None:
-        """Leave the goal as it is."""
+        """Keep the goal."""
 
     def _tick(self, due: float) -> None:
         self.aged = self.aged + self.ageing * STATE_PERIOD if self.ageing else 0.0
@@ -60,7 +60,7 @@ class Arm(FakeArm):
             self.last_good = self.last_heard
 
     def send_back(self) -> None:
-        """Give a goal beyond the middle, out of reach: nothing brakes on the way there."""
+        """Publish a goal on the other side, out of reach, so that the arm does not brake."""
         side = 1.0 if self.controller.sample(time.monotonic())[0][0] < iiwa().home[0] else -1.0
         goal = poses.from_position((5.0 * side, 0.0, 0.5))
         self._goals.publish(codec.goal_message(goal, 'world'))
@@ -71,7 +71,7 @@ def trial(arm: Arm, fault: str, rng: np.random.Generator) -> float:
     name, value, text = FAULTS[fault]
     good = getattr(arm, name)
     arm.send_back()
-    time.sleep(0.3)  # the old way is braked
+    time.sleep(0.3)  # the arm turns round
     arm.until_moving()
     time.sleep(rng.uniform(0.0, iiwa().control_period))
     count = len(arm.sent)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Run every command of the tutorials first.md and your_robot.md, and say how long each took.
+Run every command of the tutorials first.md and your_robot.md, and print its duration.
 
     python benchmarks/tutorial.py
 
-The first one wants its directory, runs/first, to be new.
+The directory of the first tutorial, runs/first, must not exist.
 """
 
 import os
@@ -36,7 +36,7 @@ def run(words: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> int:
-    """Run them all; return 1 when one fails."""
+    """Run all commands; return 1 when one fails."""
     for words in [*commands(FIRST), *commands(PAGE)]:
         print('$', shlex.join(words), flush=True)
         began = time.monotonic()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Learning curves beside Stable-Baselines3: runs what is missing, draws and prints the results.
+Learning curves beside Stable-Baselines3: run missing trainings, plot and print the results.
 
-Each finished run is kept, so a command that was ended is simply given again; another one may run
-at the same time, with other cells. Needs `make bench-env` for the peer.
+Finished runs are kept, so that the same command resumes; another one may run at the same time with
+other cells. Needs `make bench-env` for the peer.
 
 Usage: .venv-bench/bin/python -m benchmarks.learning [--cells pendulum reach] [--jobs 2]
 """
@@ -21,13 +21,13 @@ from benchmarks.learning.cells import CELLS, OURS, PEER, Run, with_settings
 from benchmarks.learning.report import draw, runs_of, table
 from benchmarks.learning.results import Result, load, save
 from benchmarks.learning.running import train_all
-from benchmarks.parts.page import put_between
+from benchmarks.parts.page import replace_part
 
 LIBRARIES = {'ours': OURS, 'peer': PEER}
 
 
 def main() -> None:
-    """Run what is missing; print tables and draw."""
+    """Run missing trainings; print tables and plot curves."""
     options = _options()
     cells = [CELLS[name] for name in options.cells]
     if options.steps:
@@ -48,13 +48,13 @@ def main() -> None:
     text = table(cells, done, seeds)
     print(f'\n{text}')
     if options.page:
-        put_between(options.page, 'learning', text)
+        replace_part(options.page, 'learning', text)
 
 
 def _train(
     runs: list[Run], jobs: int, directory: Path, done: dict[tuple, Result]
 ) -> None:
-    """Train all runs and keep their results, in `done` too."""
+    """Train all runs; save their results and add them to `done`."""
     with Progress(TextColumn('{task.description}'), BarColumn(), TextColumn(
             '{task.percentage:.0f} %'), TimeRemainingColumn()) as progress:
         whole = progress.add_task(f'{len(runs)} runs', total=sum(run.cell.steps for run in runs))
@@ -85,16 +85,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument('--cells', nargs='+', choices=CELLS, default=list(CELLS))
     parser.add_argument('--libraries', nargs='+', choices=LIBRARIES, default=list(LIBRARIES))
     parser.add_argument('--algorithms', nargs='+', help='labels of entries; all without it')
-    parser.add_argument('--seeds', type=int, help='how many; as the cell says without it')
+    parser.add_argument('--seeds', type=int, help="number of seeds; default: the cell's")
     parser.add_argument('--first-seed', type=int, default=0, help='100 and more are for tuning')
     parser.add_argument('--jobs', type=int, default=1, help='runs side by side')
-    parser.add_argument('--steps', type=int, help='a budget of this many instead: a short try')
+    parser.add_argument('--steps', type=int, help='another budget, for a short trial')
     parser.add_argument('--set', nargs='+', type=_setting, default=[], metavar='NAME=VALUE',
                         help='settings over those of every entry')
-    parser.add_argument('--draw', action='store_true', help='run nothing; draw what there is')
+    parser.add_argument('--draw', action='store_true', help='run nothing; plot finished runs')
     parser.add_argument('--results', type=Path, default=Path('benchmarks/results/learning'))
     parser.add_argument('--picture', type=Path, default=Path('docs/images/learning_beside.png'))
-    parser.add_argument('--page', type=Path, help='a page whose marked part becomes the tables')
+    parser.add_argument('--page', type=Path, help='write the tables into this page')
     options = parser.parse_args()
     options.set = dict(options.set)
     return options
@@ -109,5 +109,5 @@ if __name__ == '__main__':
     try:
         main()
     except KeyboardInterrupt:
-        print('ended; the same command goes on with what is missing', file=sys.stderr)
+        print('interrupted; the same command resumes', file=sys.stderr)
         sys.exit(130)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared: environments, budgets, and the settings that both libraries get."""
+"""Cells of the comparison: environments, budgets, and the settings of both libraries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from rl_control.learning.algorithms import settings_of, values_of
 
 OURS, PEER = 'rl_control', 'stable_baselines3'
 ARM = 'rl_control.environments.registration:ArmEnv'
-# Known by this name where rl_control is installed, and without it too.
+# Registered under these names also where rl_control is not installed.
 VARIANTS = {'rl_control/Reach-v0': {}, 'rl_control/SparseReach-v0': {'sparse': True}}
 for name, values in VARIANTS.items():
     if name not in gymnasium.registry:
@@ -24,9 +24,9 @@ for name, values in VARIANTS.items():
 @dataclass(frozen=True)
 class Entry:
     """
-    An `algorithm` with its `settings`, under a label of its own.
+    An `algorithm` with its `settings`.
 
-    `peer` says whether Stable-Baselines3 has it and is run too.
+    With `peer` Stable-Baselines3 runs it too.
     """
 
     algorithm: str
@@ -40,7 +40,7 @@ class Cell:
     An environment with a budget of `steps`.
 
     Evaluated by `episodes` each `interval` steps and by `final_episodes` at the end; `score` is
-    what counts, `return` or `success`.
+    the criterion, `return` or `success`.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """One training: its result is known by all of this but the cell's title."""
+    """One training, identified by all of its fields except the cell's title."""
 
     cell: Cell
     who: str
@@ -71,12 +71,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Return words for a person."""
+        """Return a name for display."""
         return f'{self.cell.name} {self.who} {self.label} seed {self.seed}'
 
     @property
     def key(self) -> tuple[str, str, str, int, str]:
-        """Return what the result is found by; the digest is over everything that was set."""
+        """Return the key of the result, with a digest of all settings."""
         cell = self.cell
         given = [cell.environment, cell.steps, cell.interval, cell.episodes, cell.final_episodes,
                  self.entry.algorithm, dict(self.entry.settings)]
@@ -92,13 +92,13 @@ def with_settings(cell: Cell, values: Mapping[str, Any]) -> Cell:
 
 
 def _shipped(algorithm: str, **values: Any) -> dict[str, Any]:
-    """Return the settings that the package is shipped with for reach, with `values` over them."""
+    """Return the shipped settings for reach, updated with `values`."""
     return values_of(
         algorithm, read_parameter_file(parameter_file('tasks', 'reach'), 'algorithm')) | values
 
 
 def _default(algorithm: str) -> dict[str, Any]:
-    """Return what the algorithm has where neither a task nor the user says anything."""
+    """Return the default settings of the algorithm."""
     return {name: value for name, value in settings_of(algorithm)().to_mapping().items()
             if name != 'seed'}
 
@@ -110,7 +110,7 @@ PENDULUM = {
 }
 ACTOR = {'actor_learning_rate': 1e-3}
 ENTROPY = {'alpha_learning_rate': 1e-3, 'initial_alpha': 1.0}
-# The peer has no normalisation in its networks; a smaller batch pays for more updates.
+# The peer has no normalisation in its networks; a smaller batch compensates for more updates.
 SAME = {'observation_normalisation': 'none', 'updates_per_transition': 1.0, 'batch_size': 128}
 GAUSSIAN = {'exploration_scale': 0.1, 'exploration_correlation': 0.0}
 # Relabelled as in Andrychowicz et al. 2017: four rows for one.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reach as a goal environment of Stable-Baselines3, whose networks see the same 30 columns."""
+"""Reach as a goal environment of Stable-Baselines3, whose networks get the same 30 columns."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from rl_control.environments.tasks.reach import BEARING_DISTANCE
 
 
 def as_goal_observation(observation: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what does not depend on the goal, where the arm is and where it should be."""
+    """Return goal-independent columns, achieved goal and desired goal of an observation (30,)."""
     position, way = observation[-9:-6], observation[-6:-3]
     return {'observation': observation[:-9], 'achieved_goal': position,
             'desired_goal': position + way}
 
 
 class GoalEnv(gymnasium.Wrapper):
-    """Splits the observations of a sparse reach, and judges other goals by its rule."""
+    """Splits the observations of a sparse reach, and computes rewards for other goals."""
 
     def __init__(self, world: gymnasium.Env) -> None:
         super().__init__(world)
@@ -44,13 +44,13 @@ class GoalEnv(gymnasium.Wrapper):
     def compute_reward(
         self, achieved: np.ndarray, desired: np.ndarray, info: Any
     ) -> np.ndarray:
-        """Return rewards (n,) for goals (n, 3), as HerReplayBuffer asks for them."""
+        """Return rewards (n,) for goals (n, 3), as HerReplayBuffer calls it."""
         away = np.linalg.norm(achieved - desired, axis=-1)
         return np.where(away <= self._success_distance, 0.0, -1.0).astype(np.float32)
 
 
 class ReachFeatures(BaseFeaturesExtractor):
-    """Puts the way to the goal and its bearing back, as the task reach has them."""
+    """Appends the vector to the goal and its bearing, as the task reach does."""
 
     def __init__(self, space: spaces.Dict) -> None:
         super().__init__(space, space['observation'].shape[0] + 9)

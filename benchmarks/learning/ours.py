@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train an agent of rl_control in this process: collector, replay and learner by turns."""
+"""Train an agent of rl_control in this process: collector, replay and updates in turns."""
 
 from collections.abc import Callable
 import time
@@ -28,7 +28,7 @@ def train(run: Run, tell: Callable[[int, AgentPolicy], None]) -> None:
     agent = make_agent(entry.algorithm, world.contract, settings)
     updates = CompiledUpdates(agent, entry.algorithm)
     updates.begin()
-    while updates.look():  # else it would depend on the machine which updates are compiled
+    while updates.look():  # so that the same updates are compiled on every machine
         time.sleep(0.1)
     task = load_arm('iiwa', 'reach', {'sparse': True}).task if settings.hindsight else None
 
@@ -43,20 +43,20 @@ def train(run: Run, tell: Callable[[int, AgentPolicy], None]) -> None:
 def learn(
     world: Environment, agent: Agent, steps: int, seed: int,
     tell: Callable[[int, AgentPolicy], None] = lambda step, actor: None, task: Task | None = None,
-    old: TransitionBatch | None = None, update: Callable | None = None,
+    offline: TransitionBatch | None = None, update: Callable | None = None,
 ) -> AgentPolicy:
     """
-    Let `agent` learn for `steps` of `world`; `tell(step, policy)` after each of them.
+    Train `agent` for `steps` of `world`; call `tell(step, policy)` after each of them.
 
-    With `old` data the agent, which knows it, acts at once, and a half of each batch is of that.
-    `update` stands for `agent.update`: the same, compiled.
+    With `offline` data the agent, trained from it, acts at once, and half of each batch is offline
+    data. `update` replaces `agent.update` by its compiled form.
     """
     settings, contract = agent.settings, world.contract
     sizes = len(contract.observation), len(contract.action)
     replay = ReplayBuffer(*sizes, settings.replay_capacity, seed)
-    demonstrations = ReplayBuffer(*sizes, 1 if old is None else len(old), seed)
-    if old is not None:
-        demonstrations.extend_mixed(old)
+    demonstrations = ReplayBuffer(*sizes, 1 if offline is None else len(offline), seed)
+    if offline is not None:
+        demonstrations.extend_mixed(offline)
     sampler = make_symmetric_sampler(agent, replay, demonstrations, task)
     actor = AgentPolicy(agent)
     update = update or agent.update
@@ -77,7 +77,7 @@ def learn(
             collecting.stopped.set()
 
     collecting = Collector(world, CollectorSettings(seed=seed), take, lambda end: None)
-    if old is not None:
+    if offline is not None:
         collecting.policy = actor
     collecting.run()
     return actor

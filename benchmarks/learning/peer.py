@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the same with Stable-Baselines3."""
+"""Train the same cells with Stable-Baselines3."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -21,14 +21,14 @@ from benchmarks.learning.goals import GoalEnv, ReachFeatures, as_goal_observatio
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.learning.algorithms import settings_of
 
-# What Stable-Baselines3 has not: an entry that is run with both keeps their defaults.
+# Settings that Stable-Baselines3 lacks: entries of both libraries keep their defaults.
 ONLY_OURS = ('layer_norm', 'observation_normalisation', 'update_schedule', 'correction',
              'priority_exponent', 'n_step')
 KINDS = {'sac': SAC, 'td3': TD3, 'ddpg': DDPG}
 
 
 class Actor:
-    """A model of Stable-Baselines3 without noise, used as an OnnxPolicy is."""
+    """A deterministic Stable-Baselines3 model with the interface of OnnxPolicy."""
 
     def __init__(self, model: BaseAlgorithm, with_goals: bool) -> None:
         self._model = model
@@ -72,13 +72,13 @@ def train(run: Run, tell: Callable[[int, Actor], None]) -> None:
 
 
 def _arguments(entry: Entry, actions: int) -> dict[str, Any]:
-    """Return our settings in the words of Stable-Baselines3, which has one learning rate."""
+    """Return our settings as arguments of Stable-Baselines3, which has one learning rate."""
     given = settings_of(entry.algorithm).from_mapping(entry.settings).to_mapping()
     for name in ONLY_OURS:
         assert given[name] == getattr(AlgorithmSettings, name), f'the peer has no {name}'
     rates = {value for name, value in given.items() if name.endswith('learning_rate')}
     assert len(rates) == 1, f'one learning rate for all, not {rates}'
-    # One update each few steps, or several each step.
+    # One update every few steps, or several per step.
     pace = Fraction(given['updates_per_transition']).limit_denominator(100)
     kwargs: dict[str, Any] = {'net_arch': given['hidden_sizes']}
     arguments: dict[str, Any] = {
@@ -96,7 +96,7 @@ def _arguments(entry: Entry, actions: int) -> dict[str, Any]:
     if given['hindsight']:
         kwargs['features_extractor_class'] = ReachFeatures
         arguments['replay_buffer_class'] = HerReplayBuffer
-        # A share h of relabelled rows is k = h / (1 - h) of them for each that is not.
+        # A share h of relabelled rows is k = h / (1 - h) relabelled rows per original row.
         share = given['hindsight']
         arguments['replay_buffer_kwargs'] = {
             'n_sampled_goal': round(share / (1.0 - share)), 'goal_selection_strategy': 'future'}
@@ -104,7 +104,7 @@ def _arguments(entry: Entry, actions: int) -> dict[str, Any]:
 
 
 def _noise(scale: float, kept: float, actions: int) -> ActionNoise:
-    """Return noise of the standard deviation `scale` of which a step keeps the part `kept`."""
+    """Return noise of standard deviation `scale`, of which a step keeps the share `kept`."""
     mean = np.zeros(actions)
     if not kept:
         return NormalActionNoise(mean, np.full(actions, scale))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Final scores as a table in Markdown, and learning curves as a picture."""
+"""Report: final scores as a Markdown table, and learning curves as a plot."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ def runs_of(
 def finished(
     cell: Cell, library: str, label: str, results: Mapping[tuple, Result], seeds: Iterable[int]
 ) -> list[Result]:
-    """Return what there is of one entry, by seed."""
+    """Return the finished results of one entry, by seed."""
     keys = (Run(cell, library, label, seed).key for seed in seeds)
     return [results[key] for key in keys if key in results]
 

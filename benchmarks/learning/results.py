@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finished runs: one JSON line each, in one file a cell."""
+"""Results of finished runs: one JSON line each, one file per cell."""
 
 from dataclasses import asdict, dataclass
 import json
@@ -12,9 +12,9 @@ from benchmarks.learning.cells import Run
 @dataclass(frozen=True)
 class Result:
     """
-    What a run came to: `step` (k,), mean `returns` (k,) and `successes` (k,) of its evaluations.
+    A run's evaluations: `step` (k,), mean `returns` (k,) and success rates `successes` (k,).
 
-    The last of them is the final one, of more episodes. `seconds` is the time of the whole run.
+    The last one is the final evaluation, of more episodes. `seconds` is the time of the whole run.
     """
 
     cell: str
@@ -40,7 +40,7 @@ class Result:
 
 
 def load(directory: Path) -> dict[tuple[str, str, str, int, str], Result]:
-    """Return all finished runs by their keys; a line that a kill cut short is none."""
+    """Return all finished runs by their keys; skip lines that a kill cut short."""
     found = {}
     for path in sorted(directory.glob('*.jsonl')):
         for line in path.read_text().splitlines():
@@ -56,7 +56,7 @@ def save(directory: Path, run: Run, result: Result) -> None:
     """Append one result."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f'{run.cell.name}.jsonl'
-    # A line that was cut short must not swallow this one.
+    # Do not append to a line that was cut short.
     cut = path.is_file() and not path.read_bytes().endswith(b'\n')
     with path.open('a') as file:
         file.write('\n' * cut + json.dumps(asdict(result)) + '\n')

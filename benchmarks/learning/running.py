@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do runs, several side by side."""
+"""Run trainings, several in parallel."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -20,10 +20,10 @@ import rl_control
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.policies.evaluate import evaluate
 
-# Evaluations have starts and goals of their own, the same for both libraries.
+# Seeds of evaluations, which are equal for both libraries.
 EVALUATION, FINAL = 1_000_000, 2_000_000
 
-_reports: Any = None  # where a worker process tells how far it is
+_reports: Any = None  # a worker process's queue of progress
 
 
 def train_one(run: Run, report: Callable[[int], None]) -> Result:
@@ -46,7 +46,7 @@ def train_one(run: Run, report: Callable[[int], None]) -> Result:
         number = rl_control.__version__
         ours.train(run, tell)
     else:
-        from benchmarks.learning import peer  # not needed where only ours is run
+        from benchmarks.learning import peer  # optional: only for the peer's runs
 
         number = version('stable_baselines3')
         peer.train(run, tell)
@@ -60,7 +60,7 @@ def train_one(run: Run, report: Callable[[int], None]) -> Result:
 def train_all(
     runs: Sequence[Run], jobs: int, report: Callable[[Run, int], None]
 ) -> Iterator[tuple[Run, Result]]:
-    """Return each run with its result as it ends; `report(run, step)` in between."""
+    """Yield each run with its result as it ends; call `report(run, step)` in between."""
     context = multiprocessing.get_context('spawn')
     reports = context.Queue()
     pool = ProcessPoolExecutor(jobs, context, _begin, (reports,))
@@ -89,7 +89,7 @@ def _work(index: int, run: Run) -> Result:
 
     def report(step: int) -> None:
         if os.getppid() != parent:
-            os._exit(1)  # nobody is left to take the result
+            os._exit(1)  # the parent is gone, so the result would be lost
         _reports.put((index, step))
 
     return train_one(run, report)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Joint states in, trajectories out: the round over topics, without the wait for the next tick.
+Latency from joint states to a trajectory over topics, without the wait for the next tick.
 
-What the policy node does at a tick is done here as soon as joint states come: take, read, check,
-act, limit, plan, publish. The limit does all of it but the tick. The bare answer is a message of
-the same kinds that was there before, published by a callback of rclpy's default executor.
+The work of the policy node's tick is done here as soon as joint states arrive: take, read, check,
+act, limit, plan, publish. The limit does everything except the tick. The bare answer is a
+prepared message of the same type, published by a callback of rclpy's default executor.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ import time
 
 import numpy as np
 
-from benchmarks.parts.apart import apart, start
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from benchmarks.parts.things import arm_at, policy_file
+from benchmarks.parts.fixtures import arm_at, policy_file
+from benchmarks.parts.subprocesses import run_module, start
 
 ROBOT = 'iiwa'
 RATES = (20.0, 200.0)  # Hz
@@ -27,7 +27,7 @@ LIMIT_ROUND = 'limit: without the tick'
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield the time of the round, by rate: between slow rounds the caches go cold."""
+    """Yield the round-trip time by rate; at low rates the caches go cold between rounds."""
     number = scale.size(100, 10)
     for rate in RATES[:scale.size(len(RATES), 1)]:
         yield compare(f'answer: joint states in, trajectory out, and back, at {rate:g} Hz', 'ms', [
@@ -38,7 +38,7 @@ def measure(scale: Scale) -> Iterator[Comparison]:
 
 
 def _round(role: str, rate: float, number: int):
-    """Prepare a policy; return what asks a process that answers."""
+    """Return a function that measures the round trip to a process of this `role`."""
     data = policy_file((128, 128), made=arm_at(ROBOT, rate).contract())
 
     def run() -> Figures:
@@ -47,15 +47,15 @@ def _round(role: str, rate: float, number: int):
             file.flush()
             with start(__name__, role, rate, file.name) as answering:
                 try:
-                    return apart(__name__, 'ask', rate, number)
+                    return run_module(__name__, 'ask', rate, number)
                 finally:
-                    answering.kill()  # it waits for nothing but joint states
+                    answering.kill()  # it has no other end
 
     return run
 
 
 def ask(rate: float, number: int) -> Figures:
-    """Say where a perfect arm is, `rate` times a second, and wait for each answer."""
+    """Publish the states of a perfect arm at `rate` Hz and wait for each answer."""
     import rclpy
 
     from rl_control.ros import codec, qos
@@ -86,7 +86,7 @@ def ask(rate: float, number: int) -> Figures:
 
 
 def drive(rate: float, path: str) -> None:
-    """Answer as the policy node does."""
+    """Answer with the policy node's whole tick."""
     from pathlib import Path
 
     from rl_control.control.policy_controller import Margins, PolicyController
@@ -110,7 +110,7 @@ def drive(rate: float, path: str) -> None:
 
 
 def echo(rate: float, path: str) -> None:
-    """Answer with a plan that is there already."""
+    """Answer with a prepared plan."""
     from rl_control.control.policy_controller import Margins, PolicyController
     from rl_control.control.stop_trajectory import Plan
 
@@ -128,7 +128,7 @@ def echo(rate: float, path: str) -> None:
 
 
 def bare(rate: float, path: str) -> None:
-    """Answer with a message that is there already, as anybody would with rclpy."""
+    """Answer with a prepared message from a plain rclpy callback."""
     import rclpy
     from rclpy.serialization import deserialize_message
 
@@ -148,7 +148,7 @@ def bare(rate: float, path: str) -> None:
 
 
 def _moving(arm):
-    """Return a command from which it takes as many points to rest as it takes the policy."""
+    """Return a moving command, whose stop has as many points as the policy's."""
     from rl_control.common.types import Command
 
     return Command(arm.home, 0.1 * arm.limits.velocity, np.zeros_like(arm.home))

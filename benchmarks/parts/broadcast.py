@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Policies on their way: one hop by size, and from an update in the learner to a ready collector.
+Latency of policies: one hop by size, and from the learner's update to a ready collector.
 
-One hop is from before `publish` to the message in Python, in another process; `ready` goes through
-export, verification, the broadcaster node, and the checks and the loading of a collector. The
-wait for the collector's next tick is not in it.
+One hop lasts from before `publish` to the message in Python in another process. `ready` includes
+export, verification, the broadcaster node, and a collector's checks and loading, but not the wait
+for the collector's next tick.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ import time
 
 import numpy as np
 
-from benchmarks.parts.apart import apart, environment, start
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from benchmarks.parts.things import contract, exporter
+from benchmarks.parts.fixtures import contract, exporter
+from benchmarks.parts.subprocesses import environment, run_module, start
 from rl_control.common import memory
 from rl_control.config.files import config_directory
 
@@ -30,7 +30,7 @@ RUN = 'bench'
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield the time of one hop, the time until a policy is ready, and what that costs."""
+    """Yield the time of one hop, the time until a policy is ready, and the learner's cost."""
     number, rounds = scale.size(25, 3), min(scale.rounds, 3)
     for name, size in SIZES.items():
         yield compare(f'broadcast: one hop of {name}', 'ms', [
@@ -48,10 +48,10 @@ def measure(scale: Scale) -> Iterator[Comparison]:
 
 
 def _hop(size: int, number: int, ours: bool, profiles: Path | None = None) -> Figures:
-    """Return the time from one process to another; `profiles` is a file of Fast DDS."""
+    """Return the latency between two processes; `profiles` is a Fast DDS XML file."""
     more = {'FASTDDS_DEFAULT_PROFILES_FILE': str(profiles)} if profiles else {}
     with start(__name__, 'listen', number, ours, **more) as listening:
-        sent = apart(__name__, 'send', size, number, ours, **more)
+        sent = run_module(__name__, 'send', size, number, ours, **more)
         heard = json.loads(listening.communicate()[0].splitlines()[-1])
     return _quantiles([heard[version] - began for version, began in sent.items()
                        if version in heard])
@@ -63,7 +63,7 @@ def _quantiles(seconds: list[float]) -> Figures:
 
 
 def send(size: int, number: int, ours: bool) -> dict[int, float]:
-    """Publish so many messages of `size` bytes; return when each was."""
+    """Publish `number` messages of `size` bytes; return the time of each by version."""
     import rclpy
 
     from rl_control.ros import codec, qos
@@ -86,7 +86,7 @@ def send(size: int, number: int, ours: bool) -> dict[int, float]:
 
 
 def listen(number: int, ours: bool) -> dict[int, float]:
-    """Return when each version came, in `ours` after its digest was found right."""
+    """Return the arrival time of each version; with `ours` after its digest was checked."""
     import rclpy
 
     from rl_control.ros import codec, qos
@@ -121,7 +121,7 @@ def _ready(number: int) -> Figures:
             environment(), Path(folder) / 'logs')
         try:
             with start(__name__, 'take_up', number) as taking:
-                sent = apart(__name__, 'learn', number)
+                sent = run_module(__name__, 'learn', number)
                 ready = json.loads(taking.communicate()[0].splitlines()[-1])
         finally:
             supervisor.stop()
@@ -130,7 +130,7 @@ def _ready(number: int) -> Figures:
 
 
 def learn(number: int) -> dict[int, float]:
-    """Publish so many versions as the learner does; return when each export began."""
+    """Publish `number` versions as the learner does; return the start of each export."""
     import rclpy
 
     from rl_control.ros import codec, qos
@@ -154,7 +154,7 @@ def learn(number: int) -> dict[int, float]:
 
 
 def take_up(number: int) -> dict[int, float]:
-    """Check and load what the broadcaster says, as a collector; return when each was ready."""
+    """Check and load the broadcaster's policies as a collector; return when each was ready."""
     import rclpy
 
     from rl_control.policies.onnx_policy import OnnxPolicy
@@ -177,7 +177,7 @@ def take_up(number: int) -> dict[int, float]:
 
 
 def _cost(number: int) -> Figures:
-    """Return the processor time of the learner's own part at 5 policies/s."""
+    """Return the processor time that the learner spends at 5 policies/s."""
     from rl_control.ros import codec
 
     exporting = exporter(contract(), (256, 256))

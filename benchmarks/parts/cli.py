@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure parts of the package beside their peers and their limits, in one run by turns."""
+"""Measure parts of the package beside peers and limits, which take turns in one run."""
 
 import argparse
 from datetime import UTC, datetime
@@ -11,42 +11,42 @@ import sys
 from benchmarks.parts import PARTS, history
 from benchmarks.parts.comparison import Scale
 from benchmarks.parts.machine import machine
-from benchmarks.parts.page import around, put_between, tables
+from benchmarks.parts.page import replace_part, split_page, tables
 from rl_control.common.errors import InvalidInput
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the arguments to `parser`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = 'parts:\n' + '\n'.join(
         f'  {name:12} {about}' for name, about in PARTS.items())
     parser.add_argument('parts', nargs='*', metavar='PART',
-                        help='what to measure; all but end-to-end by default')
+                        help='parts to measure; all but end-to-end by default')
     parser.add_argument('--rounds', type=int, default=7, help='turns of each contender')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each, end-to-end')
     parser.add_argument('--keep', type=Path, metavar='DIR',
-                        help='where the runs of end-to-end are kept, and not made twice')
+                        help='directory that keeps the runs of end-to-end, to resume from')
     parser.add_argument('--quick', action='store_true',
-                        help='small sizes, one round: shows that it runs, not how fast')
+                        help='small sizes, one round: a smoke test')
     parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument('--picture', type=Path, help='where growth is drawn')
+    parser.add_argument('--picture', type=Path, help='file of the plot of growth')
     parser.add_argument('--page', type=Path,
-                        help='a page in which the tables go between the marks of their part')
+                        help='write the tables into this page, between the marks of their part')
     parser.add_argument('--history', type=Path, metavar='FILE',
-                        help='a file to which each comparison is added as a line of JSON')
+                        help='append each comparison to this file as a line of JSON')
     parser.add_argument('--compare', type=Path, metavar='FILE',
-                        help='measure nothing, say how the two newest of such a file differ')
+                        help='compare the two newest measurements of such a file; measure nothing')
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what was measured, each comparison as soon as it is there; return 1 for a miss."""
+    """Measure and print each comparison; return 1 if a goal was missed."""
     for part in options.parts:
         if part not in PARTS:
-            raise InvalidInput(f'part {part!r} is not measured; name some of {", ".join(PARTS)}')
+            raise InvalidInput(f'part {part!r} is unknown; name some of {", ".join(PARTS)}')
     if options.compare:
         return _compare(options.compare, options.parts or list(PARTS))
     if options.quick and options.history:
-        raise InvalidInput('--quick gives no figures to keep; leave --quick or --history out')
+        raise InvalidInput('--quick gives no figures to keep; remove --quick or --history')
     parts = options.parts or [name for name in PARTS if name != 'end-to-end']
     scale = Scale(
         1 if options.quick else max(1, options.rounds), options.quick, max(1, options.seeds),
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         print(', '.join(f'{name} {value}' for name, value in about.items()))
     if options.page:
         for part in parts:
-            around(options.page, f'bench {part}')  # not found to be missing after minutes
+            split_page(options.page, f'bench {part}')  # fail early where the marks are missing
     for part in parts:
         module = importlib.import_module(f'benchmarks.parts.{part.replace("-", "_")}')
         measured = []
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             if options.history:
                 history.append(options.history, part, comparison, about)
             if options.page:
-                put_between(options.page, f'bench {part}', tables(measured, about, day))
+                replace_part(options.page, f'bench {part}', tables(measured, about, day))
             if not options.json:
                 print('\n'.join(['', *comparison.lines()]), flush=True)
         if part == 'growth' and options.picture:
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _compare(path: Path, parts: list[str]) -> int:
     if not path.is_file():
-        raise InvalidInput(f'history {path} is not a file; --history FILE makes one')
+        raise InvalidInput(f'history {path} is not a file; make one with --history FILE')
     lines = [line for part in parts for line in history.changes(path, part)]
-    print('\n'.join(lines or [f'{path}: nothing was measured twice on one kind of machine']))
+    print('\n'.join(lines or [f'{path}: no comparison was measured twice on one kind of machine']))
     return 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The collector node, policy and publishing included, beside bare loops of the same simulator.
+Rate of the collector node, with policy and publishing, beside bare loops of the same simulator.
 
-The node is fed as a graph would: what stands in for learner and broadcaster hands it a policy
-and takes everything it publishes. A control period is 12 substeps of PyBullet at 240 Hz.
+A stand-in for learner and broadcaster sends the node a policy and acknowledges its transitions.
+A control period is 12 substeps of PyBullet at 240 Hz.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ import sys
 import tempfile
 import time
 
-from benchmarks.parts.apart import apart, processor_time
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from benchmarks.parts.things import policy_file
+from benchmarks.parts.fixtures import policy_file
+from benchmarks.parts.subprocesses import processor_time, run_module
 from rl_control.environments.make import load_arm, simulate
 
-HIDDEN = (128, 128)  # as config/tasks/reach.yaml has them
-AHEAD = 4096  # transitions that the collector may be ahead
-PATIENCE = 60.0  # s until the first transition
+HIDDEN = (128, 128)  # as in config/tasks/reach.yaml
+AHEAD = 4096  # transitions of credit for the collector
+TIMEOUT = 60.0  # s until the first transition
 BARE = 'limit: bare PyBullet'
 
 
@@ -44,20 +44,20 @@ def measure(scale: Scale) -> Iterator[Comparison]:
 
 
 def _with_policy(role: str, robot: str, seconds: float) -> Callable[[], Figures]:
-    """Prepare a policy for the arm; return what runs `role` with it."""
+    """Return a function that runs `role` with a policy for the arm."""
     data = policy_file(HIDDEN, made=load_arm(robot, 'reach').contract())
 
     def run() -> Figures:
         with tempfile.TemporaryDirectory(prefix='rl_control_bench_') as folder:
             path = Path(folder) / 'policy.onnx'
             path.write_bytes(data)
-            return apart(__name__, role, robot, seconds, str(path))
+            return run_module(__name__, role, robot, seconds, str(path))
 
     return run
 
 
 def node(robot: str, seconds: float, path: str) -> Figures:
-    """Stand in for learner and broadcaster, and count what a collector node makes."""
+    """Stand in for learner and broadcaster, and count the transitions of a collector node."""
     import numpy as np
     import rclpy
 
@@ -77,11 +77,11 @@ def node(robot: str, seconds: float, path: str) -> Figures:
     supervisor = Supervisor([NodeProcess('collector', 'collector', files)], dict(os.environ))
     (pid,) = supervisor.pids.values()
     marks: list[tuple[float, int, float]] = []  # time s, transitions, processor time s
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     try:
         while len(marks) < 2 or marks[-1][0] - marks[0][0] < seconds:
             if time.monotonic() > deadline + seconds:
-                raise RuntimeError(f'no transition within {PATIENCE} s')
+                raise RuntimeError(f'no transition within {TIMEOUT} s')
             time.sleep(0.02)
             for message, _ in intake.take():
                 table = codec.decode_table(message)
@@ -99,7 +99,7 @@ def node(robot: str, seconds: float, path: str) -> Figures:
 
 
 def bare(robot: str, seconds: float, path: str) -> Figures:
-    """Do again what the policy did in 500 control periods: PyBullet's own calls, and no more."""
+    """Replay 500 control periods of the policy's motion by PyBullet's calls alone."""
     import numpy as np
     import pybullet
 
@@ -142,16 +142,16 @@ def bare(robot: str, seconds: float, path: str) -> Figures:
 
 
 def _panda_gym(seconds: float):
-    """Return what steps panda-gym's reach with actions that are there already."""
+    """Return a function that steps panda-gym's reach; fail here where it is not installed."""
     import gymnasium
     import panda_gym  # noqa: F401
 
     gymnasium.logger.min_level = gymnasium.logger.ERROR
-    return partial(apart, __name__, 'panda_gym', seconds)
+    return partial(run_module, __name__, 'panda_gym', seconds)
 
 
 def panda_gym(seconds: float) -> Figures:
-    """Step PandaReach with random actions; its resets are part of it, as ours are."""
+    """Step PandaReach with one random action; resets count, as ours do."""
     import gymnasium
     importlib.import_module('panda_gym')  # registers it
 

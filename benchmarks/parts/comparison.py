@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contenders that take turns, round by round, and what is held against a goal."""
+"""Comparison of contenders that take turns round by round, with goals for their figures."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import sys
 from typing import Any, NamedTuple
 
 OURS = 'rl_control'
-LIMIT = 'limit: '  # begins the name of a contender that nobody can beat
+LIMIT = 'limit: '  # prefix of a contender that is a lower bound of the cost
 INSTALL = "pip install -e '.[bench]'"
 
 Figures = Mapping[str, float]
@@ -19,9 +19,9 @@ Figures = Mapping[str, float]
 @dataclass(frozen=True)
 class Scale:
     """
-    How much is measured: so many `rounds`; `quick` shows that it runs, not how fast.
+    The amount of measurement: a number of `rounds`; `quick` is a smoke test.
 
-    `keep` is where runs that last minutes are kept, so that they are not made twice.
+    `keep` is a directory for the results of runs that last minutes, to resume from.
     """
 
     rounds: int = 7
@@ -30,12 +30,12 @@ class Scale:
     keep: Path | None = None
 
     def size(self, full: int, quick: int) -> int:
-        """Return `full`, or `quick` where no figure is wanted."""
+        """Return `full`, or `quick` in a smoke test."""
         return quick if self.quick else full
 
 
 class Contender(NamedTuple):
-    """`make` prepares it once and returns what measures one round; its imports may fail."""
+    """`make` prepares it once and returns a function that measures one round, or ImportError."""
 
     name: str
     make: Callable[[], Callable[[], Figures]]
@@ -46,8 +46,8 @@ class Goal:
     """
     A bound of one figure of one contender.
 
-    With `of` the bounds are shares of that contender's figure: the median over the rounds of the
-    two in the same round, so that what else the machine does meets both.
+    With `of` the bounds are shares of that contender's figure: the median over rounds of the
+    ratio within a round, so that other load on the machine affects both.
     """
 
     figure: str
@@ -65,9 +65,9 @@ class Goal:
 @dataclass
 class Comparison:
     """
-    One quantity of several contenders: `values[contender][figure]` has one value a round.
+    One quantity of several contenders: `values[contender][figure]` has one value per round.
 
-    `more` says that more is better; `absent` has a line for each peer that is not installed.
+    `more` means that more is better; `absent` has a line for each peer that is not installed.
     """
 
     what: str
@@ -78,7 +78,7 @@ class Comparison:
     absent: list[str] = field(default_factory=list)
 
     def add(self, contender: str, figures: Figures) -> None:
-        """Take the figures of one round of one contender."""
+        """Add the figures of one round of one contender."""
         known = self.values.setdefault(contender, {})
         for name, value in figures.items():
             known.setdefault(name, []).append(float(value))
@@ -88,14 +88,14 @@ class Comparison:
         return median(self.values[contender][figure])
 
     def ratio(self, contender: str, figure: str, by: str = OURS) -> float:
-        """Return how many times better `by` is, the median over rounds; NaN where one lacks it."""
+        """Return how many times better `by` is, the median over rounds; NaN if missing."""
         ours = self.values.get(by, {}).get(figure, [])
         theirs = self.values.get(contender, {}).get(figure, [])
         pairs = [(a, b) if self.more else (b, a) for a, b in zip(ours, theirs, strict=False)]
         return median(a / b if b else math.nan for a, b in pairs) if pairs else math.nan
 
     def verdicts(self) -> Iterator[tuple[Goal, float, bool]]:
-        """Yield each goal that can be judged, its value, and whether it is met."""
+        """Yield each goal that has figures, its value, and whether it is met."""
         for goal in self.goals:
             ours = self.values.get(goal.by, {}).get(goal.figure)
             if not ours:
@@ -109,7 +109,7 @@ class Comparison:
             yield goal, value, goal.at_least <= value <= goal.at_most
 
     def facts(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return the comparison as plain values for JSON."""
         return {
             'what': self.what, 'unit': self.unit, 'more_is_better': self.more,
             'contenders': {
@@ -124,7 +124,7 @@ class Comparison:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield a table for people: medians, the span of the rounds, ratios, verdicts."""
+        """Yield the lines of a text table: medians, spans of the rounds, ratios, verdicts."""
         yield f'{self.what} [{self.unit}]'
         width = max(map(len, self.values), default=0)
         for name, figures in self.values.items():
@@ -144,7 +144,7 @@ def compare(
     what: str, unit: str, contenders: Sequence[Contender], rounds: int,
     goals: Sequence[Goal] = (), more: bool = False,
 ) -> Comparison:
-    """Let contenders take turns for `rounds` rounds; one that cannot be imported is left out."""
+    """Measure contenders in turns for `rounds` rounds; leave out those that are not installed."""
     found = Comparison(what, unit, more, goals)
     running = []
     for name, make in contenders:
@@ -164,7 +164,7 @@ def compare(
 
 
 def short(value: float) -> str:
-    """Return a figure for people: three digits, or whole thousands."""
+    """Return a figure as text: three digits, or whole thousands."""
     return f'{value:,.0f}' if abs(value) >= 1000.0 else f'{value:.3g}'
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Wall clock until an evaluation of reach succeeds in 95 %: a graph of nodes beside SB3's SAC.
+End-to-end wall-clock time until reach succeeds in 95 %: a graph of nodes beside SB3's SAC.
 
 Ours is `rl-control launch train_sim` as it is: a learner, two collectors, a broadcaster and a
 monitor, over topics. SB3 trains in one process on the same environment, with as many threads as
 there are cores; `same` has our networks and hyper-parameters, `small` its own updates for each
-step of networks 64 x 64. Both evaluate 50 episodes every 15 s, and that is part of the time, as
-are imports and start-up. A peer that is far enough behind is ended (`reached` 0). Every run that
-ended is kept, so that Ctrl-C loses one at most.
+step of networks 64 x 64. Both evaluate 50 episodes every 15 s, which is part of the time, as are
+imports and start-up. A peer that is far enough behind is stopped (`reached` 0). Finished runs are
+kept, so that Ctrl-C loses one at most.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ import sys
 import tempfile
 import time
 
-from benchmarks.parts.apart import apart
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
+from benchmarks.parts.subprocesses import run_module
 
 ROBOT = 'iiwa'
-EPISODES, PERIOD = 50, 15.0  # of an evaluation, s from one to the next
+EPISODES, PERIOD = 50, 15.0  # episodes of an evaluation, s between two evaluations
 TARGET = 0.95
 LONGEST = 900.0  # s; a run that takes longer counts as this
-OF_SAME, OF_SMALL = 0.5, 1.0 / 3.0  # shares of a peer's time that are to be enough
-# A peer is ended at so many times what would just meet the goal, and counts as this: what it would
-# have taken is at least as long, so that the share told is too high rather than too low.
+OF_SAME, OF_SMALL = 0.5, 1.0 / 3.0  # goals, as shares of a peer's time
+# A peer is stopped at this multiple of the time that would just meet the goal, and counts as that:
+# it would have taken at least as long, so that the reported share is an upper bound.
 BEYOND = 1.15
 SAME = {'net_arch': [128, 128], 'batch_size': 256, 'train_freq': 4, 'gradient_steps': 1}
 SMALL = {'net_arch': [64, 64], 'batch_size': 64, 'train_freq': 1, 'gradient_steps': 1}
@@ -66,11 +66,11 @@ def measure(scale: Scale) -> Iterator[Comparison]:
 def _run(
     scale: Scale, role: str, name: str, seed: int, longest: float, *options: object,
 ) -> Figures:
-    """Return one run's figures; they are read where the run was made before."""
+    """Return one run's figures, from `scale.keep` where the run is finished."""
     kept = scale.keep and scale.keep / f'end_to_end_{name.replace(", ", "_")}_{seed}.json'
     if kept and kept.is_file():
         return json.loads(kept.read_text())
-    found = apart(__name__, role, time.monotonic(), longest, seed, *options)
+    found = run_module(__name__, role, time.monotonic(), longest, seed, *options)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(found))
@@ -128,7 +128,7 @@ def sb3(began: float, longest: float, seed: int, options: dict) -> Figures:
     found = {'reached': False}
 
     class Exam(BaseCallback):
-        """Evaluate every PERIOD seconds, and end the training at the target."""
+        """Evaluate every PERIOD seconds, and stop the training at the target."""
 
         due = time.monotonic() + PERIOD
 
@@ -164,7 +164,7 @@ def _episode(model, world) -> bool:
 
 
 def _processor() -> float:
-    """Return the processor time in s of this process and of those that it waited for."""
+    """Return the processor time in s of this process and of its finished children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 

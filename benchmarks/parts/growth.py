@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How cost grows: updates with width and batch, actions with width, transitions with their senders.
+Growth of cost: updates by width and batch, actions by width, transitions by collectors.
 
-`draw` makes a picture of what `measure` yields: a panel a comparison, both axes logarithmic.
+`draw` plots the comparisons of `measure`: one panel each, both axes logarithmic.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Scale, compare
+from benchmarks.parts.fixtures import contract, per_call
 from benchmarks.parts.inference import by_width
 from benchmarks.parts.learner import FLOOR, PLAIN, by_turns
-from benchmarks.parts.things import contract, per_call
-from benchmarks.parts.transport import journaled_apart
+from benchmarks.parts.transport import journaled_rate
 from rl_control.common.types import Contract
 
 WIDTHS, BATCHES = (64, 128, 256, 512, 1024), (64, 256, 1024, 4096)
@@ -23,7 +23,7 @@ ROWS, COLLECTORS = (1, 4, 16, 64, 256, 1024), (1, 2, 4, 8, 16)
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield one comparison a way to grow, its contenders named by their size at the end."""
+    """Yield one comparison per dimension; the names of contenders end with the size."""
     few = Scale(min(scale.rounds, 3), scale.quick)
     if not scale.quick:
         yield _updates('width of two hidden layers, batch 256', 'width', few)
@@ -37,7 +37,7 @@ def measure(scale: Scale) -> Iterator[Comparison]:
         yield compare(
             'transitions journaled and acknowledged, by collectors', 'transitions/s', [
                 Contender(f'{OURS} {number}', lambda number=number: partial(
-                    journaled_apart, number, 3.0)) for number in COLLECTORS], 1, more=True)
+                    journaled_rate, number, 3.0)) for number in COLLECTORS], 1, more=True)
 
 
 def _updates(what: str, grows: str, scale: Scale) -> Comparison:
@@ -48,7 +48,7 @@ def _updates(what: str, grows: str, scale: Scale) -> Comparison:
 
 
 def _coded(made: Contract, rows: int, calls: int) -> Callable[[], Figures]:
-    """Return what times a message of so many transitions, from rows to rows."""
+    """Return a function that times a message of `rows` transitions, from rows to rows."""
     from rclpy.serialization import deserialize_message, serialize_message
 
     from rl_control.ros import codec
@@ -61,7 +61,7 @@ def _coded(made: Contract, rows: int, calls: int) -> Callable[[], Figures]:
         data = serialize_message(codec.encode_table(codec.Table(columns, values, header)))
         codec.decode_table(deserialize_message(data, codec.Transitions))
 
-    once()  # the first one loads what serializes
+    once()  # the first call loads the serializers
     return lambda: {'rate': rows / per_call(once, calls, 1.0)}
 
 
@@ -83,7 +83,7 @@ def draw(path: Path, comparisons: Sequence[Comparison]) -> None:
         axes.set(title=found.what.replace(', ', ',\n', 1), ylabel=found.unit, xticks=sizes,
                  xticklabels=sizes)
         low, high = axes.get_ylim()
-        axes.set_ylim(low / 3.0, 3.0 * high)  # a power of ten is among them, with its label
+        axes.set_ylim(low / 3.0, 3.0 * high)  # so that a labelled power of ten is visible
         axes.title.set_size('small')
         axes.minorticks_off()
         axes.legend(fontsize='small')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured, kept: a line of JSON for each comparison, and how the newest differ."""
+"""History of measurements: a line of JSON per comparison, and differences of the newest."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ import rl_control
 from rl_control.common.metrics_log import read_lines
 
 SOURCES = Path(rl_control.__file__).parent
-ABOUT = ('processor', 'cores')  # only what the same of these measured is compared
+ABOUT = ('processor', 'cores')  # only measurements with equal values are compared
 
 
 def append(path: Path, part: str, found: Comparison, machine: dict[str, str | int]) -> None:
@@ -43,10 +43,10 @@ def _git(*words: str) -> subprocess.CompletedProcess[str]:
 
 def changes(path: Path, part: str) -> Iterator[str]:
     """
-    Yield a line for each figure of `part` that was measured again on such a machine.
+    Yield a line for each figure of `part` that was measured twice on one kind of machine.
 
-    It has the medians of the two newest, and of ours also how many times better beside each
-    peer: absolute figures tell of the machine as well, ratios of one round hardly.
+    It has the medians of the two newest measurements, and for peers our ratio to them: absolute
+    figures depend on the machine's load, ratios within a round hardly.
     """
     before: dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Any] | None]] = {}
     for line in read_lines(path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One action of a policy beside onnxruntime alone, numpy and torch, and how it grows."""
+"""Inference time of a policy beside plain onnxruntime, numpy and torch, and by width."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import tracemalloc
@@ -18,14 +18,21 @@ from benchmarks.parts.comparison import (
     Scale,
     compare,
 )
-from benchmarks.parts.things import ACTION, OBSERVATION, contract, each_call, exporter, policy_file
+from benchmarks.parts.fixtures import (
+    ACTION,
+    OBSERVATION,
+    contract,
+    each_call,
+    exporter,
+    policy_file,
+)
 from rl_control.policies.onnx_policy import OnnxPolicy
 
 HIDDEN = (256, 256)
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield the time of one action, and what repeating it leaves behind."""
+    """Yield the time of one action, and the memory that repeated actions leave."""
     calls = scale.size(20_000, 50)
     yield compare(
         'inference: one action, 256 x 256, batch 1', 'us', [
@@ -53,7 +60,7 @@ def by_width(widths: Sequence[int], scale: Scale) -> Comparison:
 
 
 def timed(call: Callable[[], object], calls: int) -> Callable[[], Figures]:
-    """Return what times each of so many calls."""
+    """Return a function that times each of `calls` calls."""
     return lambda: dict(zip(
         ('p50', 'p99'), np.percentile(each_call(call, calls), (50.0, 99.0)), strict=True))
 
@@ -89,7 +96,7 @@ def _session(hidden: tuple[int, ...]) -> Callable[[], object]:
 
 
 def _bound(hidden: tuple[int, ...]) -> Callable[[], object]:
-    """Return the runtime's own call into buffers that stay: no copies, no checks."""
+    """Return the runtime's own call with preallocated buffers: no copies, no checks."""
     import onnxruntime
 
     session = _open(hidden)
@@ -112,7 +119,7 @@ def _weights(hidden: tuple[int, ...]) -> Mapping[str, np.ndarray]:
 
 
 def _numpy(hidden: tuple[int, ...]) -> Callable[[], object]:
-    """Return the deterministic part of the same network, written out in numpy."""
+    """Return the deterministic part of the same network in numpy."""
     weights = _weights(hidden)
     layers = [(np.ascontiguousarray(weights[f'actor.{k}.weight'].T), weights[f'actor.{k}.bias'])
               for k in range(0, 2 * len(hidden) + 1, 2)]
@@ -143,10 +150,10 @@ def _torch(hidden: tuple[int, ...]) -> Callable[[], object]:
 
 
 def _growth(call: Callable[[], object], calls: int) -> float:
-    """Return the bytes that Python and numpy hold more after so many calls than before them."""
+    """Return the growth of Python's and numpy's memory in bytes over `calls` calls."""
     tracemalloc.start()
     try:
-        for _ in range(calls):  # what is kept once, such as a cache, is there after these
+        for _ in range(calls):  # these fill caches
             call()
         before, _ = tracemalloc.get_traced_memory()
         for _ in range(calls):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Updates/s of each algorithm beside its peers and the arithmetic that it cannot do without.
+Updates/s of each algorithm beside peers and the arithmetic lower bound.
 
-Each contender is a process of its own, as threads are settings of a process; they take turns.
+Each contender is a separate process, since threads are settings of a process; they take turns.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,6 @@ from importlib.util import find_spec
 import json
 import subprocess
 
-from benchmarks.parts.apart import start
 from benchmarks.parts.comparison import (
     LIMIT,
     OURS,
@@ -21,15 +20,16 @@ from benchmarks.parts.comparison import (
     Scale,
     compare,
 )
+from benchmarks.parts.subprocesses import start
 
 SB3, SBX = 'stable-baselines3', 'sbx'
 PLAIN, FLOOR = f'{OURS}, not compiled', f'{LIMIT}products of matrices alone'
 KINDS = {OURS: 'ours', PLAIN: 'plain', SB3: 'sb3', SBX: 'sbx', FLOOR: 'floor'}
 MODULES = {SB3: 'stable_baselines3', SBX: 'sbx'}
-# Shares of the rate of stable-baselines3 to reach on one thread and on two.
+# Goals as multiples of stable-baselines3's rate, on one thread and on two.
 AHEAD = {'td3': (1.4, 1.8), 'sac': (1.6, 1.9), 'ddpg': (1.6, 1.8)}
 AHEAD_SMALL = 7.0
-OF_FLOOR = 0.8  # where there is no peer
+OF_FLOOR = 0.8  # goal where there is no peer
 BESIDE = 'learner: sac, 256 x 256, batch 256, beside a process that keeps one core busy'
 
 
@@ -61,7 +61,7 @@ def _beside_peers(
 
 
 def _busy(scale: Scale) -> Comparison:
-    """The default, cores less busy processes, is 1 thread on two cores."""
+    """Compare the default, cores less busy processes, with 2 threads, beside a busy process."""
     with start('benchmarks.parts.updating', 'busy', '', 0, 0, 1) as busy:
         try:
             return by_turns(BESIDE, scale, [Goal('rate', at_least=0.95, of='2 threads')], {
@@ -73,7 +73,7 @@ def _busy(scale: Scale) -> Comparison:
 def by_turns(
     what: str, scale: Scale, goals: list[Goal] | tuple, contenders: dict[str, tuple],
 ) -> Comparison:
-    """Let processes of `updating`, by name and with its arguments, take turns; end them."""
+    """Measure processes of `updating`, by name and with their arguments, in turns; end them."""
     running: list[subprocess.Popen] = []
 
     def make(name: str, arguments: tuple) -> Callable[[], Figures]:
@@ -92,7 +92,7 @@ def by_turns(
                 raise RuntimeError(f'{name} ended with status {process.wait()}')
             return {'rate': json.loads(line)}
 
-        turn()  # the first one is to be ready
+        turn()  # returns when the process is ready
         return turn
 
     try:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Lateness of the control loop beside a bare loop of absolute sleeps and a timer of rclpy.
+Lateness of the control loop beside a bare loop of absolute sleeps and an rclpy timer.
 
-Each contender runs in a process of its own, so that priority and locked memory are its own.
-`drive` is the loop with the policy node's whole tick in it but for the topics; the others do
-nothing in theirs.
+Each contender runs in a separate process with its own priority and locked memory. `drive` is the
+loop with the policy node's whole tick except the topics; the other loops are empty.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,14 +14,14 @@ import time
 
 import numpy as np
 
-from benchmarks.parts.apart import apart, start
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from benchmarks.parts.things import arm_at
+from benchmarks.parts.fixtures import arm_at
+from benchmarks.parts.subprocesses import run_module, start
 
 RATE = 500.0  # Hz
 BESIDE_RATE = 100.0  # Hz of the loop that has a learner beside it
-LEARNER = ('plain', 'sac', 256, 256, 2)  # of two layers of 256, batch 256, 2 threads
-TURNS = 2000  # of the learner, more than any measurement lasts
+LEARNER = ('plain', 'sac', 256, 256, 2)  # two layers of 256, batch 256, 2 threads
+TURNS = 2000  # of the learner: longer than any measurement
 CONTENDERS = ('bare', 'bare_fifo', 'timer', 'loop', 'drive')
 NAMES = {'bare': 'bare sleeps', 'bare_fifo': 'limit: bare sleeps, real time',
          'timer': 'rclpy timer', 'drive': 'rl_control, whole tick'}
@@ -30,7 +29,7 @@ SHARES = {'p50': 50.0, 'p99': 99.0, 'p99.9': 99.9, 'max': 100.0}
 
 
 def bare(period: float, seconds: float, fifo: bool = False) -> list[float]:
-    """Sleep until each due time, and no more."""
+    """Sleep until each due time and do nothing else."""
     if fifo:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(80))
     lateness = []
@@ -45,7 +44,7 @@ def bare(period: float, seconds: float, fifo: bool = False) -> list[float]:
 
 
 def timer(period: float, seconds: float) -> list[float]:
-    """Let a node's timer fire, spun by the default executor."""
+    """Run a node's timer, spun by the default executor."""
     import rclpy
 
     rclpy.init()
@@ -56,7 +55,7 @@ def timer(period: float, seconds: float) -> list[float]:
     while time.monotonic() < began + seconds:
         rclpy.spin_once(node, timeout_sec=0.1)
     rclpy.shutdown()
-    # Its grid is not told: it is taken from the earliest, about a middle that rounds away.
+    # The timer's phase is unknown: estimate it by the earliest calls, around the circular mean.
     starts = np.array(called)
     turns = np.exp(2j * np.pi * starts / period)
     grid = np.angle(turns / np.mean(turns)) * period / (2.0 * np.pi)
@@ -64,7 +63,7 @@ def timer(period: float, seconds: float) -> list[float]:
 
 
 def loop(period: float, seconds: float, driving: bool = False) -> list[float]:
-    """Run the package's loop, empty or with the tick of a policy node."""
+    """Run the package's loop, empty or with the policy node's tick."""
     from rl_control.control.realtime_loop import RealtimeLoop
 
     lateness: list[float] = []
@@ -85,7 +84,7 @@ def loop(period: float, seconds: float, driving: bool = False) -> list[float]:
 
 
 def _drive(period: float) -> Callable[[float], None]:
-    """Return what takes joint states and answers them, with a policy of two layers of 64."""
+    """Return a tick that answers joint states with a policy of two layers of 64."""
     from rl_control.common import poses
     from rl_control.control.policy_controller import Margins, PolicyController
 
@@ -123,7 +122,7 @@ def run(name: str, period: float, seconds: float) -> list[float]:
 
 
 def latency(rate: float, seconds: float) -> dict[str, float]:
-    """Return what a policy node says of its time from joint state to command, over topics."""
+    """Return a policy node's reported latency from joint state to command, over topics."""
     from pathlib import Path
     import subprocess
     import tempfile
@@ -177,7 +176,7 @@ def latency(rate: float, seconds: float) -> dict[str, float]:
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield the lateness of each contender's ticks, then how soon a state is answered."""
+    """Yield the lateness of each contender's ticks, then the latency of an answer."""
     seconds = scale.size(5, 1)
     yield compare(f'loop: lateness at {RATE:g} Hz', 'ms', [
         Contender(OURS if name == 'loop' else NAMES.get(name, name),
@@ -186,12 +185,12 @@ def measure(scale: Scale) -> Iterator[Comparison]:
             Goal('p99', at_most=0.3), Goal('p99.9', at_most=1.5, of=NAMES['bare_fifo'])])
     yield _beside_learner(scale)
     yield compare(f'loop: joint state in to command out, over topics, {RATE:g} Hz', 'ms', [
-        Contender(OURS, lambda: lambda: apart(__name__, 'latency', RATE, scale.size(10, 2)))],
+        Contender(OURS, lambda: lambda: run_module(__name__, 'latency', RATE, scale.size(10, 2)))],
         min(3, scale.rounds), [Goal('p50', at_most=1.0), Goal('p99', at_most=3.0)])
 
 
 def _beside_learner(scale: Scale) -> Comparison:
-    """Compare whole ticks with others while a learner keeps both cores busy."""
+    """Compare lateness while a learner keeps both cores busy."""
     with start('benchmarks.parts.updating', *LEARNER, OMP_NUM_THREADS='2') as learner:
         try:
             learner.stdin.write('\n' * TURNS)
@@ -209,8 +208,8 @@ def _beside_learner(scale: Scale) -> Comparison:
 
 
 def _figures(name: str, rate: float, seconds: float) -> Figures:
-    """Return quantiles in ms, and the share that came so late that a tick is skipped."""
-    values = np.array(apart(__name__, name, rate, seconds))
+    """Return quantiles in ms, and the share of ticks so late that the next one is skipped."""
+    values = np.array(run_module(__name__, name, rate, seconds))
     return {**{label: 1e3 * float(np.percentile(values, share))
                for label, share in SHARES.items()},
             'overruns, %': 100.0 * float(np.mean(values > 0.5 / rate))}

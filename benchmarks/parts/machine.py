@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured on, and with what versions."""
+"""The machine and the versions of a measurement."""
 
 from importlib import metadata
 import os
@@ -15,9 +15,9 @@ DISTRIBUTIONS = (
 
 def machine() -> dict[str, str | int]:
     """
-    Return the processor, the cores this process may use, and versions of what is installed.
+    Return processor, usable cores and versions of installed packages.
 
-    `load` is how many processes wanted a core in the minute before.
+    `load` is the load average of the last minute.
     """
     return {
         'processor': _processor(),
@@ -31,7 +31,7 @@ def machine() -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """Return the model's name, with its vector instructions: it is they that decide."""
+    """Return the processor's model with its vector instructions, on which speed depends."""
     try:
         lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
     except OSError:

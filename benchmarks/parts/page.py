@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Markdown tables of measurements, written between the marks of their part on a page."""
+"""Markdown tables of measurements, written between the marks of their part in a page."""
 
 from collections.abc import Sequence
 import math
@@ -10,12 +10,12 @@ from rl_control.common.errors import InvalidInput
 from rl_control.common.files import write_atomically
 
 
-def around(path: Path, name: str) -> tuple[str, str]:
+def split_page(path: Path, name: str) -> tuple[str, str]:
     """
-    Return what stands before and behind the part `name` of the page `path`.
+    Return the text before and after the part `name` of the page `path`.
 
-    It lies between the marks `name: begin` and `name: end`, comments on lines of their own, which
-    belong to what is around. Raise InvalidInput where they are not, once each.
+    The part lies between the comments `name: begin` and `name: end`, which are returned with the
+    text around it. Raise InvalidInput unless each occurs once.
     """
     begin, end = marks = [f'<!-- {name}: {which} -->' for which in ('begin', 'end')]
     page = path.read_text(encoding='utf-8')
@@ -28,9 +28,9 @@ def around(path: Path, name: str) -> tuple[str, str]:
     return before + begin, end + after
 
 
-def put_between(path: Path, name: str, text: str) -> None:
+def replace_part(path: Path, name: str, text: str) -> None:
     """Replace the part `name` of the page `path`."""
-    before, after = around(path, name)
+    before, after = split_page(path, name)
     write_atomically(path, f'{before}\n{text.strip()}\n{after}'.encode())
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The matrix products that one update cannot do without: its arithmetic floor.
+Matrix products of one update: its arithmetic lower bound.
 
-Each network is two hidden layers; heads of width 1 are matrix-vector products of no account and
-are left out. A backward pass has for each layer the weights' gradient, where they learn, and the
-input's, where something in front of it learns.
+Each network has two hidden layers; heads of width 1 are negligible matrix-vector products and left
+out. A backward pass has, for each layer, the gradient of the weights, where they are trained, and
+that of the input, where an earlier part is trained.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def forward(rows: int, sizes: list[int]) -> Iterator[Product]:
 def backward(
     rows: int, sizes: list[int], learns: bool = True, to_input: bool = False,
 ) -> Iterator[Product]:
-    """Yield the products of the gradients of such a pass."""
+    """Yield the products of the gradients of that pass."""
     for layer, (inner, columns) in enumerate(pairwise(sizes)):
         if columns == 1:
             continue
@@ -39,7 +39,7 @@ def backward(
 def of_update(
     name: str, observation: int, action: int, width: int, batch: int,
 ) -> list[Product]:
-    """Return the products of an update; of TD3, of two updates, one of which moves the actor."""
+    """Return the products of an update; for TD3 of two updates, one of them with the actor's."""
     critic = [observation + action, width, width, 1]
     actor = [observation, width, width, action]
     if name == 'sac':
@@ -75,8 +75,8 @@ def of_update(
 def products(
     name: str, observation: int, action: int, width: int, batch: int,
 ) -> Callable[[], None]:
-    """Return what makes them all, with torch's library, into tensors that are there already."""
-    chunk = 32 * 64  # rows of candidates at a time, as they fit the cache
+    """Return a function that computes them all by torch, into preallocated tensors."""
+    chunk = 32 * 64  # rows of candidates at a time, which fit the cache
     made: dict[Product, tuple[Tensor, Tensor, Tensor]] = {}
     order = []
     for rows, inner, columns in of_update(name, observation, action, width, batch):
@@ -92,7 +92,7 @@ def products(
     def run() -> None:
         state[0] += 1
         if half and state[0] % 2:
-            return  # two updates are made at each second call
+            return  # each second call makes two updates
         for left, right, out in order:
             torch.mm(left, right, out=out)
 

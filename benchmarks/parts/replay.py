@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replay beside those of stable-baselines3 and cpprb, and a bare gather of numpy."""
+"""The replay buffer beside those of stable-baselines3 and cpprb, and numpy's plain gather."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ from benchmarks.parts.comparison import (
     Scale,
     compare,
 )
-from benchmarks.parts.things import ACTION, OBSERVATION, per_call, spaces
+from benchmarks.parts.fixtures import ACTION, OBSERVATION, per_call, spaces
 from rl_control.config.algorithm import AlgorithmSettings
 from rl_control.learning.replay import ReplayBuffer
 from rl_control.learning.replay.sampler import Sampler
@@ -26,7 +26,7 @@ STREAM = 'collector-1'
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield what sampling, appending and a million rows of memory cost."""
+    """Yield the cost of sampling and appending, and the memory of a million rows."""
     rows = scale.size(1_000_000, 2_000)
     calls = scale.size(2_000, 20)
     yield compare(
@@ -55,7 +55,7 @@ def measure(scale: Scale) -> Iterator[Comparison]:
 
 
 def steps(number: int, observation: int = OBSERVATION, action: int = ACTION) -> tuple:
-    """Return so many steps of episodes of 50, as `Ring.extend` takes them after the stream."""
+    """Return steps of episodes of 50: the arguments of `ReplayBuffer.extend` after `stream`."""
     rng = np.random.default_rng(0)
     count = np.arange(number)
     return (count // 50, count % 50, rng.normal(size=(number, observation)),
@@ -73,7 +73,7 @@ def filled(rows: int, observation: int = OBSERVATION, action: int = ACTION) -> R
 
 
 def _sampler(rows: int, observation: int = OBSERVATION, action: int = ACTION) -> Sampler:
-    """Return a sampler by priority over a full replay buffer, whose priorities are all known."""
+    """Return a prioritized sampler of a full replay buffer, with all priorities set."""
     rng = np.random.default_rng(1)
     made = Sampler(
         filled(rows, observation, action), AlgorithmSettings(priority_exponent=0.6),
@@ -115,7 +115,7 @@ def _size(owner: ReplayBuffer | Sampler) -> float:
 
 
 def _gather(rows: int, calls: int) -> Callable[[], Figures]:
-    """Return what numpy needs for the rows alone, at slots that are known."""
+    """Return a function that times numpy's gather of the rows at given slots."""
     made = filled(rows)
     slots = [made.draw(BATCH) for _ in range(64)]
     out = np.empty((BATCH, made.rows.shape[1]), np.float32)

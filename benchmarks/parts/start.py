@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long it takes until a policy can be imported, and until a node is there."""
+"""Start-up time: imports of the policy, and nodes until they are discovered."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,17 +10,17 @@ import sys
 import tempfile
 import time
 
-from benchmarks.parts.apart import environment
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from benchmarks.parts.things import policy_file
+from benchmarks.parts.fixtures import policy_file
+from benchmarks.parts.subprocesses import environment
 from rl_control.bringup.processes import NodeProcess
 from rl_control.config.files import parameter_file
 from rl_control.environments.make import load_arm
 from rl_control.policies.onnx_policy import OnnxPolicy
 
-PATIENCE = 60.0  # s
-# What a node of the name has published when it is up.
-SAYS = {'collector': 'transitions', 'policy': 'joint_trajectory'}
+TIMEOUT = 60.0  # s
+# A topic that the node advertises when it is up.
+TOPICS = {'collector': 'transitions', 'policy': 'joint_trajectory'}
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
@@ -34,7 +34,7 @@ def measure(scale: Scale) -> Iterator[Comparison]:
     ], scale.rounds, [Goal('policy', at_most=0.4), Goal('has torch', at_most=0.0)])
     yield compare('start: until a node is there', 's', [
         Contender(OURS, lambda: _nodes), Contender('bare node of rclpy', lambda: _bare),
-    ], min(scale.rounds, 5), [Goal(name, at_most=1.5) for name in SAYS])
+    ], min(scale.rounds, 5), [Goal(name, at_most=1.5) for name in TOPICS])
 
 
 def _import(module: str) -> Figures:
@@ -47,7 +47,7 @@ def _import(module: str) -> Figures:
 
 
 def _nodes() -> Figures:
-    """Return how long it takes until each node's publisher is heard of."""
+    """Return the time until each node's publisher is discovered."""
     from rl_control.bringup.supervisor import command_line
 
     found = {}
@@ -56,7 +56,7 @@ def _nodes() -> Figures:
         path = Path(folder) / 'policy.onnx'
         OnnxPolicy(policy_file(
             (128, 128), made=load_arm('iiwa', 'reach').contract())).save(path)
-        for name, topic in SAYS.items():
+        for name, topic in TOPICS.items():
             parameters = {'policy.policy': str(path)} if name == 'policy' else {}
             found[name] = _until_heard(
                 command_line(NodeProcess(name, name, files, parameters)), topic)
@@ -67,7 +67,7 @@ def _bare() -> Figures:
     code = ("import rclpy; from std_msgs.msg import Float64 as F; rclpy.init(); "
             "n = rclpy.create_node('bare'); p = n.create_publisher(F, 'bare', 1); rclpy.spin(n)")
     took = _until_heard([sys.executable, '-c', code], 'bare')
-    return dict.fromkeys(SAYS, took)
+    return dict.fromkeys(TOPICS, took)
 
 
 def _until_heard(command: list[str], topic: str) -> float:
@@ -81,8 +81,8 @@ def _until_heard(command: list[str], topic: str) -> float:
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
     try:
         while not node.count_publishers(topic):
-            if process.poll() is not None or time.monotonic() > began + PATIENCE:
-                raise RuntimeError(f'nobody publishes {topic} within {PATIENCE} s')
+            if process.poll() is not None or time.monotonic() > began + TIMEOUT:
+                raise RuntimeError(f'{topic} has no publisher within {TIMEOUT} s')
             time.sleep(0.005)
         return time.monotonic() - began
     finally:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Transitions over topics: the learner node fed by collector nodes, beside bare messages of ROS.
+Throughput of transitions over topics: learner and collector nodes, beside bare ROS messages.
 
-`journaled` runs the package's own processes in a world that costs nothing: a transition counts
-when the learner has acknowledged it, hence has it in its journal, and afterwards the journal is
-read back and compared with what the collectors say they produced.
+`journaled` runs the package's own processes in an environment without cost. A transition counts
+when the learner has acknowledged it, hence stored it in its journal; afterwards the journal is
+read back and compared with the collectors' accounts.
 """
 
 from collections.abc import Iterator
@@ -16,34 +16,34 @@ import sys
 import tempfile
 import time
 
-from benchmarks.parts.apart import apart, processor_time
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from benchmarks.parts.hearing import compare_hearing
-from benchmarks.parts.still import NAME
+from benchmarks.parts.free_environment import NAME
+from benchmarks.parts.reception import compare_reception
+from benchmarks.parts.subprocesses import processor_time, run_module
 from rl_control.bringup.processes import NodeProcess
 
-AHEAD = 8192  # transitions that collectors may be ahead of the learner
-PATIENCE = 180.0  # s until the first acknowledgement; a busy machine takes long to start
+AHEAD = 8192  # transitions of credit for collectors
+TIMEOUT = 180.0  # s until the first acknowledgement; a busy machine takes long to start
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
-    """Yield transitions/s journaled and acknowledged, and heard without a journal."""
+    """Yield transitions/s journaled and acknowledged, and received without a journal."""
     seconds = scale.size(5, 1)
     rounds = min(scale.rounds, 5)
     yield compare(
         'transport: transitions journaled and acknowledged, 7 joints', 'transitions/s', [
-            Contender(OURS, lambda: partial(journaled_apart, 2, seconds)),
+            Contender(OURS, lambda: partial(journaled_rate, 2, seconds)),
         ], rounds, [Goal('rate', at_least=20_000.0), Goal('lost', at_most=0.0)], more=True)
-    yield compare_hearing(scale, rounds)
+    yield compare_reception(scale, rounds)
 
 
-def journaled_apart(collectors: int, seconds: float) -> Figures:
-    """Do `journaled` in a process of its own."""
-    return apart(__name__, 'journaled', collectors, seconds)
+def journaled_rate(collectors: int, seconds: float) -> Figures:
+    """Return the figures of `journaled`, run in a separate process."""
+    return run_module(__name__, 'journaled', collectors, seconds)
 
 
 def journaled(collectors: int, seconds: float) -> Figures:
-    """Run a learner and collectors; return the rate acknowledged, and what was lost."""
+    """Run a learner and collectors; return the acknowledged rate, and the loss."""
     from rl_control.bringup.supervisor import Supervisor
     from rl_control.report.delivery_accounting import account as account_of
 
@@ -66,7 +66,7 @@ def journaled(collectors: int, seconds: float) -> Figures:
 
 
 def _processes(out: Path, collectors: int) -> list[NodeProcess]:
-    """Return a learner that learns so little that it asks for all it can get, and collectors."""
+    """Return a learner with few updates, so that it grants much credit, and collectors."""
     learner = NodeProcess('learner', 'learner', (), {
         'learner.environment': NAME, 'learner.out': str(out), 'learner.threads': 1,
         'learner.headroom': AHEAD, 'learner.checkpoint_period': 3600.0,
@@ -83,9 +83,9 @@ def _acknowledged(
     collectors: int, seconds: float, pids: dict[str, int],
 ) -> tuple[list[float], list[int], dict[str, float]]:
     """
-    Return (times s, transitions acknowledged so far) from when all collectors are heard.
+    Return times in s and acknowledged transitions, once all collectors are connected.
 
-    The third value is what the learner and the collectors spent of the processor meanwhile, s.
+    The third value is the processor time in s of the learner and of the collectors meanwhile.
     """
     import rclpy
 
@@ -97,14 +97,14 @@ def _acknowledged(
     intake = DrainedSubscription(node, codec.Acknowledge, 'transitions/ack', qos.LATCHED)
     times: list[float] = []
     counts: list[int] = []
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not times or times[-1] - times[0] < seconds:
         if time.monotonic() > deadline + seconds:
-            raise RuntimeError(f'not all of {collectors} collectors came within {PATIENCE} s')
+            raise RuntimeError(f'not all of {collectors} collectors came within {TIMEOUT} s')
         time.sleep(0.01)
         for message, receipt in intake.take():
             rows = codec.decode_table(message).rows
-            # Not before what the first update needs is there.
+            # Begin after the first update has its transitions.
             if len(rows) == collectors and rows[:, 0].sum() > 4 * AHEAD:
                 if not times:
                     before = _spent(pids)
@@ -116,7 +116,7 @@ def _acknowledged(
 
 
 def _spent(pids: dict[str, int]) -> dict[str, float]:
-    """Return the processor time in s that the learner and all collectors have used so far."""
+    """Return the processor time in s of the learner and of all collectors so far."""
     found = {'learner': 0.0, 'collector': 0.0}
     for name, pid in pids.items():
         found[name.partition('_')[0]] += processor_time(pid)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One contender of the learner's benchmark: for each line that comes in, its updates/s go out.
+One contender of the learner's benchmark: print its updates/s for each line of input.
 
 `python -m benchmarks.parts.updating [KIND, ALGORITHM, WIDTH, BATCH, THREADS]`
 """
@@ -11,15 +11,15 @@ import os
 import sys
 import time
 
+from benchmarks.parts.fixtures import ACTION, OBSERVATION, contract, per_call, spaces
 from benchmarks.parts.replay import filled, steps
-from benchmarks.parts.things import ACTION, OBSERVATION, contract, per_call, spaces
 
 ROWS = 20_000
-SECONDS = 0.7  # about as long lasts a turn
+SECONDS = 0.7  # approximate duration of a turn
 
 
 def ours(name: str, width: int, batch: int, compiled: bool) -> Callable[[], object]:
-    """Return a draw from the replay and an update, as the trainer makes them."""
+    """Return a function that samples the replay buffer and updates, as the trainer does."""
     from rl_control.learning.algorithms import make_agent, settings_of
     from rl_control.learning.compilation.compiled_updates import CompiledUpdates
 
@@ -35,7 +35,7 @@ def ours(name: str, width: int, batch: int, compiled: bool) -> Callable[[], obje
 
 
 def peer(package: str, name: str, width: int, batch: int) -> Callable[[], object]:
-    """Return a peer's own training step, its draw from the replay included."""
+    """Return a peer's own training step, which includes its sampling."""
     from importlib import import_module
 
     import gymnasium
@@ -69,21 +69,21 @@ def peer(package: str, name: str, width: int, batch: int) -> Callable[[], object
 
 
 def floor(name: str, width: int, batch: int) -> Callable[[], object]:
-    """Return the products of matrices of one update, and nothing else, by the same library."""
+    """Return the matrix products of one update alone, by torch."""
     from benchmarks.parts.products import products
 
     return products(name, OBSERVATION, ACTION, width, batch)
 
 
 def main() -> None:
-    """Take turns until the input ends."""
+    """Measure once per line of input until the input ends."""
     kind, name, width, batch, threads = json.loads(sys.argv[1])
     cores = sorted(os.sched_getaffinity(0))
     if kind == 'busy':
         os.sched_setaffinity(0, cores[-1:])
         while True:
             pass
-    # Of sbx, whose threads are no setting, as many cores as threads; of all, the same ones.
+    # As many cores as threads, since sbx has no setting of threads; the same for all.
     os.sched_setaffinity(0, cores[:threads])
     if kind != 'sbx':
         import torch
@@ -96,9 +96,9 @@ def main() -> None:
         'sbx': lambda: peer('sbx', name, width, batch),
         'floor': lambda: floor(name, width, batch),
     }[kind]()
-    for _ in range(4):  # compilers compile, caches fill
+    for _ in range(4):  # warm up: compilers, caches
         update()
-    # An even number, as TD3 makes two kinds of updates by turns.
+    # An even number, since TD3 alternates between two kinds of updates.
     calls = 2 * max(1, round(SECONDS / per_call(update, 4, 1.0) / 2.0))
     for _ in sys.stdin:
         print(json.dumps(1.0 / per_call(update, calls, 1.0)), flush=True)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.parts.fixtures import ACTION, OBSERVATION, contract
 from benchmarks.parts.products import of_update, products
-from benchmarks.parts.things import ACTION, OBSERVATION, contract
 from rl_control.learning.algorithms import make_agent, settings_of
 from rl_control.learning.replay import Batch
 

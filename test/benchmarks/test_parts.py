@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.parts import broadcast, collector, end_to_end, growth, hearing, page
+from benchmarks.parts import broadcast, collector, end_to_end, growth, page, reception
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Goal, Scale, compare
-from benchmarks.parts.things import policy_file
+from benchmarks.parts.fixtures import policy_file
 from rl_control.common.errors import InvalidInput
 from rl_control.environments.make import load_arm
 
@@ -67,7 +67,7 @@ def test_each_part_measures_ours(part: str) -> None:
 
 def test_transitions_reach_the_journal(ros_domain: int) -> None:
     found, heard = importlib.import_module('benchmarks.parts.transport').measure(TINY)
-    assert all(heard.median(name, 'rate') > 0.0 for name in (OURS, hearing.BARE))
+    assert all(heard.median(name, 'rate') > 0.0 for name in (OURS, reception.BARE))
     assert found.median(OURS, 'lost') == 0.0 and found.median(OURS, 'rate') > 0.0
 
 
@@ -112,7 +112,7 @@ def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
         found.add(OURS, {'time': value})
         found.add('peer', {'time': 2 * value, 'size': 5.0})
     for _ in range(2):  # the second time as the first
-        page.put_between(path, 'bench a', page.tables([found], {'cores': 2}, 'a Monday'))
+        page.replace_part(path, 'bench a', page.tables([found], {'cores': 2}, 'a Monday'))
         assert path.read_text().splitlines() == [
             'above', marks[0], '| a thing, us | time | size |', '| --- | --- | --- |',
             '| rl_control | 3 (1 to 4) |  |', '| peer | 6 (2 to 8); ours 2.00 x | 5 |',
@@ -121,7 +121,7 @@ def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidInput, match='no one place for bench b; put the lines <!-- bench b: beg'
     ):
-        page.put_between(path, 'bench b', '')
+        page.replace_part(path, 'bench b', '')
 
 
 def test_comparisons_of_the_same_contenders_share_a_table() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from rl_control.learning.algorithms import make_agent, settings_of
-from benchmarks.parts.things import ACTION, OBSERVATION, contract
+from benchmarks.parts.fixtures import ACTION, OBSERVATION, contract
 from rl_control.learning.replay import Batch
 
 torch.set_num_threads(1)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Transitions over a topic without the journal, beside bare messages of as many numbers.
+Reception of transitions over a topic, without the journal, beside bare messages.
 
-One process sends as fast as it can, another hears: ours reads the tables, looks at who made them
-and takes each row once, as the learner does; the bare one counts the numbers that rclpy hands it.
-Both spin rclpy's default executor. What comes faster than it is heard is lost, as it would be sent
-again; only what is heard counts.
+One process publishes as fast as it can, another one receives: ours decodes the tables, checks
+their origin and accepts each row once, as the learner does; the bare one counts the numbers that
+rclpy delivers. Both spin rclpy's default executor. Messages that arrive too fast are dropped, as
+they would be sent again; only received ones count.
 """
 
 import array
@@ -17,18 +17,18 @@ import time
 
 import numpy as np
 
-from benchmarks.parts.apart import apart, start
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
-from benchmarks.parts.still import ACTION, OBSERVATION
-from benchmarks.parts.things import contract
+from benchmarks.parts.fixtures import contract
+from benchmarks.parts.free_environment import ACTION, OBSERVATION
+from benchmarks.parts.subprocesses import run_module, start
 
 ROWS = 64  # transitions a message
 BARE = f'bare messages of {ROWS}, default executor'
-PATIENCE = 30.0  # s until the first message
+TIMEOUT = 30.0  # s until the first message
 
 
-def compare_hearing(scale: Scale, rounds: int) -> Comparison:
-    """Return transitions/s that are heard."""
+def compare_reception(scale: Scale, rounds: int) -> Comparison:
+    """Return the rate of received transitions."""
     seconds = scale.size(5, 1)
     return compare(
         f'transport: transitions received, without the journal, {ROWS} a message',
@@ -41,13 +41,13 @@ def compare_hearing(scale: Scale, rounds: int) -> Comparison:
 def _heard(ours: bool, seconds: float) -> Figures:
     with start(__name__, 'send', ours) as sending:
         try:
-            return apart(__name__, 'hear', ours, seconds)
+            return run_module(__name__, 'hear', ours, seconds)
         finally:
             sending.kill()
 
 
 def send(ours: bool) -> None:
-    """Publish messages of ROWS transitions as fast as one can, until killed."""
+    """Publish messages of ROWS transitions as fast as possible, until killed."""
     import rclpy
     from rclpy.impl.implementation_singleton import rclpy_implementation
 
@@ -67,14 +67,14 @@ def send(ours: bool) -> None:
         else:
             message = codec.Transitions(data=array.array('d', rows.tobytes()))
         if publisher.get_subscription_count():
-            # The middleware may not take one in time.
+            # The middleware may time out.
             with contextlib.suppress(rclpy_implementation.RCLError):
                 publisher.publish(message)
             first += ROWS
 
 
 def hear(ours: bool, seconds: float) -> Figures:
-    """Return the transitions/s that are heard from the first message on."""
+    """Return the rate of received transitions from the first message on."""
     import rclpy
 
     from rl_control.ros import codec, qos
@@ -106,7 +106,7 @@ def hear(ours: bool, seconds: float) -> Figures:
             codec.Transitions, 'transitions', on_message, qos.TRANSITIONS_HEARD)
     executor = rclpy.executors.SingleThreadedExecutor()
     executor.add_node(node)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not heard and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.1)
     began, before = time.monotonic(), heard

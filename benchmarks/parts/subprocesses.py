@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measuring in a process of its own, where one is needed."""
+"""Subprocesses: measure in a separate process where one is needed."""
 
 import json
 import os
@@ -15,22 +15,22 @@ from rl_control.common.signals import end_with_parent
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a contender's processes: this package, a domain of its own."""
+    """Return the environment of a contender's processes, with a ROS domain of its own."""
     root = str(Path(rl_control.__file__).parents[1])
     paths = [root, *filter(None, [os.environ.get('PYTHONPATH')])]
     return {**graph_environment(), 'PYTHONPATH': os.pathsep.join(paths), **more}
 
 
 def start(module: str, *arguments: object, **more: str) -> subprocess.Popen:
-    """Start `python -m module` with its arguments as one of JSON; it does not outlive us."""
+    """Start `python -m module` with its arguments as JSON; it is killed with this process."""
     return subprocess.Popen(
         [sys.executable, '-m', module, json.dumps(arguments)], env=environment(**more),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         preexec_fn=end_with_parent(signal.SIGKILL))
 
 
-def apart(module: str, *arguments: object, **more: str) -> Any:
-    """Run `python -m module` to its end; return the last line of its output, read as JSON."""
+def run_module(module: str, *arguments: object, **more: str) -> Any:
+    """Run `python -m module` to its end; return the last line of its output, parsed as JSON."""
     with start(module, *arguments, **more) as process:
         output, _ = process.communicate()
     if process.returncode:

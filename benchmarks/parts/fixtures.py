@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several parts measure with: contracts and policies of any size, data, peers' spaces."""
+"""Fixtures of several parts: contracts and policies of any size, peers' spaces, timers."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ OBSERVATION, ACTION = 17, 6  # columns, those of HalfCheetah and Walker2d
 
 
 def contract(observation: int = OBSERVATION, action: int = ACTION) -> Contract:
-    """Return the contract of a world of so many columns, with actions from -1 to 1."""
+    """Return a contract of that many columns, with actions from -1 to 1."""
     return Contract(
         robot='bench', task='bench', joint_names=(),
         observation=tuple(Column(f'observation_{k}', '1') for k in range(observation)),
@@ -35,7 +35,7 @@ def arm_at(robot: str, rate: float):
 
 @cache
 def exporter(made: Contract, hidden_sizes: tuple[int, ...]):
-    """Return what exports a SAC policy of random weights and a normaliser that has seen data."""
+    """Return an exporter of a SAC policy with random weights and a fitted normaliser."""
     import torch
 
     from rl_control.learning.algorithms import make_agent, settings_of
@@ -52,12 +52,12 @@ def exporter(made: Contract, hidden_sizes: tuple[int, ...]):
 def policy_file(
     hidden_sizes: Sequence[int] = (256, 256), version: int = 1, made: Contract | None = None,
 ) -> bytes:
-    """Return an ONNX policy file of this package, for `contract()` unless told."""
+    """Return an ONNX policy file of this package, for `contract()` by default."""
     return exporter(made or contract(), tuple(hidden_sizes)).export(version, 0)
 
 
 def spaces(observation: int = OBSERVATION, action: int = ACTION):
-    """Return the Gymnasium spaces (observation, action) that peers want."""
+    """Return the Gymnasium spaces (observation, action) for peers."""
     import gymnasium
 
     return (gymnasium.spaces.Box(-np.inf, np.inf, (observation,), np.float32),
@@ -70,7 +70,7 @@ def per_call(call, number: int, scale: float = 1e6) -> float:
 
 
 def each_call(call, number: int) -> np.ndarray:
-    """Return the time (number,) of each call in us, with that of reading the clock in it."""
+    """Return the time (number,) of each call in us, which includes reading the clock."""
     times = np.empty(number + 1, np.int64)
     clock = time.perf_counter_ns
     for k in range(number):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Gymnasium world that costs nothing, with the columns of a reach of seven joints."""
+"""A Gymnasium environment without cost, with the columns of a reach of seven joints."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ NAME = f'{__name__}:rl_control/Still-v0'
 
 
 class Still(gymnasium.Env):
-    """Nothing ever changes; episodes are as long as those of reach."""
+    """An environment whose state never changes; episodes are as long as those of reach."""
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (OBSERVATION,), np.float64)
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION,), np.float64)
