@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured is kept line by line, and the newest is told beside the one before."""
+"""The history of measurements: its lines, and the differences of the newest two."""
 
 from collections.abc import Iterator
 import json
@@ -42,10 +42,10 @@ def test_each_comparison_is_kept_and_the_newest_two_are_compared(
     assert rest == ['  rl_control, time: 10 -> 20',
                     '  peer, time: 30 -> 40; ours 3.00 x -> 2.00 x']
     assert main(['inference', '--compare', str(path)]) == 0
-    assert 'nothing was measured twice' in capsys.readouterr().out
+    assert 'no comparison was measured twice' in capsys.readouterr().out
 
 
-def test_what_is_quick_is_not_kept(
+def test_quick_measurements_are_not_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(['replay', '--quick', '--history', str(tmp_path / 'h.jsonl')]) == 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arithmetic floor of an update against what torch counts while one is made."""
+"""The matrix products of an update against torch's count of its operations."""
 
 import numpy as np
 import pytest

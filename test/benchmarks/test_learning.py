@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark of learning, with budgets of seconds: it runs, resumes, and counts rightly."""
+"""The benchmark of learning with budgets of seconds: runs, resumption, statistics."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ TINY = {'hidden_sizes': [8, 8], 'batch_size': 4, 'learning_starts': 10, 'replay_
 
 
 def tiny(name: str):
-    """Return a cell with the smallest budget in which each of its entries learns a little."""
+    """Return a cell with the smallest budget in which each of its entries makes updates."""
     cell = replace(CELLS[name], steps=60, interval=30, episodes=1, final_episodes=2)
     return with_settings(cell, TINY)
 

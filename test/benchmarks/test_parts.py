@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contenders that take turns; a tiny version of each part that can run without ROS."""
+"""The comparison of contenders, and a tiny version of each part."""
 
 import importlib
 import json
@@ -47,7 +47,7 @@ def test_a_rate_is_better_when_it_is_more() -> None:
     assert 'ours 3.00 x' in '\n'.join(found.lines())
 
 
-def test_what_is_not_installed_costs_one_line() -> None:
+def test_a_missing_peer_costs_one_line() -> None:
     def missing():
         import no_such_peer  # noqa: F401
 
@@ -72,7 +72,7 @@ def test_transitions_reach_the_journal(ros_domain: int) -> None:
 
 
 @pytest.mark.parametrize('part', ['answer', 'start'])
-def test_what_has_processes_of_its_own_measures_ours(part: str, ros_domain: int) -> None:
+def test_each_part_with_processes_measures_ours(part: str, ros_domain: int) -> None:
     for comparison in importlib.import_module(f'benchmarks.parts.{part}').measure(TINY):
         assert all(value >= 0.0 for values in comparison.values[OURS].values()
                    for value in values), comparison.what
@@ -85,7 +85,7 @@ def test_the_bare_loop_and_the_cost_of_policies(tmp_path: Path) -> None:
     assert broadcast._cost(2)['share'] > 0.0
 
 
-def test_a_run_that_was_made_is_not_made_again(tmp_path: Path) -> None:
+def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
     kept = tmp_path / 'end_to_end_rl_control_same_0.json'
     kept.write_text('{"wall": 7.0}')
     scale = Scale(keep=tmp_path)
@@ -96,7 +96,7 @@ def test_a_peer_is_ended_when_it_is_far_enough_behind(monkeypatch: pytest.Monkey
     def made_up(module: str, role: str, began: float, longest: float, seed: int, *more) -> dict:
         return {'wall': 100.0 + seed if role == 'ours' else longest}
 
-    monkeypatch.setattr(end_to_end, 'apart', made_up)
+    monkeypatch.setattr(end_to_end, 'run_module', made_up)
     (found,) = end_to_end.measure(Scale(seeds=2))
     assert found.values['stable-baselines3, same']['wall'] == pytest.approx([230.0, 232.3])
     assert found.values['stable-baselines3, small']['wall'] == pytest.approx([345.0, 348.45])
@@ -167,4 +167,4 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert found['machine']['cores'] >= 1
     assert all(OURS in one['contenders'] for one in found['parts']['replay'])
     assert main(['speed']) == 2
-    assert "part 'speed' is not measured" in capsys.readouterr().err
+    assert "part 'speed' is unknown" in capsys.readouterr().err
