@@ -55,6 +55,5 @@ setup(
             *(f'{node} = rl_control.nodes.{node}:main' for node in NODES),
             *(f'{alias} = rl_control.nodes.{node}:main' for alias, node in ALIASES.items()),
         ],
-        'gymnasium.envs': ['rl_control = rl_control.environments.registration:register'],
     },
 )

@@ -8,6 +8,8 @@ Importing the package imports nothing else; each name below is imported when it 
 from importlib import import_module
 from typing import Any
 
+from rl_control.environments.gymnasium_ids import register_with_gymnasium
+
 __version__ = '0.1.0'
 
 _MODULES = {
@@ -35,3 +37,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+register_with_gymnasium()

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arm environment: robot, joint limiter and task, one control period a step."""
 
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
 import numpy as np
 
 from rl_control.common import poses
@@ -46,6 +50,21 @@ class ArmEnvironment:
         self._robot.reset(start)
         self._state = self._read(Command.at_rest(start), poses.from_position(np.full(3, np.nan)))
         return self._state
+
+    def restart_clock(self) -> None:
+        """Let a simulated arm's stamps begin at 0 again, as in a new world."""
+        self._robot.restart_clock()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return a copy of the simulated arm and of the episode, which `restore` takes back."""
+        return {'robot': self._robot.snapshot(), 'episodes': self._episodes,
+                'steps': self._steps, 'state': deepcopy(self._state)}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Be in the state of an environment of the same arm, task and engine."""
+        self._robot.restore(snapshot['robot'])
+        self._episodes, self._steps = snapshot['episodes'], snapshot['steps']
+        self._state = deepcopy(snapshot['state'])
 
     def step(self, action: np.ndarray) -> Outcome:
         """Request the joint velocities `action` (n,) rad/s for one control period."""

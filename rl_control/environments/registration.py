@@ -27,6 +27,9 @@ class ArmEnv(gymnasium.Env):
         simulator: str = AUTO, **task_settings: Any,
     ) -> None:
         self.render_mode = render_mode
+        self._arguments = {
+            'robot': robot, 'task': task, 'render_mode': render_mode, 'simulator': simulator,
+            **task_settings}
         self._world = simulate(load_arm(robot, task, task_settings), engine=simulator)
         contract = self._world.contract
         self.metadata = {**self.metadata, 'render_fps': round(1.0 / contract.control_period)}
@@ -40,6 +43,7 @@ class ArmEnv(gymnasium.Env):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode at a new start pose with a new goal."""
         super().reset(seed=seed)
+        self._world.restart_clock()  # what a task does over time begins anew, too
         self._world.restart(self.np_random)
         return self._world.reset(self.np_random).astype(np.float32), {}
 
@@ -60,9 +64,13 @@ class ArmEnv(gymnasium.Env):
         """Release the simulator."""
         self._world.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {'arguments': self._arguments, 'spec': self.spec, 'world': self._world.snapshot(),
+                'random': self._np_random, 'seed': self._np_random_seed}
 
-def register() -> None:
-    """Register the environments with Gymnasium (called by its plug-in entry point)."""
-    for name, task in (('Reach', 'reach'), ('ReachPose', 'reach_pose'), ('Follow', 'follow')):
-        gymnasium.register(
-            id=f'{name}-v0', entry_point=f'{__name__}:ArmEnv', kwargs={'task': task})
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become a world of its own in the state of another: for `deepcopy` and processes."""
+        self.__init__(**state['arguments'])
+        self.spec = state['spec']
+        self._np_random, self._np_random_seed = state['random'], state['seed']
+        self._world.restore(state['world'])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cubic setpoints: what the joints follow between two commands, one setpoint a substep."""
 
+from collections.abc import Mapping
 import math
 
 import numpy as np
@@ -35,6 +36,14 @@ class CubicSetpoints:
         rest = Command.at_rest(q)
         self._ends = np.array([rest.q, rest.dq, rest.q, rest.dq])
         self._waiting = np.tile(self._ends[:2], (self._latency, 1, 1))
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return copies of the command and of the setpoints that wait."""
+        return {'ends': self._ends.copy(), 'waiting': self._waiting.copy()}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Take back what `snapshot` returned."""
+        self._ends, self._waiting = snapshot['ends'].copy(), snapshot['waiting'].copy()
 
     def advance(self, command: Command) -> np.ndarray:
         """Return (substeps, 2, n): q and dq of each substep of the period up to `command`."""

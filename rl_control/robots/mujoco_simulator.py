@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MuJoCo simulator: an arm in MuJoCo, in this process."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import mujoco
@@ -128,6 +129,23 @@ class MujocoSimulator:
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[self._q] = q
         self._setpoints.restart(q)
+
+    def restart_clock(self) -> None:
+        """Let the stamps begin at 0 again."""
+        self._ticks = 0
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return copies of joints, objects, setpoints and clock."""
+        state = np.empty(mujoco.mj_stateSize(self.model, mujoco.mjtState.mjSTATE_INTEGRATION))
+        mujoco.mj_getState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+        return {'state': state, 'ticks': np.array(self._ticks), **self._setpoints.snapshot()}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Be in the state of a simulator of the same arm and scene."""
+        mujoco.mj_setState(
+            self.model, self.data, snapshot['state'], mujoco.mjtState.mjSTATE_INTEGRATION)
+        self._ticks = int(snapshot['ticks'])
+        self._setpoints.restore(snapshot)
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
         """Return an image (h, w, 3) uint8 of the arm and a goal (7,)."""

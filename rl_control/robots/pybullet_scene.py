@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyBullet scene: the bodies of a scene in a PyBullet world."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from rl_control.robots.bullet import pybullet
@@ -49,6 +51,17 @@ class PyBulletBodies:
         """Put each object at rest where the scene has it."""
         for body in self._objects:
             self.place(body.name, np.array(body.pose))
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return pose and velocity (13,) of each object by its name."""
+        return {f'object.{body.name}': np.concatenate(
+            (self.pose(body.name), self.velocity(body.name))) for body in self._objects}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Take back what `snapshot` returned."""
+        for body in self._objects:
+            values = snapshot[f'object.{body.name}']
+            self.place(body.name, values[:7], values[7:])
 
     def pose(self, name: str) -> np.ndarray:
         """Return the pose (7,) of an object's centre."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyBullet simulator: an arm in PyBullet, in this process."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,25 @@ class PyBulletSimulator:
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
         self.bodies.reset()
         self._setpoints.restart(q)
+
+    def restart_clock(self) -> None:
+        """Let the stamps begin at 0 again."""
+        self._ticks = 0
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return copies of joints, objects, setpoints and clock."""
+        states = [pybullet.getJointState(self.body, link, **self._world)[:2]
+                  for link in self._links[1:]]
+        return {'joints': np.array(states), 'ticks': np.array(self._ticks),
+                **self._setpoints.snapshot(), **self.bodies.snapshot()}
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Be in the state of a simulator of the same arm and scene."""
+        for link, (q, dq) in zip(self._links[1:], snapshot['joints'], strict=True):
+            pybullet.resetJointState(self.body, link, q, dq, **self._world)
+        self._ticks = int(snapshot['ticks'])
+        self._setpoints.restore(snapshot)
+        self.bodies.restore(snapshot)
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
         """Return an image (h, w, 3) uint8 of the arm and a goal (7,)."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Robot and simulator: the interfaces of an arm and of a simulated one."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -53,6 +54,15 @@ class Simulator(Robot, Protocol):
         `masses` (l,) kg of base and links, with inertias in proportion, viscous friction
         `damping` (n,) N m s/rad, `latency` s by which commands take effect late.
         """
+
+    def restart_clock(self) -> None:
+        """Let the stamps begin at 0 again, as in a new world."""
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return copies of joints, objects, setpoints and clock, which `restore` takes back."""
+
+    def restore(self, snapshot: Mapping[str, np.ndarray]) -> None:
+        """Be in the state of a simulator of the same arm, engine and scene."""
 
     def picture(self, goal: np.ndarray) -> np.ndarray:
         """Return an image (h, w, 3) uint8 of the arm and a goal (7,)."""

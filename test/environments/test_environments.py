@@ -14,7 +14,6 @@ from rl_control.common.errors import InvalidInput
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.gymnasium import GymnasiumEnvironment
 from rl_control.environments.make import load_arm, make_environment, simulate
-from rl_control.environments.registration import register
 
 LIMITS = iiwa().limits
 
@@ -24,14 +23,6 @@ def environment() -> Iterator[ArmEnvironment]:
     environment = simulate(load_arm('iiwa', 'reach', {'episode_period': 0.5}))
     yield environment
     environment.close()
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _registered() -> None:
-    """Register as Gymnasium's plug-in loader does, should the package not be installed."""
-    if 'rl_control/Reach-v0' not in gymnasium.registry:
-        with gymnasium.envs.registration.namespace('rl_control'):
-            register()
 
 
 def rollout(environment: ArmEnvironment, seed: int, steps: int = 25) -> np.ndarray:
