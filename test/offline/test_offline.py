@@ -302,7 +302,7 @@ def test_a_bag_of_topics_loads_its_arm_once(
     loaded = counted_arms(monkeypatch)
     one = prepare(
         OfflineSettings(data=str(tmp_path / 'bag.mcap'), robot='panda', out=str(tmp_path / 'out')),
-        settings_of('iql')(**SMALL),
+        SMALL,
         SamplingSettings(goal=(0.4, 0.0, 0.5), action='measured'))
     assert len(one.dataset) > 50 and one.dataset.contract == panda().contract()
     assert loaded == ['panda.urdf']
@@ -315,7 +315,7 @@ def test_the_search_for_a_contract_loads_each_robot_once(
     loaded = counted_arms(monkeypatch)
     with pytest.raises(InvalidInput, match='which no packaged robot has'):
         prepare(OfflineSettings(data=str(tmp_path / 'run'), out=str(tmp_path / 'out')),
-                settings_of('iql')(**SMALL), SamplingSettings())
+                SMALL, SamplingSettings())
     robots = list((config_directory() / 'robots').glob('*.yaml'))
     assert len(loaded) == len(robots) > 2
 
