@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from rl_control.common.episode import CONFIRMATION, EVALUATION, TRAINING, Episode
+from rl_control.common.errors import EnvironmentFault
 from rl_control.common.types import Outcome, Transition
 from rl_control.config.nodes import CollectorSettings
 from rl_control.environments.environment import Environment
@@ -17,6 +18,7 @@ from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.policies.score import Score
 
 NO_POLICY = -1  # the version of actions drawn evenly, before there is a policy
+FAULTS_LIMIT = 3  # episodes in a row without a step, after which an environment is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Collector:
     pace); `tell_end` takes each finished episode. `policy` is swapped from another thread at any
     time and taken up between two ticks; an evaluation keeps one policy for all its episodes.
     `start` is how many starts of this collector came before: each draws from a stream of its own.
+    `tell_fault` takes what an environment of others did wrong; its episode ends there and the
+    next one begins. Where FAULTS_LIMIT of them in a row made no step, `run` raises it.
     """
 
     def __init__(
@@ -50,14 +54,17 @@ class Collector:
         tell: Callable[[Transition], None],
         tell_end: Callable[[EpisodeEnd], None],
         start: int = 0,
+        tell_fault: Callable[[EnvironmentFault], None] = lambda fault: None,
     ) -> None:
         self.policy: OnnxPolicy | None = None
         self.steps = 0  # grows as long as the loop is not stuck
+        self._whole_steps = 0  # those without a fault
         self.stopped = threading.Event()
         self._environment = environment
         self._settings = settings
         self._tell = tell
         self._tell_end = tell_end
+        self._tell_fault = tell_fault
         self._rng, self._evaluation_rng = (
             np.random.default_rng([settings.seed, stream, start]) for stream in range(2))
         self._low = np.array(environment.contract.action_low)
@@ -74,12 +81,19 @@ class Collector:
 
     def run(self) -> None:
         """Collect until `stopped` is set; the episode that this cuts short has no end told."""
+        faults = 0
         while not self.stopped.is_set():
-            policy = self.policy
-            if policy is not None and self._due(policy):
-                self._evaluate(policy)
-            else:
-                self._train()
+            policy, steps = self.policy, self._whole_steps
+            try:
+                if policy is not None and self._due(policy):
+                    self._evaluate(policy)
+                else:
+                    self._train()
+            except EnvironmentFault as fault:
+                faults = faults + 1 if self._whole_steps == steps else 0
+                if faults >= FAULTS_LIMIT:
+                    raise
+                self._tell_fault(fault)
 
     def _due(self, policy: OnnxPolicy) -> bool:
         return (self._settings.evaluate and (policy.run, policy.version) != self._evaluated
@@ -135,7 +149,9 @@ class Collector:
 
     def _step(self, action: np.ndarray) -> Outcome:
         self.steps += 1
-        return self._environment.step(action)
+        outcome = self._environment.step(action)
+        self._whole_steps += 1
+        return outcome
 
     def _begin(self, rng: np.random.Generator) -> Episode:
         self._number += 1

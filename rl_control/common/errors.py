@@ -27,6 +27,14 @@ class Unavailable(InvalidInput):
     status = 75  # EX_TEMPFAIL of sysexits.h
 
 
+class EnvironmentFault(InvalidInput):
+    """
+    An environment of others raised an error, or returned a result that is none.
+
+    The episode is void; the next one may be whole.
+    """
+
+
 class NonFinite(ArithmeticError):
     """
     An observation, an action, a request or a command has NaN or infinity in it.

@@ -14,7 +14,7 @@ from rclpy.node import Node
 
 from rl_control.collection.collector import Collector, EpisodeEnd
 from rl_control.collection.live_collector import LiveCollector
-from rl_control.common.errors import InvalidInput
+from rl_control.common.errors import EnvironmentFault, InvalidInput
 from rl_control.common.rejections import Rejections
 from rl_control.common.stall_detector import StallDetector
 from rl_control.common.types import Transition
@@ -60,7 +60,8 @@ class CollectorNode(Node):
         self._outbox = self._outboxes.own
         collecting = LiveCollector if self._attending is not None else Collector
         self._collecting = collecting(
-            self._environment, self.settings, self._tell, self._tell_end, self._outboxes.start)
+            self._environment, self.settings, self._tell, self._tell_end, self._outboxes.start,
+            self._tell_fault)
         watch(self, 'collector', self.settings, self._collecting.apply_settings)
         self._selection = LearnerSelection(LEARNER_TIMEOUT)
         self._learner = LivelinessMonitor(self, 'transitions/ack', 'the learner', self._report)
@@ -73,6 +74,7 @@ class CollectorNode(Node):
         self._waiting = False  # for credit
         self._progress = StallDetector()
         self._refused = Rejections(self.get_logger().error)
+        self._faults = Rejections(self.get_logger().error)  # of an environment of others
         self._transitions = self.create_publisher(
             codec.Transitions, 'transitions', qos.TRANSITIONS,
             event_callbacks=publisher_events(self, 'transitions'))
@@ -170,6 +172,9 @@ class CollectorNode(Node):
             codec.EPISODE_COLUMNS, row.to_row()[None], origin.to_header())))
         self._exchange()
 
+    def _tell_fault(self, fault: EnvironmentFault) -> None:
+        self._faults.add(fault)
+
     def _exchange(self, *, at_once: bool = False) -> None:
         """Take the newest acknowledgement, and publish when a batch is full or has waited."""
         now = time.monotonic()
@@ -250,6 +255,8 @@ class CollectorNode(Node):
             yield codec.WARN, f'waiting for a policy for {policy_age:.0f} s'
         if self._refused.total:
             yield codec.WARN, f'{self._refused.total} messages refused'
+        if self._faults.total:
+            yield codec.WARN, f'{self._faults.total} episodes left out: the environment failed'
 
     def _report(self) -> None:
         policy = self._collecting.policy

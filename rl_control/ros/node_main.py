@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from types import FrameType
 from typing import NoReturn
 
@@ -88,7 +89,7 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     try:
-        node = make()
+        node = _constructed(make)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not (stopped or node.done()):
@@ -110,6 +111,24 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
         rclpy.try_shutdown()
         faulthandler.cancel_dump_traceback_later()
     return 0
+
+
+def _constructed(make: Callable[[], Node]) -> Node:
+    """
+    Return the node of `make`.
+
+    Raise InvalidInput where its constructor fails by an error of code, not of the system: to
+    start it again would change nothing.
+    """
+    try:
+        return make()
+    except (InvalidInput, OSError, RuntimeError):  # rclpy's own are RuntimeErrors
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise InvalidInput(
+            f'the node cannot be made ({type(error).__name__}: {" ".join(str(error).split())}); '
+            'please report the traceback above') from error
 
 
 def every(node: Node, period: float, call: Callable[[], None]) -> None:

@@ -12,8 +12,9 @@ import threading
 import numpy as np
 import pytest
 
-from rl_control.collection.collector import NO_POLICY, Collector, EpisodeEnd
+from rl_control.collection.collector import FAULTS_LIMIT, NO_POLICY, Collector, EpisodeEnd
 from rl_control.common.episode import CONFIRMATION, EVALUATION, TRAINING
+from rl_control.common.errors import EnvironmentFault
 from rl_control.common.types import Column, Contract, Outcome, Transition
 from rl_control.config.nodes import CollectorSettings
 
@@ -340,3 +341,38 @@ def test_noise_is_an_autoregression_within_an_episode() -> None:
             np.corrcoef(one.ravel(), other.ravel())[0, 1]
             for one, other in ((noise[:, :-1], noise[:, 1:]), (noise[:-1, -1], noise[1:, 0])))
         assert abs(next_to - kept) < 0.02 and abs(across) < 0.03
+
+
+def test_an_episode_with_a_fault_is_left_out_and_the_next_one_begins() -> None:
+    """The third step of each second episode fails, in training and in an evaluation."""
+    rig = Rig(steps=20, evaluate=True, evaluation_episodes=1, confirmation_episodes=0)
+    faults = []
+
+    def fail(tick: int) -> None:
+        if rig.world.resets % 2 and rig.world.step_number == 2:
+            raise EnvironmentFault(f'environment X failed in episode {rig.world.resets}')
+
+    rig.world.before_step = fail
+    rig.collecting._tell_fault = faults.append
+    rig.run(StandIn(1))
+    assert [str(fault)[-1] for fault in faults[:3]] == ['1', '3', '5']
+    assert {end.episode.steps for end in rig.ends} == {LENGTH}
+    lengths = [len(list(steps)) for _, steps in groupby(rig.told, lambda t: t.episode)]
+    assert lengths[:5] == [LENGTH, 2, LENGTH, 2, LENGTH]  # of the evaluation nothing is told
+
+
+@pytest.mark.parametrize('in_reset', [True, False])
+def test_an_environment_that_makes_no_step_is_given_up(in_reset: bool) -> None:
+    rig, faults = Rig(steps=20), []
+
+    def fail(*_: object) -> None:
+        raise EnvironmentFault('environment X failed')
+
+    if in_reset:
+        rig.world.reset = fail
+    else:
+        rig.world.before_step = fail
+    rig.collecting._tell_fault = faults.append
+    with pytest.raises(EnvironmentFault, match='environment X failed'):
+        rig.run(StandIn(1))
+    assert len(faults) == FAULTS_LIMIT - 1

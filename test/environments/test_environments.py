@@ -227,7 +227,7 @@ def test_the_gymnasium_adapter() -> None:
         assert (outcome.terminated, outcome.truncated) == (terminated, truncated)
         assert outcome.truncated == (step == 200)
         assert outcome.stamp == pytest.approx(step / 30)
-    assert outcome.success is False and np.isnan(outcome.error) and np.isnan(outcome.goal).all()
+    assert outcome.success is None and np.isnan(outcome.error) and np.isnan(outcome.goal).all()
     assert (world.reset(rng) != first).any()
     world.close()
     world.close()
