@@ -102,7 +102,7 @@ def ours(began: float, longest: float, seed: int) -> Figures:
                     for row in map(codec.EpisodeRow.from_row, codec.decode_table(message).rows):
                         if row.phase == codec.EVALUATION:
                             training.add_evaluation(
-                                row.version, bool(row.success), row.episode_return, 0.0, 0,
+                                row.version, row.succeeded, row.episode_return, 0.0, 0,
                                 confirmation=False)
                 reached = any(one.successes >= TARGET * EPISODES for one in training.finished)
             wall = time.monotonic() - began

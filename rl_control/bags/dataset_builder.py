@@ -151,21 +151,26 @@ def _ages(ages: Histogram) -> dict[str, float | None]:
     return {'p50': ages.quantile(0.5), 'p99': ages.quantile(0.99), 'largest': ages.largest}
 
 
-def _episodes(bags: Sequence[Bag]) -> dict[str, dict[str, float]]:
+def _episodes(bags: Sequence[Bag]) -> dict[str, dict[str, float | None]]:
     """Return number, success rate and mean return of the recorded episodes by phase."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[bool | None, float]]] = {}
     seen: set[tuple[str, int, int]] = set()
     for bag in bags:
         for run, row in read_episodes(bag):
             if (key := (run, row.episode, row.phase)) not in seen:
                 seen.add(key)
                 phase = PHASES.get(row.phase, 'confirmation')
-                found.setdefault(phase, []).append((row.success, row.episode_return))
+                found.setdefault(phase, []).append((row.succeeded, row.episode_return))
     return {
-        phase: {'number': len(rows), 'success_rate': float(np.mean([row[0] for row in rows])),
-                'mean_return': float(np.mean([row[1] for row in rows]))}
+        phase: {'number': len(rows),
+                'success_rate': _mean([row[0] for row in rows if row[0] is not None]),
+                'mean_return': _mean([row[1] for row in rows])}
         for phase, rows in found.items()
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _batches(items: Iterator[Sampled], size: int) -> Iterator[list[Sampled]]:

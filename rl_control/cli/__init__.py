@@ -52,9 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def print_facts(facts: dict[str, Any], as_json: bool) -> None:
-    """Print `facts` as JSON, or one per line."""
+    """Print `facts` as JSON, or one per line, '-' for what is unknown."""
     if as_json:
         print(json.dumps(facts, indent=2))
         return
     for name, value in facts.items():
-        print(f'{name}: {value}')
+        print(f'{name}: {"-" if value is None else value}')

@@ -6,10 +6,10 @@ import argparse
 from rl_control.cli import print_facts
 from rl_control.cli._simulator import add_simulator, announce
 from rl_control.common.errors import InvalidInput
-from rl_control.common.statistics import wilson_interval
 from rl_control.environments.make import GYMNASIUM_PREFIX, make_environment
 from rl_control.policies.evaluate import evaluate
 from rl_control.policies.onnx_policy import load
+from rl_control.policies.score import Score
 from rl_control.robots.engines import resolve
 
 
@@ -45,13 +45,14 @@ def run(options: argparse.Namespace) -> int:
         results = evaluate(policy, environment, options.episodes, options.seed)
     finally:
         environment.close()
-    successes = sum(result.success for result in results)
-    low, high = wilson_interval(successes, len(results))
+    score = Score(policy.version)
+    for result in results:
+        score.add(result.success, result.episode_return)
     print_facts({
         **({'simulator': engine} if engine else {}),
-        'episodes': len(results),
-        'success_rate': successes / len(results),
-        'interval': [round(low, 4), round(high, 4)],
-        'mean_return': sum(result.episode_return for result in results) / len(results),
+        'episodes': score.episodes,
+        'success_rate': score.success_rate,
+        'interval': [round(end, 4) for end in score.interval] if score.judged else None,
+        'mean_return': score.mean_return,
     }, options.json)
     return 0

@@ -177,7 +177,8 @@ class Outcome:
     Result of one step of an environment.
 
     `observation` (o,) is the next one; `applied` (a,) the action after the limits, in the
-    action's unit; `stamp` in s; `error` the distance from success (NaN where a task has none);
+    action's unit; `stamp` in s; `success` is None where the environment says nothing of it;
+    `error` is the distance from success (NaN where a task has none);
     `intervention`: an operator moved the arm instead of the policy.
     """
 
@@ -187,7 +188,7 @@ class Outcome:
     truncated: bool
     applied: np.ndarray
     stamp: float
-    success: bool = False
+    success: bool | None = False
     error: float = float('nan')
     goal: np.ndarray = field(default_factory=lambda: np.full(3, np.nan))
     intervention: bool = False

@@ -126,7 +126,7 @@ class Broadcaster(Node):
                     self._decide(self._evaluating.pop(next(iter(self._evaluating))))
                 self._versions.pin(row.version)
             score = self._scores.setdefault(row.version, Score(row.version))
-            score.add(bool(row.success), row.episode_return)
+            score.add(row.succeeded, row.episode_return)
             if score.episodes == (
                     self._settings.evaluation_episodes + self._settings.confirmation_episodes):
                 self._decide(row.version)
@@ -144,7 +144,8 @@ class Broadcaster(Node):
         if promoted:
             self._best.publish(_message(self._versions.best, self._versions.withdrawn))
             self.get_logger().info(
-                f'version {version} is the best: {score.successes} of {score.episodes}')
+                f'version {version} is the best: success {score.shown}, mean return '
+                f'{score.mean_return:.4g}')
 
     def _on_rollback(
         self, request: codec.Trigger.Request, response: codec.Trigger.Response,

@@ -3,6 +3,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+import math
 from pathlib import Path
 import threading
 import time
@@ -163,7 +164,8 @@ class CollectorNode(Node):
     def _tell_end(self, end: EpisodeEnd) -> None:
         episode, outcome = end.episode, end.outcome
         row = codec.EpisodeRow(
-            episode.number, episode.reward_sum, episode.steps, float(outcome.success),
+            episode.number, episode.reward_sum, episode.steps,
+            math.nan if outcome.success is None else float(outcome.success),
             end.version, end.phase, outcome.stamp, *outcome.goal, outcome.error)
         origin = codec.Origin(
             self.get_name(), self._run, self._contract_hash, self._episode_count)

@@ -92,10 +92,10 @@ class Monitor(Node):
             return
         for row in rows:
             if row.phase == codec.TRAINING:
-                self._training.add_training(bool(row.success))
+                self._training.add_training(row.succeeded)
             else:
                 self._training.add_evaluation(
-                    row.version, bool(row.success), row.episode_return, self.elapsed,
+                    row.version, row.succeeded, row.episode_return, self.elapsed,
                     int(self.metrics.values.get('transitions', 0)),
                     confirmation=row.phase == codec.CONFIRMATION)
 
@@ -117,11 +117,12 @@ class Monitor(Node):
         collectors = self._collectors.values()
         self._status.show({
             'seconds': f'{self.elapsed:.0f}',
-            'success': (f'{evaluation.successes}/{evaluation.episodes} (version '
-                        f'{evaluation.version})' if evaluation else '-'),
+            'success': (
+                f'{evaluation.shown} (version {evaluation.version})' if evaluation else '-'),
             'return': (f'{evaluation.return_sum / evaluation.episodes:.2f}'
                        if evaluation else '-'),
-            'exploring success': f'{sum(training.recent)}/{len(training.recent)}',
+            'exploring success': (
+                f'{sum(training.recent)}/{len(training.recent)}' if training.recent else '-'),
             'transitions': f'{metrics.get("transitions", 0):.0f}',
             'updates': f'{metrics.get("updates", 0):.0f}',
             'updates/s': f'{metrics.get("updates_per_second", 0):.0f}',

@@ -58,7 +58,7 @@ class Watcher(Node):
             self.get_logger().error(f'episodes not read: {refused}', throttle_duration_sec=5.0)
             return
         for row in rows:
-            self._watching.count(row.phase, row.version, bool(row.success))
+            self._watching.count(row.phase, row.version, row.succeeded)
 
     def _show(self) -> None:
         self.metrics.look()

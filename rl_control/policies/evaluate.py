@@ -12,9 +12,13 @@ from rl_control.policies.onnx_policy import OnnxPolicy
 
 @dataclass(frozen=True)
 class Result:
-    """One episode: `error` is the final distance in m, `goal` (3,) in m, NaN without a goal."""
+    """
+    One episode: `error` is the final distance in m, `goal` (3,) in m, NaN without a goal.
 
-    success: bool
+    `success` is None where the environment says nothing of it.
+    """
+
+    success: bool | None
     episode_return: float
     length: int
     error: float

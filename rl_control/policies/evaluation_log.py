@@ -49,7 +49,7 @@ class EvaluationLog:
         self.evaluations: dict[int, Tally] = {}
         self.confirmations: dict[int, Tally] = {}
         self.episodes = 0
-        self.recent: list[bool] = []  # successes of the newest 50 training episodes
+        self.recent: list[bool] = []  # known successes of the newest training episodes, 50 at most
 
     @classmethod
     def read(
@@ -89,18 +89,21 @@ class EvaluationLog:
         metrics = {}
         if self.finished:
             newest = self.finished[-1]
-            metrics = {'success_rate': newest.success_rate, 'mean_return': newest.mean_return}
+            metrics = {'mean_return': newest.mean_return}
+            if newest.success_rate is not None:
+                metrics['success_rate'] = newest.success_rate
         if self.recent:
             metrics['exploring_success'] = sum(self.recent) / len(self.recent)
         return metrics
 
-    def add_training(self, success: bool) -> None:
-        """Count a training episode."""
+    def add_training(self, success: bool | None) -> None:
+        """Count a training episode, whose success may be unknown (None)."""
         self.episodes += 1
-        self.recent = [*self.recent[-49:], success]
+        if success is not None:
+            self.recent = [*self.recent[-49:], success]
 
     def add_evaluation(
-        self, version: int, success: bool, episode_return: float, elapsed: float,
+        self, version: int, success: bool | None, episode_return: float, elapsed: float,
         transitions: int, *, confirmation: bool,
     ) -> None:
         """Count a deterministic episode of a pinned `version`."""

@@ -8,28 +8,44 @@ from rl_control.common.statistics import wilson_interval
 
 @dataclass
 class Score:
-    """The episodes of one pinned version: their number, successes and sum of returns."""
+    """
+    The episodes of one pinned version: their number, successes and sum of returns.
+
+    Of `unknown` of them the environment did not say whether they succeeded.
+    """
 
     version: int
     episodes: int = 0
     successes: int = 0
     return_sum: float = 0.0
+    unknown: int = 0
 
-    def add(self, success: bool, episode_return: float) -> None:
-        """Count one episode."""
+    def add(self, success: bool | None, episode_return: float) -> None:
+        """Count one episode, whose success may be unknown (None)."""
         self.episodes += 1
-        self.successes += success
+        self.successes += success is True
+        self.unknown += success is None
         self.return_sum += episode_return
 
     @property
-    def success_rate(self) -> float:
-        """Return the share of episodes that succeeded, 0 without episodes."""
-        return self.successes / max(1, self.episodes)
+    def judged(self) -> int:
+        """Return the number of episodes whose success is known."""
+        return self.episodes - self.unknown
+
+    @property
+    def success_rate(self) -> float | None:
+        """Return the share of the judged episodes that succeeded, None if there are none."""
+        return self.successes / self.judged if self.judged else None
+
+    @property
+    def shown(self) -> str:
+        """Return successes and judged episodes for people, '-' if there are none."""
+        return f'{self.successes}/{self.judged}' if self.judged else '-'
 
     @property
     def interval(self) -> tuple[float, float]:
         """Return the Wilson interval (95 %) of the success rate."""
-        return wilson_interval(self.successes, self.episodes)
+        return wilson_interval(self.successes, self.judged)
 
     @property
     def mean_return(self) -> float:

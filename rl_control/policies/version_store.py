@@ -177,7 +177,7 @@ class VersionStore:
 
 def _score(values: Mapping[str, Any]) -> Score:
     return Score(int(values['version']), int(values['episodes']), int(values['successes']),
-                 float(values['return_sum']))
+                 float(values['return_sum']), int(values.get('unknown', 0)))
 
 
 def _remove(path: Path) -> None:

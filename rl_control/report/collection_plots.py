@@ -76,7 +76,7 @@ def read_collected(out: Path, contract: Contract) -> Collected:
 
     return Collected(
         np.stack([of[f'goal_{axis}'] for axis in 'xyz'], axis=1)[tried],
-        of['success'][tried] != 0.0, share('action'), share('applied'),
+        of['success'][tried] == 1.0, share('action'), share('applied'),
         np.concatenate(behind) if behind else np.zeros(0))
 
 

@@ -62,9 +62,11 @@ def evaluation_figure(
     above, below = figure.subplots(2, 1, sharex=True)
     for run, evaluations in runs.items():
         at = [evaluation.get('at', evaluation[AXIS_COLUMNS[over]]) for evaluation in evaluations]
+        rate = np.array([one['success_rate'] for one in evaluations], dtype=float)
+        known = ~np.isnan(rate)  # which an environment may leave open
         intervals = np.array([one['interval'] for one in evaluations]).reshape(-1, 2)
-        above.fill_between(at, intervals[:, 0], intervals[:, 1], alpha=0.2, lw=0)
-        above.plot(at, [one['success_rate'] for one in evaluations], marker='o', markersize=3)
+        above.fill_between(at, intervals[:, 0], intervals[:, 1], where=known, alpha=0.2, lw=0)
+        above.plot(at, rate, marker='o', markersize=3)
         below.plot(at, [one['mean_return'] for one in evaluations], marker='o', markersize=3,
                    label=run)
     above.set_ylabel('success rate, with 95 % interval')

@@ -64,6 +64,8 @@ def _rows(figures: Mapping[str, Any], prefix: str = '') -> list[str]:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return '-'
     if isinstance(value, float):
         return f'{value:.4g}'
     if isinstance(value, list):

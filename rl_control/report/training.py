@@ -65,6 +65,9 @@ def summary(report: Mapping[str, Any]) -> str:
     """Return the result of a training in a sentence."""
     if not report['confirmed']:
         return f'No version was confirmed within {report["train_seconds"]:.0f} s.'
+    if report['success_rate'] is None:
+        return (f'A version was confirmed after {report["train_seconds"]:.0f} s and '
+                f'{report["transitions"]} transitions; the environment tells no success.')
     low, high = report['success_interval']
     return (
         f'{report["success_rate"]:.0%} of {report["confirmation_episodes"]} new goals reached '

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of a graph that is watched, as rows of a table. No ROS."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_control.common.episode import EVALUATION, TRAINING
@@ -27,8 +27,8 @@ class Watching:
 
     def __init__(self) -> None:
         self._said: dict[str, Said] = {}
-        self._exploring: list[bool] = []
-        self._evaluation = -1, 0, 0  # version, successes, episodes
+        self._exploring: list[bool | None] = []
+        self._evaluation: tuple[int, list[bool | None]] = -1, []  # version, successes
 
     def tell(
         self, name: str, level: str, message: str, values: Mapping[str, str], now: float,
@@ -39,15 +39,13 @@ class Watching:
             said = ', '.join(f'{key} {value}' for key, value in values.items())
             self._said[name] = Said(level, message[:LENGTH], said[:LENGTH], now)
 
-    def count(self, phase: int, version: int, success: bool) -> None:
-        """Take the end of an episode."""
+    def count(self, phase: int, version: int, success: bool | None) -> None:
+        """Take the end of an episode, whose success may be unknown (None)."""
         if phase == TRAINING:
             self._exploring = [*self._exploring[1 - RECENT:], success]
         elif phase == EVALUATION:
-            before, successes, episodes = self._evaluation
-            if version != before:
-                successes = episodes = 0
-            self._evaluation = version, successes + success, episodes + 1
+            before, successes = self._evaluation
+            self._evaluation = version, [*(successes if version == before else []), success]
 
     def rows(self, now: float, metrics: Mapping[str, float]) -> dict[str, str]:
         """Return what to show: a row a node, then success and `metrics`."""
@@ -55,14 +53,20 @@ class Watching:
             return {'nobody': "no diagnostics heard; is ROS_DOMAIN_ID the graph's?"}
         shown = {name: self._line(said, now - said.at) for name, said in sorted(
             self._said.items())}
-        version, successes, episodes = self._evaluation
-        if episodes:
-            shown['evaluation'] = f'{successes}/{episodes} (version {version})'
+        version, successes = self._evaluation
+        if successes:
+            shown['evaluation'] = f'{_rate(successes)} (version {version})'
         if self._exploring:
-            shown['exploring'] = f'{sum(self._exploring)}/{len(self._exploring)}'
+            shown['exploring'] = _rate(self._exploring)
         return shown | {name: f'{value:.5g}' for name, value in sorted(metrics.items())}
 
     def _line(self, said: Said, age: float) -> str:
         silent = f'SILENT for {age:.0f} s: ' if age > SILENT else ''
         return f'{silent}{said.level}: {said.message}' + (
             f' ({said.values})' if said.values else '')
+
+
+def _rate(successes: Sequence[bool | None]) -> str:
+    """Return how many of those that are known succeeded, '-' if none is known."""
+    known = [success for success in successes if success is not None]
+    return f'{sum(known)}/{len(known)}' if known else '-'

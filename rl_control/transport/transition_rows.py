@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
+import math
 
 import numpy as np
 
@@ -230,9 +231,9 @@ class EpisodeRow:
     """
     One finished episode.
 
-    `length` in steps, `success` 0 or 1, `version` of the policy, `phase` one of TRAINING,
-    EVALUATION, CONFIRMATION, `stamp` in s at its end, goal and distance in m (NaN where the task
-    has none), `episode_return` without discount.
+    `length` in steps, `success` 0 or 1, NaN where it is unknown, `version` of the policy, `phase`
+    one of TRAINING, EVALUATION, CONFIRMATION, `stamp` in s at its end, goal and distance in m (NaN
+    where the task has none), `episode_return` without discount.
     """
 
     episode: int
@@ -247,6 +248,11 @@ class EpisodeRow:
     goal_z: float = float('nan')
     final_distance: float = float('nan')
 
+    @property
+    def succeeded(self) -> bool | None:
+        """Return the success, None where it is unknown."""
+        return None if math.isnan(self.success) else bool(self.success)
+
     def to_row(self) -> np.ndarray:
         """Return the row (m,) in the order of EPISODE_COLUMNS."""
         return np.array(astuple(self), dtype=np.float64)
@@ -259,6 +265,8 @@ class EpisodeRow:
         values = dict(zip(names, np.asarray(row, dtype=float).tolist(), strict=True))
         for name in names[:7]:
             value = values[name]
+            if name == 'success' and math.isnan(value):
+                continue
             if not np.isfinite(value) or (
                     name in whole and (value != int(value) or abs(value) >= 2.0**53)):
                 raise InvalidInput(f'episode row has {name} {value}; it must be a finite number')

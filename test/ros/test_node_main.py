@@ -27,7 +27,7 @@ from rl_control.ros.node_main import run
 def make(kind):
     raise kind('the disk is full')
 
-print(run(lambda: make(InvalidInput)), run(lambda: make(Unavailable)))
+print(*(run(lambda: make(kind)) for kind in (InvalidInput, Unavailable, TypeError)))
 '''
 
 
@@ -39,7 +39,10 @@ def ended_by(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_bad_input_and_what_is_not_to_be_had_have_a_status_each(ros_domain: int) -> None:
     ended = ended_by(REFUSED)
-    assert ended.stdout == '2 75\n' and ended.stderr.count('the disk is full') == 2
+    assert ended.stdout == '2 75 2\n' and ended.stderr.count('the disk is full') == 4
+    assert 'Traceback' in ended.stderr
+    assert ended.stderr.splitlines()[-1].endswith(
+        'the node cannot be made (TypeError: the disk is full); please report the traceback above')
 
 
 def test_what_hangs_when_it_is_taken_apart_says_where_and_ends(ros_domain: int) -> None:
