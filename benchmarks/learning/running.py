@@ -39,7 +39,7 @@ def train_one(run: Run, report: Callable[[int], None]) -> Result:
             evaluate(policy, last_world, cell.final_episodes, FINAL + run.seed) if last else
             evaluate(policy, world, cell.episodes, EVALUATION + run.seed))
         rows.append((step, float(np.mean([result.episode_return for result in results])),
-                     float(np.mean([result.success is True for result in results]))))
+                     float(np.mean([bool(result.success) for result in results]))))
         report(step)
 
     if run.who == OURS:

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import logging
 import math
 import threading
 import time
@@ -16,6 +17,8 @@ from rl_control.config.nodes import CollectorSettings
 from rl_control.environments.environment import Environment
 from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.policies.score import Score
+
+logger = logging.getLogger(__name__)
 
 NO_POLICY = -1  # the version of actions drawn evenly, before there is a policy
 FAULTS_LIMIT = 3  # episodes in a row without a step, after which an environment is given up
@@ -54,7 +57,7 @@ class Collector:
         tell: Callable[[Transition], None],
         tell_end: Callable[[EpisodeEnd], None],
         start: int = 0,
-        tell_fault: Callable[[EnvironmentFault], None] = lambda fault: None,
+        tell_fault: Callable[[EnvironmentFault], None] = logger.warning,
     ) -> None:
         self.policy: OnnxPolicy | None = None
         self.steps = 0  # grows as long as the loop is not stuck

@@ -23,7 +23,8 @@ class SweepResult:
     """
     Trainings of one setting, one for each seed.
 
-    `transitions` (e,) of each evaluation; `returns` and `success_rates` (n, e) of the n runs.
+    `transitions` (e,) of each evaluation; `returns` and `success_rates` (n, e) of the n runs,
+    NaN where the environment tells no success.
     """
 
     runs: tuple[TrainingResult, ...]
@@ -89,4 +90,4 @@ def sweep(
     return SweepResult(
         tuple(runs), np.array([tally.transitions for tally in tallies[0]]),
         np.array([[tally.mean_return for tally in row] for row in tallies]),
-        np.array([[tally.success_rate for tally in row] for row in tallies]))
+        np.array([[tally.success_rate for tally in row] for row in tallies], dtype=float))

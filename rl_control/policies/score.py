@@ -23,7 +23,7 @@ class Score:
     def add(self, success: bool | None, episode_return: float) -> None:
         """Count one episode, whose success may be unknown (None)."""
         self.episodes += 1
-        self.successes += success is True
+        self.successes += bool(success)
         self.unknown += success is None
         self.return_sum += episode_return
 

@@ -3,6 +3,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from rl_control.common.files import write_json
@@ -27,8 +28,28 @@ def test_a_tally_counts() -> None:
         tally.add(success, episode_return)
     assert tally.figures() == {
         'version': 7, 'began': 3.0, 'transitions': 500, 'episodes': 4, 'successes': 3,
-        'success_rate': 0.75, 'interval': list(wilson_interval(3, 4)), 'mean_return': -1.5}
+        'unknown': 0, 'success_rate': 0.75, 'interval': list(wilson_interval(3, 4)),
+        'mean_return': -1.5}
     assert json.loads(json.dumps(tally.figures())) == tally.figures()
+
+
+def test_an_unknown_success_is_none_and_the_return_ranks() -> None:
+    """The environment says nothing: no rate, '-' for people, and versions rank by their return."""
+    training = EvaluationLog(evaluation_episodes=2, confirmation_episodes=5)
+    for version, episode_return in ((10, -3.0), (10, -5.0), (20, -2.0), (20, -2.0)):
+        training.add_evaluation(
+            version, None, episode_return, 0.0, 0, confirmation=False)
+        training.add_training(None)
+    before, after = training.finished
+    assert (before.episodes, before.judged, before.success_rate, before.shown) == (2, 0, None, '-')
+    assert after.rank > before.rank
+    assert training.metrics() == {'mean_return': -2.0} and training.episodes == 4
+    read = [Tally.read(figures) for figures in training.figures()['evaluations']]
+    assert [tally.success_rate for tally in read] == [None, None]
+    before.add(True, 0.0)
+    before.add(np.False_, 0.0)
+    assert (before.shown, before.success_rate, before.judged) == ('1/2', 0.5, 2)
+    assert before.interval == wilson_interval(1, 2)
 
 
 def test_an_evaluation_counts_when_it_is_complete() -> None:

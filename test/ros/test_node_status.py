@@ -34,6 +34,17 @@ def test_each_node_has_a_row_and_silence_is_told() -> None:
     assert watching.rows(14.0, {})['/learner: learning'].startswith('SILENT for 4 s: ok')
 
 
+def test_an_unknown_success_is_a_dash() -> None:
+    watching = Watching()
+    watching.tell('x', 'ok', '', {}, 0.0)
+    for phase in (TRAINING, EVALUATION, EVALUATION):
+        watching.count(phase, 7, None)
+    shown = watching.rows(0.0, {})
+    assert (shown['evaluation'], shown['exploring']) == ('- (version 7)', '-')
+    watching.count(EVALUATION, 7, True)
+    assert watching.rows(0.0, {})['evaluation'] == '1/1 (version 7)'
+
+
 def test_the_newest_version_and_the_newest_episodes_count() -> None:
     watching = Watching()
     watching.tell('x', 'ok', '', {}, 0.0)
