@@ -23,7 +23,8 @@ class Argument:
 CONTROLLERS = ('trajectory', 'forward_position', 'forward_velocity')
 SOURCES = ('computed', 'topic')  # of rewards and successes
 ROBOT = Argument(
-    'robot', 'iiwa', 'name in config/robots, path of such a file, or gymnasium:ID')
+    'robot', 'iiwa', 'name in config/robots, path of such a file, or '
+    'gymnasium:ID?NAME=VALUE&NAME=VALUE, the ID perhaps with its module, MODULE:ID')
 TASK = Argument('task', 'reach', 'name in config/tasks, or path of such a file')
 RANDOMIZATION = Argument(
     'randomization', '', 'name in config/randomization, or path of such a file, for '

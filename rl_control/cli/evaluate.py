@@ -9,7 +9,6 @@ from rl_control.common.errors import InvalidInput
 from rl_control.environments.make import GYMNASIUM_PREFIX, make_environment
 from rl_control.policies.evaluate import evaluate
 from rl_control.policies.onnx_policy import load
-from rl_control.policies.score import Score
 from rl_control.robots.engines import resolve
 
 
@@ -45,9 +44,7 @@ def run(options: argparse.Namespace) -> int:
         results = evaluate(policy, environment, options.episodes, options.seed)
     finally:
         environment.close()
-    score = Score(policy.version)
-    for result in results:
-        score.add(result.success, result.episode_return)
+    score = results.score
     print_facts({
         **({'simulator': engine} if engine else {}),
         'episodes': score.episodes,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_control.common.statistics import wilson_interval
 from rl_control.environments.environment import Environment
 from rl_control.policies.onnx_policy import OnnxPolicy
+from rl_control.policies.score import Score
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,33 @@ class Results(list[Result]):
     """The episodes of one evaluation, and their summary."""
 
     @property
-    def success_rate(self) -> float:
-        """Return the share of successful episodes."""
-        return sum(result.success for result in self) / max(1, len(self))
+    def score(self) -> Score:
+        """Return the number of episodes, of those whose success is known, and the successes."""
+        score = Score(0)
+        for result in self:
+            score.add(result.success, result.episode_return)
+        return score
+
+    @property
+    def success_rate(self) -> float | None:
+        """Return the share of successful episodes, None where the environment tells no success."""
+        return self.score.success_rate
 
     @property
     def interval(self) -> tuple[float, float]:
         """Return the Wilson interval (95 %) of the success rate."""
-        return wilson_interval(sum(result.success for result in self), len(self))
+        return self.score.interval
 
     @property
     def mean_return(self) -> float:
         """Return the mean return of an episode."""
-        return sum(result.episode_return for result in self) / max(1, len(self))
+        return self.score.mean_return
 
     def __repr__(self) -> str:
-        low, high = self.interval
-        return (f'Results({len(self)} episodes, success {self.success_rate:.2f} '
-                f'({low:.2f} to {high:.2f}), return {self.mean_return:.1f})')
+        rate, (low, high) = self.success_rate, self.interval
+        success = '-' if rate is None else f'{rate:.2f} ({low:.2f} to {high:.2f})'
+        return (f'Results({len(self)} episodes, success {success}, '
+                f'return {self.mean_return:.1f})')
 
 
 def evaluate(
