@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From offline back online, in a world as simple as can be: no dip, and sooner than anew."""
+"""Offline-to-online in the simplest environment: no dip, and faster than from scratch."""
 
 import numpy as np
 import pytest
@@ -72,11 +72,11 @@ def test_no_dip_and_sooner_than_anew(tmp_path):
         SETTINGS, SamplingSettings(),
     ).run(lambda *_: None, lambda: False)
     settings = settings_of('td3').from_mapping({**SETTINGS, 'gamma': 0.5})
-    begun, anew = (
+    begun, scratch = (
         curve((Plane(), Plane()), 'td3', settings, place, Budget(steps, 100, 20))
         for place, steps in ((tmp_path, 500), (None, 900)))
     assert back(begun) == 0.0
-    assert succeeds(begun) <= succeeds(anew) / 2 < float('inf')
+    assert succeeds(begun) <= succeeds(scratch) / 2 < float('inf')
 
 
 def test_what_the_curves_are_judged_by():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training that goes on from one offline: its weights, its data, its policy at once."""
+"""Warm start from an offline training: its weights, its data, its policy at once."""
 
 from dataclasses import replace
 

@@ -30,7 +30,8 @@ from rl_control.learning.algorithms.torch_internals import compile_package, load
 from rl_control.learning.compilation.tracing import Traced, state_of, trace
 from rl_control.learning.replay import Batch
 
-ALGORITHMS = Path(algorithms.__file__).parent
+# All sources that compiled updates are made from.
+ALGORITHMS, COMPILATION = Path(algorithms.__file__).parent, Path(__file__).parent
 UPDATES = 'updates.json'
 MIN_SHARE = 0.01  # share of all updates below which a kind is not compiled
 TOLERANCE = 1e-5  # largest difference of a weight or moment, compiled against plain updates
@@ -60,7 +61,7 @@ class Plan:
     def key(self) -> str:
         """Return a hash of the plan, torch, the processor and the sources that are compiled."""
         parts = [json.dumps(asdict(self), sort_keys=True), torch.__version__, _processor()]
-        parts += [path.read_text() for folder in (ALGORITHMS, Path(__file__).parent)
+        parts += [path.read_text() for folder in (ALGORITHMS, COMPILATION)
                   for path in sorted(folder.glob('*.py'))]
         return hashlib.sha256('\0'.join(parts).encode()).hexdigest()[:32]
 

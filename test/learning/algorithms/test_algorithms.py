@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_weights(algorithm):
     weights = [small_agent(algorithm, seed=seed).policy.state_dict() for seed in (1, 2)]
     assert any(not torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
     first = shaken(small_agent(algorithm, seed=1))
-    torch.manual_seed(1234)  # nobody else's generator matters
+    torch.manual_seed(1234)  # the global generator must not matter
     assert _same(first, shaken(small_agent(algorithm, seed=1)))
     assert not _same(first, shaken(small_agent(algorithm, seed=2)))
 

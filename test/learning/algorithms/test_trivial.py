@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every algorithm must manage: targets worked by hand, and a world as simple as can be."""
+"""All algorithms on trivial problems: targets by hand, and the simplest environment."""
 
 import numpy as np
 import pytest

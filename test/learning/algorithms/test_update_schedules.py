@@ -105,11 +105,11 @@ def test_online_learns_each_transition_once_as_it_comes(tmp_path):
     assert trainer.replay.capacity == 1
     seen, update = [], trainer.agent.update
 
-    def told(batch, weight):
+    def recorded(batch, weight):
         seen.append(batch.reward.tolist())
         return update(batch, weight)
 
-    trainer.agent.update = told
+    trainer.agent.update = recorded
     trainer.put(steps)
     for _ in range(60):  # as `run` does
         due = trainer._due()

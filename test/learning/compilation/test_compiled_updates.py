@@ -188,13 +188,13 @@ def test_close_leaves_no_process_and_begin_removes_stale_compilations(monkeypatc
     updates.close()
 
 
-def test_the_key_of_the_cache_is_over_the_algorithms_and_the_compilation(monkeypatch, tmp_path):
+@pytest.mark.parametrize(('folder', 'file'), [
+    ('ALGORITHMS', 'sac.py'), ('ALGORITHMS', 'torch_internals.py'), ('COMPILATION', 'tracing.py')])
+def test_the_cache_key_changes_with_each_source(folder, file, monkeypatch, tmp_path):
     plan = compile_worker.Plan('sac', 3, 1, {}, 1)
-    sources = compile_worker.ALGORITHMS
-    assert (sources / 'sac.py').is_file()
-    copied = Path(shutil.copytree(sources, tmp_path / 'algorithms'))
-    monkeypatch.setattr(compile_worker, 'ALGORITHMS', copied)
+    copied = Path(shutil.copytree(getattr(compile_worker, folder), tmp_path / 'copied'))
+    monkeypatch.setattr(compile_worker, folder, copied)
     before = plan.key
-    with (copied / 'sac.py').open('a', encoding='utf-8') as file:
-        file.write('# changed')
+    with (copied / file).open('a', encoding='utf-8') as source:
+        source.write('# changed')
     assert plan.key != before
