@@ -79,7 +79,7 @@ def examine(publications: int, seed: int, template: bytes | None = None) -> dict
 
         def _on_policy(self, message: codec.Policy) -> None:
             super()._on_policy(message)
-            came.append(self._collecting.policy.version)
+            came.append(self._collector.policy.version)
 
     mine = exporter('run-1', template)
     foreign = exporter('run-2', mine.export(1, 0))

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -39,10 +40,9 @@ def episode() -> tuple[np.ndarray, tuple[str, ...], str]:
     from rl_control.ros import codec
 
     world, transitions = GymnasiumEnvironment(WORLD), []
-    collecting = Collector(
-        world, CollectorSettings(), transitions.append,
-        lambda end: collecting.stopped.set())
-    collecting.run()
+    collector = Collector(world, CollectorSettings(), SimpleNamespace(
+        send=transitions.append, send_episode=lambda end: collector.stopped.set()))
+    collector.run()
     world.close()
     return (np.array([codec.transition_row(one) for one in transitions]),
             codec.transition_columns(world.contract), world.contract.hash)

@@ -14,6 +14,7 @@ from array import array
 import json
 from pathlib import Path
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 from rclpy.serialization import deserialize_message
@@ -22,7 +23,7 @@ from rosbags.typesys import Stores, get_typestore
 from rl_control.bags.bag_reader import Bag
 from rl_control.bringup.graphs import graph
 from rl_control.bringup.run_graph import graph_environment, run_graph
-from rl_control.collection.collector import Collector
+from rl_control.collection.collector import Collector, EpisodeEnd
 from rl_control.common.files import write_json
 from rl_control.config.nodes import CollectorSettings
 from rl_control.control.stop_trajectory import Plan
@@ -115,8 +116,8 @@ class Recording:
         self._write(topic, codec.encode_table(
             codec.Table(columns, np.array(rows), origin.to_header())))
 
-    def tell(self, transition) -> None:
-        """Record a transition; a message has 64 of them."""
+    def send(self, transition) -> None:
+        """Add a transition; 64 of them are one message."""
         self.rows.append(codec.transition_row(transition))
         if len(self.rows) == 64:
             self.flush()
@@ -128,8 +129,8 @@ class Recording:
             self.first, self.rows = self.first + len(self.rows), []
         self.journal.flush()
 
-    def tell_end(self, end) -> None:
-        """Record the end of an episode."""
+    def send_episode(self, end) -> None:
+        """Write the end of an episode."""
         episode, outcome = end.episode, end.outcome
         row = codec.EpisodeRow(
             episode.number, episode.reward_sum, episode.steps, float(outcome.success),
@@ -154,12 +155,17 @@ def train(out: Path, robot: str, seed: int, seconds: float) -> None:
 def behave(policy: OnnxPolicy, robot: str, episodes: int, seed: int) -> float:
     """Return the success rate of exploring episodes."""
     world, successes = simulate(load_arm(robot, 'reach')), []
-    collecting = Collector(
-        world, CollectorSettings(seed=seed), lambda _: None,
-        lambda end: (successes.append(end.outcome.success),
-                     len(successes) >= episodes and collecting.stopped.set()))
-    collecting.policy = policy
-    collecting.run()
+
+    def count(end: EpisodeEnd) -> None:
+        successes.append(end.outcome.success)
+        if len(successes) >= episodes:
+            collector.stopped.set()
+
+    collector = Collector(
+        world, CollectorSettings(seed=seed),
+        SimpleNamespace(send=lambda transition: None, send_episode=count))
+    collector.policy = policy
+    collector.run()
     world.close()
     return float(np.mean(successes))
 
@@ -183,22 +189,22 @@ def choose(recording: Path, robot: str, wanted: float, trial: int = TRIAL) -> by
 def record(out: Path, robot: str, policy: OnnxPolicy, transitions: int, seed: int) -> dict:
     """Record `transitions` of an exploring policy into the bag `out`; return the account."""
     recording = Recording(out, robot, 'medium')
-    collecting = Collector(
-        recording.world, CollectorSettings(seed=seed), recording.tell, recording.tell_end)
-    collecting.policy = policy
     count = 0
 
-    def tell(transition):
+    def send(transition):
         nonlocal count
-        recording.tell(transition)
+        recording.send(transition)
         count += 1
         if count >= transitions:
-            collecting.stopped.set()
+            collector.stopped.set()
         if count % 2000 == 0:
             print(f'{count} of {transitions} transitions', flush=True)
 
-    collecting._tell = tell
-    collecting.run()
+    collector = Collector(
+        recording.world, CollectorSettings(seed=seed),
+        SimpleNamespace(send=send, send_episode=recording.send_episode))
+    collector.policy = policy
+    collector.run()
     recording.flush()
     recording.journal.close()
     recording.world.close()

@@ -37,7 +37,7 @@ AGEING = 0.5  # s by which stamps fall behind each second
 FAULTS = {  # attribute and value set on the arm, and the policy node's reason
     'silence': ('silent', True, 'no new joint_states'),
     'freeze': ('frozen', True, 'stand still'),
-    'age': ('ageing', AGEING, 'later than they did'),
+    'age': ('ageing', AGEING, 'later than before'),
     'nan': ('bad', np.nan, 'position nan'),
 }
 

@@ -23,29 +23,29 @@ def wave(observation: np.ndarray) -> np.ndarray:
 class Rig:
     """A Driving whose joint states are where its own commands are, tick by tick."""
 
-    def __init__(self, act=wave, guards=(), **margins) -> None:
+    def __init__(self, act=wave, interlocks=(), **margins) -> None:
         self.arm = iiwa()
-        self.driving = PolicyController(self.arm, Margins(**margins), guards)
-        self.driving.policy, self.driving.goal = acting(act), GOAL
-        self.controller = TrajectoryController(self.arm.home)
+        self.controller = PolicyController(self.arm, Margins(**margins), interlocks)
+        self.controller.policy, self.controller.goal = acting(act), GOAL
+        self.trajectory_controller = TrajectoryController(self.arm.home)
         self.now, self.stamp = 100.0, 5000.0
         self.plans = []
 
     def sense(self, **changes) -> None:
         """Let one joint state come in."""
-        q, dq = self.controller.sample(self.now)
+        q, dq = self.trajectory_controller.sample(self.now)
         values = {'receipt': self.now, 'stamp': self.stamp + self.now, 'q': q, 'dq': dq}
-        self.driving.receive(**{**values, **changes})
+        self.controller.receive(**{**values, **changes})
 
     def tick(self, sensed: bool = True, late: float = 0.0, after: float = PERIOD):
         """Let `after` s pass and tick, `late` s after it was due."""
         self.now += after + late
         if sensed:
             self.sense()
-        plan = self.driving.tick(self.now, self.now - late)
+        plan = self.controller.tick(self.now, self.now - late)
         self.now -= late
         self.plans.append(plan)
         if plan is not None:
-            self.controller.follow(np.array(plan.times), plan.commands)
-            self.controller.sample(self.now + late)
+            self.trajectory_controller.follow(np.array(plan.times), plan.commands)
+            self.trajectory_controller.sample(self.now + late)
         return plan

@@ -137,7 +137,8 @@ class FakeArm:
         self._ended = threading.Event()
         self._spinning = threading.Thread(target=self._spin, daemon=True)
         self._spinning.start()
-        self._loop = RealtimeLoop(STATE_PERIOD, self._tick, real_time=True, notice=lambda _: None)
+        self._loop = RealtimeLoop(
+            STATE_PERIOD, self._tick, real_time=True, log_warning=lambda _: None)
         self._loop.start()
         self._preferred = preferred()
         self._preferred.__enter__()
@@ -215,7 +216,7 @@ class FakeArm:
 
     def _tick(self, due: float) -> None:
         self.witness.tick()
-        for message, receipt, info in self._intake.take_described():
+        for message, receipt, info in self._intake.take_with_info():
             stamp = time.monotonic() - (time.time() - 1e-9 * info['source_timestamp'])
             times, commands = codec.read_joint_trajectory(message, self.names)
             self.sent.append(Sent(stamp, receipt, times, commands))

@@ -53,7 +53,8 @@ class Witness:
 def watching() -> Iterator[Witness]:
     """Let a witness tick on a thread of its own."""
     witness = Witness()
-    loop = RealtimeLoop(PERIOD, lambda due: witness.tick(), real_time=True, notice=lambda _: None)
+    loop = RealtimeLoop(
+        PERIOD, lambda due: witness.tick(), real_time=True, log_warning=lambda _: None)
     loop.start()
     with preferred():
         yield witness

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 import time
+from types import SimpleNamespace
 
 from benchmarks.learning.cells import Run
 from rl_control.collection.collector import Collector
@@ -61,23 +62,24 @@ def learn(
     actor = AgentPolicy(agent)
     update = update or agent.update
 
-    def take(transition: Transition) -> None:
+    def add(transition: Transition) -> None:
         agent.observe(transition.observation[None])
         replay.append('', transition.episode, transition.step, transition.observation,
                     transition.action, transition.reward, transition.next_observation,
                     transition.discount, transition.log_prob)
         learned_from = replay.total - settings.learning_starts
         if learned_from >= 0:
-            collecting.policy = actor
+            collector.policy = actor
         while agent.updates < settings.updates_due(learned_from):
             update(*sampler.sample(settings.batch_size))
             sampler.update_priorities(agent.error.numpy())
         tell(replay.total, actor)
         if replay.total >= steps:
-            collecting.stopped.set()
+            collector.stopped.set()
 
-    collecting = Collector(world, CollectorSettings(seed=seed), take, lambda end: None)
+    collector = Collector(world, CollectorSettings(seed=seed), SimpleNamespace(
+        send=add, send_episode=lambda end: None))
     if offline is not None:
-        collecting.policy = actor
-    collecting.run()
+        collector.policy = actor
+    collector.run()
     return actor

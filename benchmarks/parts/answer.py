@@ -93,16 +93,16 @@ def drive(rate: float, path: str) -> None:
     from rl_control.policies.onnx_policy import OnnxPolicy
 
     arm = arm_at(ROBOT, rate)
-    driving = PolicyController(arm, Margins(stale_period=1.0))
-    driving.policy = OnnxPolicy(Path(path).read_bytes())
-    driving.goal = arm.kinematics.position(arm.home) + 0.1
+    controller = PolicyController(arm, Margins(stale_period=1.0))
+    controller.policy = OnnxPolicy(Path(path).read_bytes())
+    controller.goal = arm.kinematics.position(arm.home) + 0.1
 
     def answer(topics) -> None:
-        before = driving.watchdog.fresh
-        topics.take(driving)
-        if driving.watchdog.fresh != before:
+        before = controller.watchdog.fresh
+        topics.update(controller)
+        if controller.watchdog.fresh != before:
             now = time.monotonic()
-            plan = driving.tick(now, now)
+            plan = controller.tick(now, now)
             if plan is not None:
                 topics.send(plan)
 
@@ -115,13 +115,13 @@ def echo(rate: float, path: str) -> None:
     from rl_control.control.stop_trajectory import Plan
 
     arm = arm_at(ROBOT, rate)
-    driving = PolicyController(arm, Margins(stale_period=1.0))
+    controller = PolicyController(arm, Margins(stale_period=1.0))
     plan = Plan.of(_moving(arm), arm.control_period, arm.limits)
 
     def answer(topics) -> None:
-        before = driving.watchdog.fresh
-        topics.take(driving)
-        if driving.watchdog.fresh != before:
+        before = controller.watchdog.fresh
+        topics.update(controller)
+        if controller.watchdog.fresh != before:
             topics.send(plan)
 
     _spin(arm, answer)

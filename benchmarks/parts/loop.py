@@ -74,7 +74,7 @@ def loop(period: float, seconds: float, driving: bool = False) -> list[float]:
         work(due)
 
     running = RealtimeLoop(
-        period, tick, real_time=True, notice=lambda line: print(line, file=sys.stderr)
+        period, tick, real_time=True, log_warning=lambda line: print(line, file=sys.stderr)
     )
     running.start()
     time.sleep(seconds)

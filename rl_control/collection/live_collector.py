@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collecting on an arm that people may stop: nothing of the moment of a stop is told."""
+"""Live collector: collect on an arm that the operator may stop in the middle of an episode."""
 
 from dataclasses import replace
 
@@ -12,14 +12,14 @@ from rl_control.policies.onnx_policy import OnnxPolicy
 
 class LiveCollector(Collector):
     """
-    As Collecting, in a LiveEnvironment, whose episodes may be cut short from outside.
+    Collector in a LiveEnvironment, whose episodes may be interrupted.
 
-    A transition is told when the next one is made, so that the last one before a stop can be
-    told as truncated. An evaluation repeats what was cut short or what a person had a hand in.
+    A transition is sent when the next one is made, so that the last one before a stop can be sent
+    as truncated. Evaluation episodes with an interruption or intervention are repeated.
     """
 
     def _train(self) -> None:
-        """Run one exploring episode with the newest policy at each tick."""
+        """Run one exploring episode, with the newest policy at each tick."""
         last = end = None
         try:
             episode = self._begin(self._rng)
@@ -27,11 +27,11 @@ class LiveCollector(Collector):
                 action, log_prob, version = self._explore(episode.observation)
                 outcome = self._step(action)
                 if last is not None:
-                    self._tell(last)
+                    self._output.send(last)
                 last = episode.add(action, log_prob, version, outcome)
                 end = EpisodeEnd(episode, TRAINING, version, outcome)
         except Interrupted:
-            pass  # the environment says why, and the next episode waits for a person
+            pass  # the environment reports why, and its reset waits for the operator
         except NonFinite as error:
             self._environment.stop(str(error))
         if last is None:
@@ -39,15 +39,15 @@ class LiveCollector(Collector):
         if not last.terminated:
             last = replace(last, truncated=True)
             end = replace(end, outcome=replace(end.outcome, truncated=True))
-        self._tell(last)
-        self._tell_end(end)
+        self._output.send(last)
+        self._output.send_episode(end)
 
-    def _deterministic(self, policy: OnnxPolicy, phase: int) -> EpisodeEnd | None:
-        """Run one episode without noise, again until nobody interferes; return its end."""
+    def _evaluation_episode(self, policy: OnnxPolicy, phase: int) -> EpisodeEnd | None:
+        """Run one episode without noise until one passes undisturbed; return its end."""
         while not self.stopped.is_set():
             try:
-                if (end := self._untouched(policy, phase)) is not None:
-                    self._tell_end(end)
+                if (end := self._undisturbed_episode(policy, phase)) is not None:
+                    self._output.send_episode(end)
                     return end
             except Interrupted:
                 continue
@@ -56,14 +56,15 @@ class LiveCollector(Collector):
                 return None
         return None
 
-    def _untouched(self, policy: OnnxPolicy, phase: int) -> EpisodeEnd | None:
-        """Return the end of one episode without noise, None if a person had a hand in it."""
+    def _undisturbed_episode(self, policy: OnnxPolicy, phase: int) -> EpisodeEnd | None:
+        """Return the end of one episode without noise, None after an intervention in it."""
         episode = self._begin(self._evaluation_rng)
-        touched = False
+        intervened = False
         while True:
             action, log_prob = policy.act(episode.observation)
             outcome = self._step(action)
             episode.add(action, log_prob, policy.version, outcome)
-            touched |= outcome.intervention
+            intervened |= outcome.intervention
             if outcome.terminated or outcome.truncated:
-                return None if touched else EpisodeEnd(episode, phase, policy.version, outcome)
+                return None if intervened else EpisodeEnd(
+                    episode, phase, policy.version, outcome)

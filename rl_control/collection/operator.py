@@ -1,68 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person beside the arm says: takes over, scores, lets the next episode begin."""
+"""Operator beside the arm: takes over, gives reward and success, starts the next episode."""
 
 import math
 
 import numpy as np
 
-LIVE = 0.2  # s for which a command of the person counts
+COMMAND_TIMEOUT = 0.2  # s for which a command of the operator is valid
 
 
 class Operator:
     """
-    The newest word of each kind; heard on one thread and read on another, by one assignment each.
+    The newest message of each kind, written on one thread and read on another.
 
-    Every `now` is of time.monotonic().
+    Each is one assignment. Every `now` is of time.monotonic().
     """
 
     def __init__(self) -> None:
-        self._asked = self._invited = False
+        self._asked = self._start_allowed = False
         self._command: tuple[float, np.ndarray] = -math.inf, np.zeros(0)
         self._reward = 0.0
         self._success: bool | None = None
 
-    def ask(self) -> None:
-        """Ask for leave to begin an episode."""
-        self._asked, self._invited = True, False
+    def request_start(self) -> None:
+        """Wait from now on for the operator to start the next episode."""
+        self._asked, self._start_allowed = True, False
 
-    def invite(self) -> bool:
-        """Hear that the episode may begin; return whether leave was asked for."""
+    def start_episode(self) -> bool:
+        """Let the next episode begin; return True if one was waiting."""
         asked, self._asked = self._asked, False
-        self._invited |= asked
+        self._start_allowed |= asked
         return asked
 
     @property
-    def invited(self) -> bool:
-        """Say whether the leave that was asked for is given."""
-        return self._invited
+    def start_allowed(self) -> bool:
+        """Return True once the operator has started the episode that was requested."""
+        return self._start_allowed
 
-    def command(self, now: float, velocities: np.ndarray) -> None:
-        """Hear joint velocities (n,) rad/s in the contract's order."""
+    def set_command(self, now: float, velocities: np.ndarray) -> None:
+        """Store joint velocities (n,) rad/s in the contract's order."""
         self._command = now, velocities
 
-    def commanded(self, now: float) -> np.ndarray | None:
-        """Return the velocities (n,) rad/s that a person asks for, None when nobody does."""
-        heard, velocities = self._command
-        return velocities if now - heard < LIVE else None
+    def command(self, now: float) -> np.ndarray | None:
+        """Return the operator's velocities (n,) rad/s; None without one in COMMAND_TIMEOUT s."""
+        received, velocities = self._command
+        return velocities if now - received < COMMAND_TIMEOUT else None
 
-    def score(self, reward: float) -> None:
-        """Hear the reward of the step that is under way."""
+    def set_reward(self, reward: float) -> None:
+        """Store the reward of the current step."""
         self._reward = reward
 
-    def scored(self) -> float:
-        """Return the newest reward heard since the last call, 0 without one."""
+    def take_reward(self) -> float:
+        """Return the newest reward since the last call, 0 without one."""
         reward, self._reward = self._reward, 0.0
         return reward
 
-    def judge(self, success: bool) -> None:
-        """Hear whether the episode has succeeded."""
+    def set_success(self, success: bool) -> None:
+        """Store whether the episode has succeeded."""
         self._success = success
 
-    def judged(self) -> bool:
-        """Return whether success was told since the last call, the newest word."""
+    def take_success(self) -> bool:
+        """Return the newest success since the last call, False without one."""
         success, self._success = self._success, None
         return bool(success)
 
-    def forget(self) -> None:
-        """Drop scores of before the episode that begins."""
+    def clear(self) -> None:
+        """Drop reward and success from before the episode that begins."""
         self._reward, self._success = 0.0, None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The command gate, without ROS: follow trajectories, tell a forward-command controller.
+Command gate: sample trajectories into forward commands that always come to rest. No ROS.
 
-Such a controller goes on with its last command for ever. What the gate follows ends at rest: when
-its sender is silent for a period or hangs, the arm stops as by a trajectory controller.
+A forward-command controller repeats its last command for ever. Every trajectory ends at rest, so
+when the sender stops or hangs the arm stops too, as with a trajectory controller.
 """
 
 import numpy as np
@@ -13,23 +13,23 @@ from rl_control.control.emulated_controllers import TrajectoryController
 from rl_control.control.watchdog import Watchdog
 from rl_control.environments.arm_model import Arm
 
-IDLE = 0.5  # s after the end of a trajectory until the arm is left alone
-CORRECTION = 0.1  # of the velocity limit: the most that is added to come back to the position
+IDLE_TIMEOUT = 0.5  # s after the end of a trajectory until nothing is sent
+CORRECTION_LIMIT = 0.1  # of the velocity limit: the largest position correction
 
 
 class Gate:
     """
-    Samples the newest trajectory; adds `position_gain` 1/s times the way to it to the velocity.
+    Sample the newest trajectory, with a position correction of `position_gain` 1/s.
 
-    Without fresh joint states no trajectory is begun and nothing is added. After IDLE s without
-    one the next begins from where the arm is.
+    Without fresh joint states no trajectory starts and no correction is added. After IDLE_TIMEOUT
+    s without a trajectory the next one starts from the measured positions.
     """
 
     def __init__(
         self, arm: Arm, velocity: bool, position_gain: float, stale_period: float
     ) -> None:
-        self._most = CORRECTION * arm.limits.velocity
-        self._limit = arm.limits.velocity
+        self._correction_limit = CORRECTION_LIMIT * arm.limits.velocity
+        self._velocity_limit = arm.limits.velocity
         self._velocity = velocity
         self._gain = position_gain
         self._watchdog = Watchdog('joint_states', stale_period, stale_period)
@@ -38,12 +38,12 @@ class Gate:
         self._ends = -np.inf
 
     def receive(self, receipt: float, stamp: float, q: np.ndarray) -> None:
-        """Take measured positions (n,) rad of `stamp` s, received at `receipt` s."""
+        """Store measured positions (n,) rad of `stamp` s, received at `receipt` s."""
         if self._watchdog.receive(receipt, stamp):
             self._q = q
 
     def follow(self, now: float, times: np.ndarray, commands: list[Command]) -> bool:
-        """Take a trajectory; return False if there are no fresh joint states to begin it from."""
+        """Start a trajectory; return False without fresh joint states to start it from."""
         if self._controller is None or self._idle(now):
             if self._q is None or self._watchdog.age(now) > self._watchdog.age_limit:
                 return False
@@ -60,16 +60,17 @@ class Gate:
         if not self._velocity:
             return None if self._idle(now) else q
         if not self.moving(now):
-            return dq  # rest is rest, also where the position is a little off
+            return dq  # at rest, a small position error is left as it is
         if self._watchdog.fault(now):
             self._watchdog.reset()
             return dq
-        way = np.clip(self._gain * (q - self._q), -self._most, self._most)
-        return np.clip(dq + way, -self._limit, self._limit)
+        limit = self._correction_limit
+        correction = np.clip(self._gain * (q - self._q), -limit, limit)
+        return np.clip(dq + correction, -self._velocity_limit, self._velocity_limit)
 
     def moving(self, now: float) -> bool:
-        """Say whether a trajectory has not come to its end."""
+        """Return True until the trajectory has ended."""
         return now <= self._ends
 
     def _idle(self, now: float) -> bool:
-        return now > self._ends + IDLE
+        return now > self._ends + IDLE_TIMEOUT

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What ros2_control's controllers do with commands, and without them.
+Emulated ros2_control controllers: joint trajectory, forward position and forward velocity.
 
 For the simulator, which must fail as hardware would, and for the command gate. Each is commanded
-on one thread and sampled on another: a command is one assignment.
+on one thread and sampled on another; a command is one assignment.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ import numpy as np
 from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Command
 
-REST_VELOCITY = 1e-6  # rad/s that still counts as rest at the end of a trajectory
+REST_VELOCITY = 1e-6  # rad/s; slower counts as rest at the end of a trajectory
 
 
 class TrajectoryController:
     """
-    As joint_trajectory_controller with `interpolate_from_desired_state` and its other defaults.
+    joint_trajectory_controller with `interpolate_from_desired_state`, else its defaults.
 
-    A new trajectory replaces the running one and starts at the next sample, from where that one
-    is desired to be then; after the last point the arm stays there.
+    A new trajectory replaces the running one and starts at the next sample, from the desired state
+    of the running one. After the last point the arm stays there.
     """
 
     def __init__(self, q: np.ndarray) -> None:
@@ -31,7 +31,7 @@ class TrajectoryController:
         self._began = 0.0
 
     def follow(self, times: np.ndarray, commands: Sequence[Command]) -> None:
-        """Take `commands`, to be reached `times` (k,) s after the next sample."""
+        """Follow `commands`, to be reached `times` (k,) s after the next sample."""
         if np.abs(commands[-1].dq).max(initial=0.0) > REST_VELOCITY:
             raise InvalidInput(
                 f'trajectory ends with velocities {commands[-1].dq.tolist()}; end it at rest')
@@ -59,13 +59,13 @@ class TrajectoryController:
 
 
 class ForwardPosition:
-    """As forward_command_controller with position: the last command holds for ever."""
+    """forward_command_controller for positions: hold the last command for ever."""
 
     def __init__(self, q: np.ndarray) -> None:
         self._q = np.array(q, dtype=float)
 
     def forward(self, values: np.ndarray) -> None:
-        """Take the positions (n,) rad."""
+        """Set the positions (n,) rad."""
         self._q = values
 
     def sample(self, now: float) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +74,7 @@ class ForwardPosition:
 
 
 class ForwardVelocity:
-    """As forward_command_controller with velocity: the last command goes on for ever."""
+    """forward_command_controller for velocities: continue the last command for ever."""
 
     def __init__(self, q: np.ndarray) -> None:
         self._q = np.array(q, dtype=float)
@@ -82,11 +82,11 @@ class ForwardVelocity:
         self._last: float | None = None
 
     def forward(self, values: np.ndarray) -> None:
-        """Take the velocities (n,) rad/s."""
+        """Set the velocities (n,) rad/s."""
         self._dq = values
 
     def sample(self, now: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the position that the velocities have led to, and the velocities."""
+        """Return the integrated positions (n,) rad and the velocities (n,) rad/s."""
         dq = self._dq
         if self._last is not None:
             self._q = self._q + (now - self._last) * dq
@@ -96,10 +96,10 @@ class ForwardVelocity:
 
 def spline(start: Command, end: Command, period: float, t: float) -> Command:
     """
-    Return the command `t` s after `start` on the spline that is at `end` after `period` s.
+    Return the command `t` s after `start` on the spline that reaches `end` after `period` s.
 
-    As that controller chooses it, by what both ends have: the quintic of position, velocity and
-    acceleration, without accelerations the cubic, without velocities, too, the straight line.
+    Chosen as joint_trajectory_controller does, by what both ends define: a quintic with positions,
+    velocities and accelerations, a cubic without accelerations, a line with positions alone.
     """
     if not (len(start.dq) and len(end.dq)):
         slope = (end.q - start.q) / period

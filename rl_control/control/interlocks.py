@@ -1,98 +1,100 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people and drivers say about whether the arm may move: estop, protective stop."""
+"""Interlocks: conditions that must hold for the arm to move (estop, protective stop)."""
 
 from collections.abc import Collection, Set
 import math
 from typing import Protocol
 
-ANYBODY = b''  # a publisher that cannot be told from the others
+UNKNOWN_PUBLISHER = b''  # of a message whose publisher the middleware does not name
 
 
 class Interlock(Protocol):
-    """Something that may forbid the arm to move."""
+    """A condition that can stop the arm or keep it from starting."""
 
     def fault(self, now: float) -> str:
         """Return why the arm must stop at `now` s of time.monotonic(), or ''."""
 
-    def awaited(self, now: float) -> str:
-        """Return what must come before the first motion, or ''."""
+    def waiting_for(self, now: float) -> str:
+        """Return what is missing before the first motion, or ''."""
 
 
 class BoolInterlock:
     """
-    A truth value that several publishers may tell, each for itself: any of them forbids.
+    A Bool from one or more publishers, any of which can stop the arm.
 
-    `forbids` is the value that does; `said` is the sentence then. With a `heartbeat` in s some
-    publisher must speak that often, after it spoke first. Latching is the driver's, not here: a
-    publisher that takes its word back allows a resume, and nothing else. One thread may `receive`
-    while another looks.
+    `forbidden` is the value that stops it and `reason` the sentence to report. With a `heartbeat`
+    in s, messages must arrive that often once the first has arrived. Latching is left to the
+    controller: when a publisher withdraws its value, the arm may be resumed, but does not resume
+    by itself. One thread may `receive` while another reads.
     """
 
-    def __init__(self, name: str, forbids: bool, said: str, heartbeat: float = 0.0) -> None:
+    def __init__(self, name: str, forbidden: bool, reason: str, heartbeat: float = 0.0) -> None:
         self.name = name
-        self._forbids = forbids
-        self._said = said
+        self._forbidden = forbidden
+        self._reason = reason
         self._heartbeat = heartbeat
-        self._told: dict[bytes, bool] = {}
-        self._present = 1
-        self._heard = -math.inf
+        self._values: dict[bytes, bool] = {}
+        self._publisher_count = 1
+        self._received_at = -math.inf
 
     def receive(self, now: float, publisher: bytes, value: bool) -> str:
         """
-        Note what a publisher says; return why the arm must stop, or ''.
+        Store a publisher's value; return why the arm must stop, or ''.
 
-        ANYBODY takes nothing back while several are there: it may be another who forbids.
+        While there are several publishers, UNKNOWN_PUBLISHER cannot release the arm: another of
+        them may have sent the value that stops it.
         """
-        if publisher != ANYBODY or value == self._forbids or self._present <= 1:
-            self._told[publisher] = value
-        self._heard = now
+        if (publisher != UNKNOWN_PUBLISHER or value == self._forbidden
+                or self._publisher_count <= 1):
+            self._values[publisher] = value
+        self._received_at = now
         return self.fault(now)
 
     @property
-    def spoke(self) -> Set[bytes]:
-        """Return who has spoken and is not forgotten."""
-        return frozenset(self._told)
+    def publishers(self) -> Set[bytes]:
+        """Return the publishers whose value is stored."""
+        return frozenset(self._values)
 
-    def keep(self, present: Collection[bytes], spoke: Set[bytes]) -> None:
-        """Forget what those of `spoke` said who are not present; their last word has counted."""
-        self._present = len(present)
-        for gone in spoke - set(present) - ({ANYBODY} if present else set()):
-            del self._told[gone]
+    def forget_absent(self, present: Collection[bytes], known: Set[bytes]) -> None:
+        """Drop the values of those `known` publishers that are not `present` any more."""
+        self._publisher_count = len(present)
+        for gone in known - set(present) - ({UNKNOWN_PUBLISHER} if present else set()):
+            del self._values[gone]
 
     def fault(self, now: float) -> str:
         """Return why the arm must stop, or ''."""
-        if self._forbids in list(self._told.values()):
-            return self._said
-        silent = now - self._heard
-        if self._heartbeat and self._heartbeat < silent < math.inf:
-            return f'no heartbeat on {self.name} for {silent:.3f} s'
+        if self._forbidden in list(self._values.values()):
+            return self._reason
+        age = now - self._received_at
+        if self._heartbeat and self._heartbeat < age < math.inf:
+            return f'no heartbeat on {self.name} for {age:.3f} s'
         return ''
 
-    def awaited(self, now: float) -> str:
-        """Return that the first heartbeat is waited for, or ''."""
-        if self._heartbeat and now - self._heard > self._heartbeat:
+    def waiting_for(self, now: float) -> str:
+        """Return that the first heartbeat is missing, or ''."""
+        if self._heartbeat and now - self._received_at > self._heartbeat:
             return f'waiting for a heartbeat on {self.name}'
         return ''
 
 
 class SubscriberInterlock:
-    """Somebody who takes the commands; its owner keeps `present` up to date."""
+    """A controller must subscribe to the commands; the owner keeps `present` up to date."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.present = False
 
     def fault(self, now: float) -> str:
-        """Return '': that it is gone is noticed late, that the arm does not follow at once."""
+        """Return '': discovery is slow; the tracking limit notices a lost controller earlier."""
         return ''
 
-    def awaited(self, now: float) -> str:
-        """Return that nobody takes the commands yet, or ''."""
-        return '' if self.present else f'waiting for a controller that takes {self.topic}'
+    def waiting_for(self, now: float) -> str:
+        """Return that no controller subscribes yet, or ''."""
+        return '' if self.present else f'waiting for a controller that subscribes to {self.topic}'
 
 
 class PublisherInterlock:
-    """Somebody who must publish a topic; its owner keeps `present` up to date."""
+    """A topic must have a publisher; the owner keeps `present` up to date."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -100,7 +102,7 @@ class PublisherInterlock:
 
     @property
     def present(self) -> bool:
-        """Say whether anybody publishes the topic."""
+        """Return True if the topic has a publisher."""
         return self._present
 
     @present.setter
@@ -109,10 +111,10 @@ class PublisherInterlock:
         self._seen |= present
 
     def fault(self, now: float) -> str:
-        """Return that nobody is there any more, or ''."""
+        """Return that the publisher has gone, or ''."""
         gone = self._seen and not self._present
-        return f'nobody publishes the topic {self.topic} any more' if gone else ''
+        return f'the topic {self.topic} has no publisher any more' if gone else ''
 
-    def awaited(self, now: float) -> str:
-        """Return that nobody is there yet, or ''."""
-        return '' if self._present else f'waiting for somebody who publishes {self.topic}'
+    def waiting_for(self, now: float) -> str:
+        """Return that no publisher is there yet, or ''."""
+        return '' if self._present else f'waiting for a publisher of {self.topic}'

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ticks that come just after the samples they answer, so that what is acted on is fresh."""
+"""Phase-lock the control loop to incoming joint states, so that it acts on fresh samples."""
 
 import math
 
-LEAD = 4e-4  # s by which a sample should precede its tick: what samples come late by at times
-SHARE = 1e-3  # of the period: the most a tick moves while the arm is commanded
-GAIN = 0.1  # of the distance that is made good by one tick
-SMOOTHING = 0.05  # by which one interval between samples counts in their mean
+SAMPLE_LEAD = 4e-4  # s from a sample to its tick: the usual lateness of samples
+SHIFT_LIMIT = 1e-3  # of the period: largest shift of a tick while the arm is commanded
+GAIN = 0.1  # of the phase error that one tick corrects
+SMOOTHING = 0.05  # weight of the newest interval in the mean interval
 
 
 class PhaseLock:
     """
-    Says how far to move the ticks of a loop of `period` s.
+    Compute the shift of the ticks of a loop of `period` s.
 
-    A loop that is not in step with the sensor acts on samples that are up to one of *their*
-    periods old, the same age at each tick. To a policy that was trained without this delay it is
-    the difference between standing still at a goal and swinging about it.
+    A loop that is out of phase with the sensor acts on samples up to one sensor period old. A
+    policy that was trained without this delay may oscillate about the goal instead of resting.
     """
 
     def __init__(self, period: float) -> None:
@@ -24,24 +23,24 @@ class PhaseLock:
         self._newest = math.nan
 
     def receive(self, receipt: float) -> None:
-        """Note the receipt in s of a sample, of each and in their order."""
+        """Note the receipt in s of each sample, in order."""
         interval, self._newest = receipt - self._newest, receipt
-        if 0.0 < interval < 1.5 * self._period:  # else some were lost, or it is the first
+        if 0.0 < interval < 1.5 * self._period:  # else samples were lost, or this is the first
             if math.isnan(self._interval):
                 self._interval = interval
             self._interval += SMOOTHING * (interval - self._interval)
 
-    def shift(self, now: float, free: bool) -> float:
+    def shift(self, now: float, idle: bool) -> float:
         """
-        Return by how much in s the ticks after the one at `now` s are to come later.
+        Return by how many s to delay the ticks after the one at `now` s.
 
-        `free` says that nothing is commanded and that the whole way may be made at once.
+        `idle`: nothing is commanded, so the whole phase error may be corrected at once.
         """
-        # Which sample is newest does not matter: the nearest tick that is LEAD after one does.
-        way = math.remainder(self._newest + LEAD - now, self._interval)
-        if not math.isfinite(way):
+        # The nearest instant that is SAMPLE_LEAD after any sample will do.
+        error = math.remainder(self._newest + SAMPLE_LEAD - now, self._interval)
+        if not math.isfinite(error):
             return 0.0
-        if free:
-            return way
-        most = SHARE * self._period
-        return min(max(GAIN * way, -most), most)
+        if idle:
+            return error
+        limit = SHIFT_LIMIT * self._period
+        return min(max(GAIN * error, -limit), limit)

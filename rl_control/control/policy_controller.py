@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy node does at each tick, without ROS: state in, plan out."""
+"""Policy controller: run a policy within limits, one tick at a time. No ROS."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.robots import limits
 
 WAITING, DRIVING, STOPPING, STOPPED = 'waiting', 'driving', 'stopping', 'stopped'
-FRESH = 10  # samples before the arm may be commanded again
-CLOCK_RESET = 1.0  # s by which a clock jumps back, more than any late tick aims ahead
-STALL = 0.5  # s without a tick after which a person decides whether to go on
-RESTING = 0.05  # of the velocity limit: a measured speed that counts as rest
+RESUME_SAMPLES = 10  # fresh samples in a row before the arm may be resumed
+CLOCK_RESET = 1.0  # s back: larger than any late tick aims ahead, so the clock has jumped
+STALL_TIMEOUT = 0.5  # s without a tick after which the operator must resume
+REST_SPEED = 0.05  # of the velocity limit: slower counts as rest
 
 
 @dataclass(frozen=True)
 class Margins:
     """
-    How far the arm is trusted.
+    Safety margins of the arm.
 
-    `stale_period` is the age of joint states in s; `tracking_limit` how far in rad a joint may be
-    from its command, 0 for no limit; `blend_period` the s from one policy to the next;
-    `workspace_low`, `workspace_high` (3,) m, empty for no box; `collision_distance` in m from the
-    arm to itself and to the table, 0 for not looking.
+    `stale_period` is the largest age of joint states in s; `tracking_limit` the largest distance
+    in rad of a joint from its command, 0 for no limit; `blend_period` the time in s to pass from
+    one policy to the next; `workspace_low`, `workspace_high` (3,) m, empty for no box;
+    `collision_distance` in m from the arm to itself and to the table, 0 for no check.
     """
 
     stale_period: float = 0.1
@@ -46,7 +46,7 @@ class Margins:
 
     @classmethod
     def of(cls, settings: MotionSettings, blend_period: float = 0.0) -> 'Margins':
-        """Return what the settings of a node say."""
+        """Return the margins in the settings of a node."""
         return cls(
             settings.stale_period, settings.tracking_limit, blend_period, settings.workspace_low,
             settings.workspace_high, settings.collision_distance)
@@ -54,16 +54,15 @@ class Margins:
 
 class PolicyController:
     """
-    Follow a policy within limits; stop and stay stopped when something is not as it must be.
+    Follow a policy within limits; on a fault, stop and stay stopped until `resume`.
 
-    `policy`, `goal` and `speed` may be set by another thread and are read once a tick. What the
-    arm does is known from what it was sent: the command, and behind it the stop. So a tick that
-    comes late begins from where that has led. Every `now` is of time.monotonic(); a tick's own
-    `now` and `due` may be of another clock, which may stand still or jump, if `steady` says what
-    that is.
+    `policy`, `goal` and `speed` may be set by another thread and are read once a tick. Each plan
+    is a command followed by a stop, so a late tick starts from where the plan has led by then.
+    Every `now` is of time.monotonic(). A tick's own `now` and `due` may be of another clock, which
+    may stand still or jump, if `steady` is the time of time.monotonic().
     """
 
-    def __init__(self, arm: Arm, margins: Margins, guards: Sequence[Interlock] = ()) -> None:
+    def __init__(self, arm: Arm, margins: Margins, interlocks: Sequence[Interlock] = ()) -> None:
         self._arm = arm
         self._period = arm.control_period
         self._margins = margins
@@ -71,178 +70,180 @@ class PolicyController:
             margins.workspace_low, margins.workspace_high, arm.kinematics, arm.limits,
             _clearance(arm, margins.collision_distance))
         self._blend = Blend(margins.blend_period)
-        # At the next tick the newest sample would be one period older: too late to begin to stop.
+        # At the next tick the newest sample is one period older, too late to start the stop.
         age_limit = max(margins.stale_period, 2.0 * self._period) - self._period
         self.watchdog = Watchdog(
             'joint_states', age_limit, max(margins.stale_period, self._period))
-        self._guards = guards
+        self._interlocks = interlocks
         self.policy: OnnxPolicy | None = None
         self.goal: np.ndarray | None = None
         self.mode = WAITING
-        self.why = 'nothing was heard yet'
+        self.reason = 'no input received yet'
         self.command: Command | None = None
-        self.speed = 1.0  # the share of each velocity limit that requests may take
-        self.held_back = 0  # ticks at which the workspace ended a motion
-        self._reached = 0.0
-        self._ticked = 0.0  # on the steady clock
+        self.speed = 1.0  # fraction of each velocity limit that requests may use
+        self.workspace_stops = 0  # ticks at which the workspace stopped a motion
+        self._command_time = 0.0  # when `command` is to be reached
+        self._tick_time = 0.0  # of the last tick, on the steady clock
         self._joints: tuple[float, np.ndarray, np.ndarray] | None = None
         self._fault = ''
         self._resume = False
 
     def receive(self, receipt: float, stamp: float, q: np.ndarray, dq: np.ndarray) -> None:
-        """Take measured joints (n,) rad, rad/s of `stamp` s, received at `receipt` s."""
+        """Store measured joints (n,) rad, (n,) rad/s of `stamp` s, received at `receipt` s."""
         if self.watchdog.receive(receipt, stamp):
             self._joints = stamp, q, dq
 
-    def fault(self, why: str) -> None:
+    def fault(self, reason: str) -> None:
         """Bring the arm to rest at the next ticks and stay there until `resume`."""
         if not self._fault:
-            self._fault = why
+            self._fault = reason
             self.watchdog.reset()
 
     def resume(self, now: float) -> str:
-        """Let the policy drive on from the measured state; return '', or what hinders it."""
+        """Continue from the measured state at the next tick; return why not, or ''."""
         if self.mode == STOPPING:
             return 'the arm is not at rest yet'
         if self.mode != STOPPED:
-            return f'nothing is to be resumed: {self.mode}'
-        for guard in self._guards:
-            if hindrance := guard.fault(now):
-                return hindrance
-        if self.watchdog.fresh < FRESH:
-            return (f'only {self.watchdog.fresh} of {FRESH} fresh joint_states came since the '
-                    f'stop ({self._fault})')
+            return f'there is no stop to resume from: {self.mode}'
+        for interlock in self._interlocks:
+            if reason := interlock.fault(now):
+                return reason
+        if self.watchdog.fresh < RESUME_SAMPLES:
+            return (f'only {self.watchdog.fresh} of {RESUME_SAMPLES} fresh joint_states received '
+                    f'since the stop ({self._fault})')
         self._resume = True
         return ''
 
     @property
     def resting(self) -> bool:
-        """Say whether nothing moves by command."""
+        """Return True if no motion is commanded."""
         return self.mode in (WAITING, STOPPED)
 
-    def look(self, now: float) -> str:
-        """Return why the arm must stop, which it will from the next tick on, or ''."""
-        for guard in self._guards:
-            if why := guard.fault(now):
-                self.fault(why)
-        if self.command is not None and (why := self.watchdog.fault(now) or self._strayed()):
-            self.fault(why)
+    def check(self, now: float) -> str:
+        """Return why the arm must stop, or ''; the next tick starts the stop."""
+        for interlock in self._interlocks:
+            if reason := interlock.fault(now):
+                self.fault(reason)
+        if self.command is not None and (
+                reason := self.watchdog.fault(now) or self._tracking_fault()):
+            self.fault(reason)
         if self.mode == DRIVING:
-            still = now - self._ticked - self._period
-            if still > STALL:
-                self.fault(f'the loop stood still for {still:.3f} s')
+            stalled = now - self._tick_time - self._period
+            if stalled > STALL_TIMEOUT:
+                self.fault(f'the loop stood still for {stalled:.3f} s')
             if self._fault:
-                self.mode, self.why = STOPPING, self._fault
+                self.mode, self.reason = STOPPING, self._fault
         return self._fault
 
     def tick(self, now: float, due: float, steady: float | None = None) -> Plan | None:
         """
-        Return what to send now so that the arm is at the new command one period after `due`.
+        Return the plan to send now, whose command is to be reached one period after `due`.
 
-        A tick that comes more than half a period late aims at a later instant of the same grid.
+        A tick that is more than half a period late aims at a later instant of the same grid.
+        Return None when there is nothing to send.
         """
         steady = now if steady is None else steady
         if self._resume:
             self._resume, self._fault, self.command = False, '', None
             self._blend.reset()
-        self.look(steady)
-        self._ticked = steady
+        self.check(steady)
+        self._tick_time = steady
         if self.command is None:
-            self.why = self._fault or self._missing(steady)
-            if self.why:
+            self.reason = self._fault or self._waiting_for(steady)
+            if self.reason:
                 self.mode = STOPPED if self._fault else WAITING
                 return None
-            self.command, self._reached = Command.at_rest(self._joints[1]), now
-        elif self._reached - now > CLOCK_RESET:
-            self.fault(f'the clock jumped back by {self._reached - now:.3f} s')
-            # What was sent has an end, whatever the time is now.
+            self.command, self._command_time = Command.at_rest(self._joints[1]), now
+        elif self._command_time - now > CLOCK_RESET:
+            self.fault(f'the clock jumped back by {self._command_time - now:.3f} s')
+            # The plan that was sent has ended, whatever the clock shows.
             self.command = Command.at_rest(limits.Stop(self.command, self._arm.limits).ends)
-            self._reached = now
-        elif self._reached - now >= 0.5 * self._period:
-            return None  # the tick before was so late that it aimed beyond this one
-        elif now - self._reached > STALL and self.mode == DRIVING:
-            self.fault(f'the loop stood still for {now - self._reached:.3f} s')
-        if now > self._reached:
-            self.command = limits.stop(self.command, now - self._reached, self._arm.limits)
+            self._command_time = now
+        elif self._command_time - now >= 0.5 * self._period:
+            return None  # the previous tick was late and aimed beyond this one
+        elif now - self._command_time > STALL_TIMEOUT and self.mode == DRIVING:
+            self.fault(f'the loop stood still for {now - self._command_time:.3f} s')
+        if now > self._command_time:
+            self.command = limits.stop(self.command, now - self._command_time, self._arm.limits)
         if self._fault and not (self.command.dq.any() or self.command.ddq.any()):
-            self.mode, self.why = STOPPED, self._fault
+            self.mode, self.reason = STOPPED, self._fault
             return None
-        dt = self._ahead(now, due)
-        # A tick that comes early goes on from a command that is still to be reached.
-        span = min(dt, now + dt - self._reached)
-        command = None if self._fault else self._followed(now, span)
+        dt = self._time_to_target(now, due)
+        # An early tick continues from a command that is still to be reached.
+        span = min(dt, now + dt - self._command_time)
+        command = None if self._fault else self._limited_command(now, span)
         if command is None:
-            self.mode, self.why = STOPPING, self._fault
+            self.mode, self.reason = STOPPING, self._fault
             command = limits.stop(self.command, span, self._arm.limits)
         else:
-            self.mode, self.why = DRIVING, ''
-        self.command, self._reached = command, now + dt
+            self.mode, self.reason = DRIVING, ''
+        self.command, self._command_time = command, now + dt
         return Plan.of(command, dt, self._arm.limits)
 
-    def _ahead(self, now: float, due: float) -> float:
-        """Return the time in s, half a period at least, to the instant that is aimed at."""
+    def _time_to_target(self, now: float, due: float) -> float:
+        """Return the time in s to the instant to aim at, half a period at least."""
         periods = max(1, math.ceil((now - due) / self._period + 0.5))
         return due + periods * self._period - now
 
-    def _missing(self, now: float) -> str:
-        """Return what is waited for before the first command, or ''."""
-        for guard in self._guards:
-            if why := guard.awaited(now):
-                return why
-        if why := self._absent():
-            return why
+    def _waiting_for(self, now: float) -> str:
+        """Return what is missing before the first command, or ''."""
+        for interlock in self._interlocks:
+            if reason := interlock.waiting_for(now):
+                return reason
+        if reason := self._missing_source():
+            return reason
         if self._joints is None or self.watchdog.fault(now):
             self.watchdog.reset()
             return 'waiting for joint_states'
         if self.goal is None:
             return 'waiting for a goal'
-        return self._rested()
+        return self._waiting_for_rest()
 
-    def _absent(self) -> str:
-        """Return what is not there yet to be followed, or ''."""
+    def _missing_source(self) -> str:
+        """Return which source of requests is missing, or ''."""
         return 'waiting for a policy' if self.policy is None else ''
 
-    def _rested(self) -> str:
-        """Return which joint still moves before the first command, or ''."""
-        moving = np.abs(self._joints[2]) > RESTING * self._arm.limits.velocity
+    def _waiting_for_rest(self) -> str:
+        """Return which joint must come to rest before the first command, or ''."""
+        moving = np.abs(self._joints[2]) > REST_SPEED * self._arm.limits.velocity
         if moving.any():
             return f'waiting for joint {self._name(moving)} to rest'
         return ''
 
-    def _strayed(self) -> str:
-        """Return which joint is not where it was commanded, or ''."""
-        most = self._margins.tracking_limit
-        if not most:
+    def _tracking_fault(self) -> str:
+        """Return which joint exceeds the tracking limit, or ''."""
+        limit = self._margins.tracking_limit
+        if not limit:
             return ''
-        away = np.abs(self._joints[1] - self.command.q)
-        if not (away > most).any():
+        error = np.abs(self._joints[1] - self.command.q)
+        if not (error > limit).any():
             return ''
-        return (f'joint {self._name(away > most)} is {away.max():.3f} rad from its command, '
-                f'more than {most}')
+        return (f'joint {self._name(error > limit)} is {error.max():.3f} rad from its command, '
+                f'more than {limit}')
 
-    def _name(self, which: np.ndarray) -> str:
-        return self._arm.settings.joint_names[int(np.flatnonzero(which)[0])]
+    def _name(self, joints: np.ndarray) -> str:
+        return self._arm.settings.joint_names[int(np.flatnonzero(joints)[0])]
 
-    def _followed(self, now: float, dt: float) -> Command | None:
-        """Return the requested command within limits, or None with the fault noted."""
+    def _limited_command(self, now: float, dt: float) -> Command | None:
+        """Return the requested command within limits; note a fault and return None on an error."""
         arm = self._arm
         try:
-            request = self._slowed(self._requested(now))
+            request = self._scaled(self._requested(now))
             command = limits.limit(request, self.command, dt, arm.limits)
         except (NonFinite, InvalidInput) as error:
             self.fault(str(error))
             return None
         if not self._workspace.allows(command, self.command):
-            self.held_back += 1
+            self.workspace_stops += 1
             return limits.stop(self.command, dt, arm.limits)
         return command
 
-    def _slowed(self, request: np.ndarray) -> np.ndarray:
-        """Return `request` (n,) rad/s, as a whole as slow as `speed` has it."""
+    def _scaled(self, request: np.ndarray) -> np.ndarray:
+        """Return `request` (n,) rad/s, scaled as a whole to the limits times `speed`."""
         if self.speed >= 1.0:
             return request
-        share = np.max(np.abs(request) / self._arm.limits.velocity) / self.speed
-        return request / share if share > 1.0 else request
+        factor = np.max(np.abs(request) / self._arm.limits.velocity) / self.speed
+        return request / factor if factor > 1.0 else request
 
     def _requested(self, now: float) -> np.ndarray:
         """Return the velocities (n,) rad/s that the policy asks for."""
@@ -253,6 +254,6 @@ class PolicyController:
 def _clearance(arm: Arm, distance: float) -> Callable[[np.ndarray], float] | None:
     if distance == 0.0:
         return None
-    from rl_control.control.collision import CollisionMargins  # the one that needs PyBullet
+    from rl_control.control.collision import CollisionMargins  # imports PyBullet
 
     return CollisionMargins(arm, distance).excess

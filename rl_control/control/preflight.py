@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything the policy node would refuse, and what to know before the arm moves."""
+"""Preflight checks: validate a policy against a robot and task before the arm moves."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from rl_control.environments.make import load_arm
 from rl_control.policies.onnx_policy import OnnxPolicy, load
 
 OK, WARNING, REFUSED = 'ok', 'warning', 'refused'
-TICKS = 200  # of the loop, timed without an arm
-SHARE = 0.5  # of the control period that a tick may take
-STARTS = 100  # start poses that are looked at for collisions
-REST = 0.3  # s from the last command until the arm should stand still
+TIMED_TICKS = 200  # ticks of the loop that are timed, without an arm
+TICK_LIMIT = 0.5  # of the control period: the longest time of a tick
+POSES = 100  # poses that are checked for collisions
+REST_LIMIT = 0.3  # s from the last command until the arm should rest
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: `level` is OK, WARNING or REFUSED."""
+    """The result of one check; `level` is OK, WARNING or REFUSED."""
 
     what: str
     level: str
@@ -37,24 +37,23 @@ class Finding:
 
 def check(policy: Path | str, robot: str = '', task: str = '') -> list[Finding]:
     """
-    Return what was found about a policy file for a robot and a task (names or paths of files).
+    Return the findings about a policy file for a robot and a task (names or paths of files).
 
-    Where one is empty it is the policy's own, by its name.
-    What the robot's file has below `policy:`, such as a `collision_distance`, counts as it does
-    for the node.
-    Nothing is raised for bad input: it is a finding. After a refusal what depends on it is left
-    out. Takes a second, needs no ROS and moves nothing.
+    An empty `robot` or `task` means the one named in the policy. Settings below `policy:` in the
+    robot's file, such as `collision_distance`, apply as they do in the node. Bad input is a
+    finding, not an exception; checks that depend on a refused item are left out. Takes about a
+    second, needs no ROS and moves nothing.
     """
     findings: list[Finding] = []
-    loaded = _tried(findings, 'policy', lambda: load(policy), _about_policy)
+    loaded = _attempt(findings, 'policy', lambda: load(policy), _describe_policy)
     if loaded is not None:
         robot, task = robot or loaded.contract.robot, task or loaded.contract.task
     arm = margins = None
     if robot:
-        arm = _tried(findings, 'robot', lambda: load_arm(robot, task or 'reach'), _about_arm)
+        arm = _attempt(findings, 'robot', lambda: load_arm(robot, task or 'reach'), _describe_arm)
     if arm is not None:
-        findings.append(_rest(arm))
-        margins = _tried(findings, 'margins', lambda: _margins(arm, robot), _about_margins)
+        findings.append(_rest_time(arm))
+        margins = _attempt(findings, 'margins', lambda: _margins(arm, robot), _describe_margins)
     if margins is not None and margins.collision_distance:
         findings += _distance(arm, margins.collision_distance)
     if loaded is None or margins is None:
@@ -64,7 +63,7 @@ def check(policy: Path | str, robot: str = '', task: str = '') -> list[Finding]:
         arm.contract().require_equal(loaded.contract, f'robot {robot}', f'policy {policy}')
         return loaded
 
-    if _tried(findings, 'contract', compare, lambda _: f'the same, {loaded.contract.hash[:12]}'):
+    if _attempt(findings, 'contract', compare, lambda _: f'the same, {loaded.contract.hash[:12]}'):
         findings.append(_timing(arm, loaded, margins))
     findings.append(_priority())
     return findings
@@ -74,23 +73,23 @@ def check_controller(
     facts: Mapping[str, object], joint_names: Sequence[str], control_period: float
 ) -> Iterator[Finding]:
     """
-    Yield what is wrong, or right, with a running controller.
+    Yield the findings about a running controller.
 
     `facts` are `state`, `joints`, `command_interfaces`, `update_rate` Hz and
-    `interpolate_from_desired_state`, as `ros.live.controller_facts` returns them; one that could
-    not be had is None.
+    `interpolate_from_desired_state`, as `ros.controller_info.controller_facts` returns them; an
+    unknown one is None.
     """
     state = facts.get('state')
     yield Finding('controller state', OK if state == 'active' else REFUSED,
-                  f'the controller is {state or "not there"}'
+                  f'the controller is {state or "not running"}'
                   + ('' if state == 'active' else '; load and activate it'))
     joints = list(facts.get('joints') or [])
-    lacking = [name for name in joint_names if name not in joints]
+    missing = [name for name in joint_names if name not in joints]
     extra = [name for name in joints if name not in joint_names]
-    if lacking or extra:
+    if missing or extra:
         yield Finding('controller joints', REFUSED,
-                      f'the controller lacks [{", ".join(lacking)}] and has '
-                      f'[{", ".join(extra)}] more; give it the joints of the robot file')
+                      f'the controller lacks [{", ".join(missing)}] and has '
+                      f'[{", ".join(extra)}] too many; give it the joints of the robot file')
     elif joints != list(joint_names):
         yield Finding('controller joints', WARNING, 'the same in another order: fine for '
                       'trajectories, which go by name, not for forward commands')
@@ -109,43 +108,43 @@ def check_controller(
                       'measured state and the motion will be rough; set it to true')
 
 
-def _tried(findings: list[Finding], what: str, make: Callable, about: Callable):
-    """Return what `make` makes, with a finding about it, or None with the refusal."""
+def _attempt(findings: list[Finding], what: str, make: Callable, describe: Callable):
+    """Call `make` and add a finding; return its result, None if it was refused."""
     try:
         made = make()
     except InvalidInput as refused:
         findings.append(Finding(what, REFUSED, str(refused)))
         return None
-    findings.append(Finding(what, OK, about(made)))
+    findings.append(Finding(what, OK, describe(made)))
     return made
 
 
-def _about_policy(policy: OnnxPolicy) -> str:
-    return (f'{policy.algorithm} version {policy.version}, digest and test vectors right, '
+def _describe_policy(policy: OnnxPolicy) -> str:
+    return (f'{policy.algorithm} version {policy.version}, digest and test vectors match, '
             f'every {policy.contract.control_period:g} s')
 
 
-def _about_arm(arm: Arm) -> str:
+def _describe_arm(arm: Arm) -> str:
     settings = arm.settings
     return f'{settings.name}: {len(settings.joint_names)} joints, {settings.end_effector}'
 
 
-def _rest(arm: Arm) -> Finding:
-    """Say how long the slowest joint takes to rest from full speed: v/a + a/j, in closed form."""
+def _rest_time(arm: Arm) -> Finding:
+    """Return the finding on the slowest joint's stop from full speed, v/a + a/j in s."""
     limits = arm.limits
     peak = np.minimum(limits.acceleration, np.sqrt(limits.velocity * limits.jerk))
     times = arm.control_period + limits.velocity / peak + peak / limits.jerk
     slowest = int(np.argmax(times))
     text = (f'{times[slowest]:.3f} s after its last command at full speed joint '
-            f'{arm.settings.joint_names[slowest]} stands still')
-    if times[slowest] <= REST:
+            f'{arm.settings.joint_names[slowest]} rests')
+    if times[slowest] <= REST_LIMIT:
         return Finding('time to rest', OK, text)
-    return Finding('time to rest', WARNING, f'{text}, more than {REST} s; lower velocity_limit '
-                   'or raise acceleration_limit')
+    return Finding('time to rest', WARNING, f'{text}, more than {REST_LIMIT} s; lower '
+                   'velocity_limit or raise acceleration_limit')
 
 
 def _margins(arm: Arm, robot: str) -> Margins:
-    """Return what the robot's file says, once a Driving could be made of it."""
+    """Return the margins in the robot's file; raise InvalidInput if no controller accepts them."""
     settings = PolicyNodeSettings.from_mapping(
         read_parameter_file(parameter_file('robots', robot), 'policy'))
     margins = Margins.of(settings, settings.blend_period)
@@ -153,48 +152,49 @@ def _margins(arm: Arm, robot: str) -> Margins:
     return margins
 
 
-def _about_margins(margins: Margins) -> str:
-    kept = margins.collision_distance
+def _describe_margins(margins: Margins) -> str:
+    distance = margins.collision_distance
     return (f'stale after {margins.stale_period:g} s, tracking within {margins.tracking_limit:g} '
             'rad, ' + ('a box, ' if margins.workspace_low else 'no box, ')
-            + (f'{kept:g} m kept' if kept else 'no distance kept') + ' from itself and the table')
+            + (f'{distance:g} m kept' if distance else 'no distance kept')
+            + ' from itself and the table')
 
 
 def _distance(arm: Arm, distance: float) -> Iterator[Finding]:
-    """Yield who is nearer than `distance` m at home, and how often at start poses."""
-    from rl_control.control.collision import CollisionMargins  # as for Driving: PyBullet
+    """Yield the links nearer than `distance` m at home, and the share of start poses with any."""
+    from rl_control.control.collision import CollisionMargins  # imports PyBullet
 
     clearance = CollisionMargins(arm, distance)
-    if clearance.left_out:
-        yield Finding('collision distance', WARNING, f'nearer than {distance:g} m at home, by '
-                      f'design or not, and never looked at: {", ".join(clearance.left_out)}')
+    if clearance.excluded:
+        yield Finding('collision distance', WARNING, f'nearer than {distance:g} m at home, and '
+                      f'therefore not checked: {", ".join(clearance.excluded)}')
     rng = np.random.default_rng(0)
-    found = [clearance.nearest(arm.draw_start(rng)) for _ in range(STARTS)]
+    found = [clearance.nearest(arm.draw_start(rng)) for _ in range(POSES)]
     near = [pair for nearest, pair in found if nearest < distance]
     if near:
-        yield Finding('start poses', WARNING, f'{len(near)} of {STARTS} start poses are nearer '
+        yield Finding('start poses', WARNING, f'{len(near)} of {POSES} start poses are nearer '
                       f'than {distance:g} m ({", ".join(sorted(set(near)))}); lower start_range '
                       'or move home')
     else:
-        yield Finding('start poses', OK, f'{STARTS} of {STARTS} keep {distance:g} m')
+        yield Finding('start poses', OK, f'{POSES} of {POSES} keep {distance:g} m')
 
 
 def _timing(arm: Arm, policy: OnnxPolicy, margins: Margins) -> Finding:
-    driving = PolicyController(arm, replace(margins, stale_period=10.0))
-    driving.policy, driving.goal = policy, poses.from_matrix(arm.kinematics.pose(arm.home))
-    taken, period = np.zeros(TICKS), arm.control_period
-    for tick in range(TICKS):
+    controller = PolicyController(arm, replace(margins, stale_period=10.0))
+    controller.policy, controller.goal = policy, poses.from_matrix(arm.kinematics.pose(arm.home))
+    taken, period = np.zeros(TIMED_TICKS), arm.control_period
+    for tick in range(TIMED_TICKS):
         now = tick * period
-        driving.receive(now, now, arm.home, np.zeros_like(arm.home))
+        controller.receive(now, now, arm.home, np.zeros_like(arm.home))
         began = time.perf_counter()
-        driving.tick(now, now)
+        controller.tick(now, now)
         taken[tick] = time.perf_counter() - began
     p99 = float(np.percentile(taken, 99.0))
     text = f'a tick takes {1e3 * p99:.2f} ms (p99) of {1e3 * period:g} ms'
-    if p99 <= SHARE * period:
+    if p99 <= TICK_LIMIT * period:
         return Finding('timing', OK, text)
-    return Finding('timing', REFUSED, f'{text}, more than {SHARE:.0%}; use a faster machine, a '
-                   'smaller network or a lower control rate')
+    return Finding('timing', REFUSED, f'{text}, more than {TICK_LIMIT:.0%}; use a faster '
+                   'machine, a smaller network or a lower control rate')
 
 
 def _priority() -> Finding:

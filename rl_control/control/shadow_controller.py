@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shadow mode: what a policy would do, beside what the arm does, commanding nothing."""
+"""Shadow mode: compare a policy's commands with the arm's motion without sending them."""
 
 import numpy as np
 
@@ -12,32 +12,32 @@ SHADOWING = 'shadowing'
 
 class ShadowController(PolicyController):
     """
-    Driving whose previous command is always the measured motion.
+    PolicyController whose previous command is always the measured motion.
 
-    `difference` is the root mean square over the joints, in rad/s, of what it would have
-    commanded one period ago less what the arm then did; NaN before there is one.
+    `difference` is the root mean square over the joints, in rad/s, of the velocity it would have
+    commanded one period ago minus the measured one; NaN before the first.
     """
 
     difference = float('nan')
 
     def tick(self, now: float, due: float, steady: float | None = None) -> Plan | None:
-        """Return what would be sent from the measured state on; it is not to be sent."""
-        would, self.command = self.command, None
-        self.why = self._missing(now if steady is None else steady) or self._fault
-        if self.why:
+        """Return the plan from the measured state. Do not send it."""
+        previous, self.command = self.command, None
+        self.reason = self._waiting_for(now if steady is None else steady) or self._fault
+        if self.reason:
             self.mode, self._fault, self.difference = WAITING, '', float('nan')
             return None
         _, q, dq = self._joints
-        if would is not None:
-            self.difference = float(np.sqrt(np.mean((would.dq - dq) ** 2)))
+        if previous is not None:
+            self.difference = float(np.sqrt(np.mean((previous.dq - dq) ** 2)))
         self.command = Command(q, dq, np.zeros_like(q))
-        dt = self._ahead(now, due)
-        self.command = self._followed(now, dt)
+        dt = self._time_to_target(now, due)
+        self.command = self._limited_command(now, dt)
         if self.command is None:
             return None
-        self.mode, self.why = SHADOWING, ''
+        self.mode, self.reason = SHADOWING, ''
         return Plan.of(self.command, dt, self._arm.limits)
 
-    def _rested(self) -> str:
-        """Return '': somebody else moves the arm."""
+    def _waiting_for_rest(self) -> str:
+        """Return '': another controller may be moving the arm."""
         return ''

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is sent to the arm: a command and, behind it, the way to rest."""
+"""Stop trajectory: each plan is a command followed by the shortest stop, so it ends at rest."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ import numpy as np
 from rl_control.common.types import Command
 from rl_control.robots.limits import Limits, Stop
 
-HORIZON = 8  # points of the stop behind each command
-SHORTEST = 8e-3  # s of the stop, were it over sooner: controllers refuse points at one instant
-POINTS = np.arange(1, HORIZON + 1) / HORIZON
+STOP_POINTS = 8  # trajectory points of the stop
+MIN_STOP_TIME = 8e-3  # s; controllers reject points at the same instant
+POINTS = np.arange(1, STOP_POINTS + 1) / STOP_POINTS
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    What to send: `points` (k, 3, n) of q, dq, ddq; the last is rest.
+    A trajectory to send: `points` (k, 3, n) of q, dq, ddq, the last at rest.
 
-    Each is to be reached `times` (k,) s from now.
+    Point i is to be reached `times[i]` s from now; `times` has shape (k,).
     """
 
     times: np.ndarray
@@ -26,14 +26,14 @@ class Plan:
 
     @classmethod
     def of(cls, command: Command, dt: float, limits: Limits) -> 'Plan':
-        """Return `command` after `dt` s and then the shortest stop from it."""
+        """Return the plan of `command` in `dt` s and the shortest stop after it."""
         first = np.stack((command.q, command.dq, command.ddq))[None]
         if not first[0, 1:].any():
             return cls(np.array([dt]), first)
         stop = Stop(command, limits)
-        steps = max(float(stop.times.max()), SHORTEST) * POINTS
+        steps = max(float(stop.times.max()), MIN_STOP_TIME) * POINTS
         points = np.concatenate((first, stop.at(steps)))
-        points[-1, 1:] = 0.0  # also where the last step is rounded to just before the end
+        points[-1, 1:] = 0.0  # the last time may be rounded to just before the end
         return cls(np.concatenate(((dt,), dt + steps)), points)
 
     @property

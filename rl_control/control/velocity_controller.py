@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Driving by velocities that are asked for tick by tick, in place of a policy and a goal."""
+"""Velocity controller: follow requested joint velocities in place of a policy."""
 
 from collections.abc import Sequence
 
@@ -13,31 +13,31 @@ from rl_control.environments.arm_model import Arm
 
 class VelocityController(PolicyController):
     """
-    As Driving, with its limits, watchdogs and latches, for whoever collects on an arm.
+    PolicyController for data collection: the same limits, watchdogs and latched faults.
 
-    `request` (n,) rad/s is read once a tick. As long as `idle` says why nothing is to move, an
-    arm that has come to rest is commanded no more: a person may move it by hand meanwhile.
+    `request` (n,) rad/s is read once a tick. While `idle` holds a reason, an arm at rest is sent
+    no commands, so the operator may move it by hand.
     """
 
-    def __init__(self, arm: Arm, margins: Margins, guards: Sequence[Interlock] = ()) -> None:
-        super().__init__(arm, margins, guards)
-        self.goal = np.zeros(0)  # none is asked for
+    def __init__(self, arm: Arm, margins: Margins, interlocks: Sequence[Interlock] = ()) -> None:
+        super().__init__(arm, margins, interlocks)
+        self.goal = np.zeros(0)  # not used
         self.request = np.zeros(len(arm.settings.joint_names))
         self.idle = ''
 
     @property
     def joints(self) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return the newest (stamp s, q (n,) rad, dq (n,) rad/s), once there was one."""
+        """Return the newest (stamp s, q (n,) rad, dq (n,) rad/s), None before the first."""
         return self._joints
 
     def tick(self, now: float, due: float, steady: float | None = None) -> Plan | None:
-        """Return what to send now so that the arm is at the new command at the next tick."""
+        """Return the plan to send now, whose command is to be reached at the next tick."""
         command = self.command
         if self.idle and command is not None and not (command.dq.any() or command.ddq.any()):
             self.command = None
         return super().tick(now, due, steady)
 
-    def _absent(self) -> str:
+    def _missing_source(self) -> str:
         return self.idle
 
     def _requested(self, now: float) -> np.ndarray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A box in space that the end effector does not leave."""
+"""Workspace limit: keep the end effector in a box and links away from obstacles."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,10 +13,10 @@ from rl_control.robots.limits import Limits, Stop
 
 class Workspace:
     """
-    The box `low` (3,) to `high` (3,) m in the base frame, for the end effector's origin.
+    A box from `low` (3,) to `high` (3,) m in the base frame, for the end effector's origin.
 
-    The rest of the arm is looked at by `clearance`, if there is one: it returns by how much (m)
-    something is too near at q (n,) rad. Empty bounds are no box.
+    Empty bounds: no box. `clearance`, if given, returns the violation (m) of the collision
+    distance at q (n,) rad.
     """
 
     def __init__(
@@ -35,19 +35,19 @@ class Workspace:
         self._clearance = clearance
 
     def excess(self, q: np.ndarray) -> float:
-        """Return how far in m the end effector is outside, or another link too near; 0 inside."""
-        near = self._clearance(q) if self._clearance is not None else 0.0
+        """Return the largest violation (m) of box and collision distance at `q`, 0 inside."""
+        violation = self._clearance(q) if self._clearance is not None else 0.0
         if not len(self._low):
-            return near
+            return violation
         position = self._kinematics.position(q)
-        return max(near, float(
+        return max(violation, float(
             np.maximum(self._low - position, position - self._high).max(initial=0.0)))
 
     def allows(self, command: Command, previous: Command) -> bool:
         """
-        Say whether `command` and the stop behind it stay inside, or come nearer from outside.
+        Return True if `command` and its stop stay inside, or reduce the violation.
 
-        The stop is looked at half-way and at its end; it is short.
+        The stop is short: it is checked half-way and at its end.
         """
         if not len(self._low) and self._clearance is None:
             return True

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
@@ -125,13 +126,9 @@ class InProcessTraining:
         shown = Progress(disable=not progress, transient=True)
         bar = shown.add_task('training', total=transitions, completed=self.replay.total)
         actor = AgentPolicy(self.agent)
-        collector = Collector(
-            self._environment, CollectorSettings(seed=self._seed),
-            lambda transition: take(transition), lambda end: ended(end),
-            start=self.agent.updates)
         due = self.replay.total + evaluate_every
 
-        def take(transition: Transition) -> None:
+        def send(transition: Transition) -> None:
             self._store(transition)
             if self.replay.total >= self.agent.settings.learning_starts:
                 collector.policy = actor
@@ -140,7 +137,7 @@ class InProcessTraining:
             if self.replay.total >= transitions:
                 collector.stopped.set()
 
-        def ended(end: EpisodeEnd) -> None:
+        def send_episode(end: EpisodeEnd) -> None:
             nonlocal due
             evaluations.add_training(end.outcome.success)
             if self._on_episode is not None:
@@ -153,6 +150,9 @@ class InProcessTraining:
             self._evaluate(
                 actor, evaluations, evaluation_episodes, time.monotonic() - began)
 
+        collector = Collector(
+            self._environment, CollectorSettings(seed=self._seed),
+            SimpleNamespace(send=send, send_episode=send_episode), start=self.agent.updates)
         with shown:
             try:
                 if self._acts_at_once:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command gate node: trajectories in, forward commands out, and rest when none come."""
+"""Command gate node: trajectories in, forward commands out; at rest when none arrive."""
 
 import time
 
@@ -19,7 +19,7 @@ from rl_control.ros.parameters import declare
 
 
 class CommandGate(Node):
-    """A process of its own, so that it lives on when the policy node does not."""
+    """A process of its own, so that it survives the policy node."""
 
     def __init__(self) -> None:
         super().__init__('command_gate')
@@ -31,7 +31,7 @@ class CommandGate(Node):
         self._trajectory_reader = codec.TrajectoryReader(self._names)
         self._closing = False
         self._reader = codec.JointReader(self._names, velocity_required=False)
-        self._taken = self._refused = 0
+        self._trajectory_count = self._refused = 0
         self._joint_states = DrainedSubscription(
             self, codec.JointState, 'joint_states', qos.SENSOR, raw=True
         )
@@ -47,12 +47,12 @@ class CommandGate(Node):
         self._loop.start()
 
     def done(self) -> bool:
-        """Never, but for an error of the loop, which is raised here."""
+        """Return False; re-raise an exception of the loop's thread."""
         self._loop.check()
         return False
 
     def close(self, executor: Executor) -> None:
-        """Leave only when the arm rests: nobody else would stop it."""
+        """Wait until the arm rests, since no other process would stop it."""
         self._closing = True
         while self._gate.moving(time.monotonic()):
             time.sleep(0.01)
@@ -61,7 +61,7 @@ class CommandGate(Node):
             self._commands.publish(codec.forward_command(np.zeros(len(self._names))))
 
     def _tick(self, due: float) -> None:
-        """Take what came and send the next command; on the loop's thread."""
+        """Read the topics and publish the next command; on the loop's thread."""
         for raw, receipt in self._joint_states.take():
             try:
                 joints = self._reader.read_raw(raw)
@@ -75,26 +75,26 @@ class CommandGate(Node):
             if self._closing:
                 break
             try:
-                taken = self._gate.follow(due, *self._trajectory_reader.read(raw))
-                self._taken += taken
-                if not taken:
-                    self._refuse('trajectory not begun: no fresh joint_states')
+                started = self._gate.follow(due, *self._trajectory_reader.read(raw))
+                self._trajectory_count += started
+                if not started:
+                    self._refuse('trajectory rejected: no fresh joint_states')
             except InvalidInput as refused:
                 self._refuse(str(refused))
         command = self._gate.sample(due)
         if command is not None:
             self._commands.publish(codec.forward_command(command))
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, reason: str) -> None:
         self._refused += 1
-        self.get_logger().error(why, throttle_duration_sec=1.0)
+        self.get_logger().error(reason, throttle_duration_sec=1.0)
 
     def _report(self) -> None:
         self._diagnostics.publish(codec.diagnostics(
             f'{self.get_fully_qualified_name()}: gate',
             codec.WARN if self._refused else codec.OK,
             'moving' if self._gate.moving(time.monotonic()) else 'at rest',
-            {'trajectories': self._taken, 'refused': self._refused,
+            {'trajectories': self._trajectory_count, 'refused': self._refused,
              **self._loop.statistics.figures()},
             self.get_clock().now().nanoseconds * 1e-9))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy node tells people: log lines when something changes, and diagnostics."""
+"""Control diagnostics: log changes of mode and publish the status of the controller."""
 
 import time
 
@@ -10,46 +10,49 @@ from rl_control.control.realtime_loop import RealtimeLoop, Samples
 from rl_control.control.shadow_controller import SHADOWING
 from rl_control.ros import codec, qos
 
-PERIOD = 1.0  # s between diagnostics that have nothing new to say
-WAITING_LINE = 3.0  # s between lines that say what is waited for
+PUBLISH_PERIOD = 1.0  # s between statuses without a change of mode
+LOG_PERIOD = 3.0  # s between log lines while waiting
 INACTIVE = 'inactive'
 
 
 class ControlDiagnostics:
-    """Looks at a Driving and its loop, and logs and publishes what has changed."""
+    """Log and publish the status of a PolicyController and its loop."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publisher = node.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
-        self._told = ''
-        self._since = self._line = self._published = time.monotonic()
+        self._logged = ''  # the newest mode and reason in the log
+        self._changed = self._logged_at = self._published = time.monotonic()
         self._overruns = 0
 
-    def look(self, driving: PolicyController, loop: RealtimeLoop | None, latency: Samples) -> None:
-        """Tell a change at once, a wait every few seconds, the figures every second."""
+    def update(
+        self, controller: PolicyController, loop: RealtimeLoop | None, latency: Samples,
+    ) -> None:
+        """Log a change of mode at once and a wait every few s; publish the status every s."""
         now = time.monotonic()
-        mode, why = self._mode(driving, loop)
-        if (told := f'{mode}: {why}' if why else mode) != self._told:
-            self._told, self._since, self._line = told, now, now
+        mode, reason = self._mode(controller, loop)
+        line = f'{mode}: {reason}' if reason else mode
+        if line != self._logged:
+            self._logged, self._changed, self._logged_at = line, now, now
             if mode in (DRIVING, SHADOWING, INACTIVE):
-                self._node.get_logger().info(told)
+                self._node.get_logger().info(line)
             elif mode != WAITING:
-                self._node.get_logger().error(told)
-            self.publish(driving, loop, latency)
-        elif mode == WAITING and now - self._line >= WAITING_LINE:
-            self._line = now
-            self._node.get_logger().info(f'{why} for {now - self._since:.0f} s')
-        if now - self._published >= PERIOD:
-            self.publish(driving, loop, latency)
+                self._node.get_logger().error(line)
+            self.publish(controller, loop, latency)
+        elif mode == WAITING and now - self._logged_at >= LOG_PERIOD:
+            self._logged_at = now
+            self._node.get_logger().info(f'{reason} for {now - self._changed:.0f} s')
+        if now - self._published >= PUBLISH_PERIOD:
+            self.publish(controller, loop, latency)
 
     def publish(
-        self, driving: PolicyController, loop: RealtimeLoop | None, latency: Samples
+        self, controller: PolicyController, loop: RealtimeLoop | None, latency: Samples
     ) -> None:
         """Publish one status with all figures."""
         now = self._published = time.monotonic()
-        policy = driving.policy
-        mode, why = self._mode(driving, loop)
+        policy = controller.policy
+        mode, reason = self._mode(controller, loop)
         overruns = loop.statistics.overruns if loop else 0
         level = codec.ERROR
         if mode in (DRIVING, SHADOWING, INACTIVE):
@@ -57,24 +60,24 @@ class ControlDiagnostics:
         elif mode == WAITING:
             level = codec.WARN
         self._overruns = overruns
-        waited = f' for {now - self._since:.0f} s' if mode == WAITING else ''
+        waited = f' for {now - self._changed:.0f} s' if mode == WAITING else ''
         values = {
             'mode': mode,
-            'why': why,
+            'why': reason,
             'version': policy.version if policy else -1,
             'run': policy.run if policy else '',
-            'joint_states_age': round(driving.watchdog.age(now), 4),
-            'joint_states_delay': round(driving.watchdog.delay, 4),
-            'held_back': driving.held_back,
+            'joint_states_age': round(controller.watchdog.age(now), 4),
+            'joint_states_delay': round(controller.watchdog.delay, 4),
+            'held_back': controller.workspace_stops,
             **(loop.statistics.figures() | loop.statistics.histograms() if loop else {}),
             **latency.figures('latency'),
             'latency_histogram': latency.histogram(),
         }
         self._publisher.publish(codec.diagnostics(
             f'{self._node.get_fully_qualified_name()}: driving', level,
-            f'{mode} {why}{waited}'.strip(), values,
+            f'{mode} {reason}{waited}'.strip(), values,
             self._node.get_clock().now().nanoseconds * 1e-9))
 
     @staticmethod
-    def _mode(driving: PolicyController, loop: RealtimeLoop | None) -> tuple[str, str]:
-        return (driving.mode, driving.why) if loop else (INACTIVE, '')
+    def _mode(controller: PolicyController, loop: RealtimeLoop | None) -> tuple[str, str]:
+        return (controller.mode, controller.reason) if loop else (INACTIVE, '')

@@ -52,8 +52,9 @@ class Learner(Node):
     def __init__(self) -> None:
         super().__init__('learner')
         settings = declare(self, 'learner', LearnerSettings)
-        algorithm = declare(self, 'algorithm', settings_of(settings.algorithm), values_of(
-            settings.algorithm, given_values(self, 'algorithm')))
+        kind = settings_of(settings.algorithm)
+        algorithm = declare(self, 'algorithm', kind, values_of(
+            settings.algorithm, given_values(self, 'algorithm', kind)))
         arm = None if settings.environment else declare_arm(self)
         self._contract = (
             arm.contract() if arm else declare_contract(self, settings.environment))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The topics and services of an arm to collect on, and of the people beside it."""
+"""Live arm interface: topics and services of an arm to collect on, and of its operator."""
 
 from collections.abc import Callable, Iterator
 import time
@@ -24,19 +24,19 @@ from rl_control.ros.interlock_topics import BoolInterlockTopic
 from rl_control.ros.node_main import every
 from rl_control.ros.parameters import declare
 
-POLL_PERIOD = 0.05  # s between looks at the estop and at what the arm does
+POLL_PERIOD = 0.05  # s between updates of interlocks and diagnostics
 
 
 class LiveArmInterface:
     """
-    Gives a collector's node the arm of robot.* behind topics, by hardware.*, as `environment`.
+    The arm of robot.* behind topics, by hardware.*, as the `environment` of a collector node.
 
-    The executor brings what people say, by one assignment each; the thread that collects hears
-    the arm, the estop and the driver. `hindrance` is called by it and says why no episode may
+    The executor passes the operator's messages on by one assignment each. The collecting thread
+    reads joint states and interlocks, and calls `blocked`, which returns why no episode may
     begin, or ''.
     """
 
-    def __init__(self, node: Node, hindrance: Callable[[], str]) -> None:
+    def __init__(self, node: Node, blocked: Callable[[], str]) -> None:
         self._node = node
         if node.get_parameter('use_sim_time').value:
             raise InvalidInput(
@@ -49,50 +49,50 @@ class LiveArmInterface:
         flags = (
             BoolInterlock('estop', True, 'the estop is pressed', settings.estop_heartbeat),
             BoolInterlock('robot_ready', False, 'the robot is not ready (protective stop)'))
-        self._taker = SubscriberInterlock('joint_trajectory')
-        self._speaker = PublisherInterlock('estop')
-        self._steering = VelocityController(arm, Margins.of(settings), (
-            *flags, self._taker, *([self._speaker] if settings.estop_required else [])))
-        self._flags = self._estop, self._ready = [BoolInterlockTopic(node, flag) for flag in flags]
-        self._topics = ArmTopics(
-            node, arm.settings.joint_names, arm.control_period, self._flags)
-        self._person = Operator()
-        self._hardware = LiveArm(
-            arm, self._steering, self._person, self._topics, settings,
+        self._command_subscriber = SubscriberInterlock('joint_trajectory')
+        self._estop_publisher = PublisherInterlock('estop')
+        self._controller = VelocityController(arm, Margins.of(settings), (
+            *flags, self._command_subscriber,
+            *([self._estop_publisher] if settings.estop_required else [])))
+        topics = self._estop, self._ready = [BoolInterlockTopic(node, flag) for flag in flags]
+        self._topics = ArmTopics(node, arm.settings.joint_names, arm.control_period, topics)
+        self._operator = Operator()
+        self._arm = LiveArm(
+            arm, self._controller, self._operator, self._topics, settings,
             node.get_logger().warning)
-        self.environment = LiveEnvironment(
-            arm, self._hardware, settings, hindrance, self._tell_goal)
         self._goals = node.create_publisher(codec.Goal, 'goal', qos.GOAL)
-        self._refused = Rejections(node.get_logger().error)
-        for topic, kind, heard in (
+        self.environment = LiveEnvironment(
+            arm, self._arm, settings, blocked, self._publish_goal)
+        self._rejections = Rejections(node.get_logger().error)
+        for topic, kind, callback in (
                 ('teleop/command', codec.ForwardCommand, self._on_command),
                 ('reward', codec.Number, self._on_reward),
                 ('success', codec.Bool, self._on_success)):
-            node.create_subscription(kind, topic, heard, qos.OPERATOR)
+            node.create_subscription(kind, topic, callback, qos.OPERATOR)
         node.create_service(codec.Trigger, '~/resume', self._on_resume)
         node.create_service(codec.Trigger, '~/next', self._on_next)
-        self._report = ControlDiagnostics(node)
-        every(node, POLL_PERIOD, self._look)
+        self._diagnostics = ControlDiagnostics(node)
+        every(node, POLL_PERIOD, self._update)
 
     @property
     def ticks(self) -> int:
-        """Return a count that grows as long as the thread that collects is not stuck."""
-        return self._hardware.statistics.ticks
+        """Return the number of ticks; it stands still when the collecting thread is stuck."""
+        return self._arm.statistics.ticks
 
     def problems(self) -> Iterator[tuple[bytes, str]]:
-        """Yield why nothing is collected, with its level."""
-        mode, why = self._steering.mode, self._steering.why
+        """Yield (level, sentence) of each reason why nothing is collected."""
+        mode, reason = self._controller.mode, self._controller.reason
         if mode != DRIVING:
             level = codec.ERROR if mode in (STOPPING, STOPPED) else codec.WARN
-            yield level, why if mode == WAITING else f'{mode}: {why}'
-        if self._refused.total:
-            yield codec.WARN, f'{self._refused.total} words of a person refused'
+            yield level, reason if mode == WAITING else f'{mode}: {reason}'
+        if self._rejections.total:
+            yield codec.WARN, f'{self._rejections.total} operator messages rejected'
 
     def end(self) -> None:
-        """Let the thread that collects go; the arm comes to rest by what it was sent last."""
-        self._hardware.end()
+        """Release the collecting thread; the arm comes to rest by the last plan."""
+        self._arm.end()
 
-    def _tell_goal(self, goal: np.ndarray) -> None:
+    def _publish_goal(self, goal: np.ndarray) -> None:
         stamp = self._node.get_clock().now().nanoseconds * 1e-9
         self._goals.publish(codec.goal_message(goal, 'world', stamp))
 
@@ -100,36 +100,36 @@ class LiveArmInterface:
         try:
             velocities = codec.read_forward_command(message, self._joints)
         except InvalidInput as refused:
-            self._refused.add(f'teleop/command not taken: {refused}')
+            self._rejections.add(f'teleop/command rejected: {refused}')
             return
-        self._person.command(time.monotonic(), velocities)
+        self._operator.set_command(time.monotonic(), velocities)
 
     def _on_reward(self, message: codec.Number) -> None:
         try:
-            self._person.score(codec.read_number(message, 'reward'))
+            self._operator.set_reward(codec.read_number(message, 'reward'))
         except InvalidInput as refused:
-            self._refused.add(refused)
+            self._rejections.add(refused)
 
     def _on_success(self, message: codec.Bool) -> None:
-        self._person.judge(codec.read_flag(message))
+        self._operator.set_success(codec.read_flag(message))
 
     def _on_resume(
         self, request: codec.Trigger.Request, response: codec.Trigger.Response
     ) -> codec.Trigger.Response:
-        response.message = self._steering.resume(time.monotonic())
+        response.message = self._controller.resume(time.monotonic())
         response.success = not response.message
         return response
 
     def _on_next(
         self, request: codec.Trigger.Request, response: codec.Trigger.Response
     ) -> codec.Trigger.Response:
-        response.success = self._person.invite()
-        response.message = '' if response.success else 'no episode waits for a person'
+        response.success = self._operator.start_episode()
+        response.message = '' if response.success else 'no episode waits for the operator'
         return response
 
-    def _look(self) -> None:
-        """See who is there, and let the report look."""
-        self._speaker.present = self._estop.look() > 0
-        self._ready.look()
-        self._taker.present = self._topics.taken
-        self._report.look(self._steering, self._hardware, self._topics.latency)
+    def _update(self) -> None:
+        """Update the interlocks and publish diagnostics."""
+        self._estop_publisher.present = self._estop.update_publishers() > 0
+        self._ready.update_publishers()
+        self._command_subscriber.present = self._topics.connected
+        self._diagnostics.update(self._controller, self._arm, self._topics.latency)

@@ -15,7 +15,7 @@ from rl_control.config.nodes import MonitorSettings
 from rl_control.policies.evaluation_log import EvaluationLog
 from rl_control.report.console_status import Status
 from rl_control.ros import codec, qos
-from rl_control.ros.metrics import Metrics, MetricsHeard
+from rl_control.ros.metrics import Metrics, MetricsSubscriber
 from rl_control.ros.node_main import every, run
 from rl_control.ros.node_status import NAMES
 from rl_control.ros.parameters import declare
@@ -36,7 +36,7 @@ class Monitor(Node):
             self.get_logger().warning)
         self._began = time.monotonic()
         self._written = 0  # evaluations and confirmations in the file
-        self.metrics = MetricsHeard(self)
+        self.metrics = MetricsSubscriber(self)
         self._own = Metrics(self)
         self._collectors: dict[str, tuple[float, float]] = {}  # version, and its age in s
         self._refused = Rejections(self.get_logger().error)

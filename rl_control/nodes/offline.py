@@ -24,9 +24,9 @@ class Offline(Node):
         super().__init__('offline')
         settings = declare(self, 'offline', OfflineSettings)
         sampling = declare(self, 'sampling', SamplingSettings)
-        self._training = prepare(settings, given_values(self, 'algorithm'), sampling)
-        declare(self, 'algorithm', settings_of(settings.algorithm),
-                self._training.algorithm.to_mapping())
+        kind = settings_of(settings.algorithm)
+        self._training = prepare(settings, given_values(self, 'algorithm', kind), sampling)
+        declare(self, 'algorithm', kind, self._training.algorithm.to_mapping())
         self._metrics = Metrics(self)
         self._newest: Mapping[str, float] = {}
         self._told: Mapping[str, float] = {}

@@ -95,7 +95,7 @@ class Recorder(Node):
         """Bring what came into the bag; return how many messages that were."""
         came = [(info['received_timestamp'], topic, kind, message)
                 for topic, (kind, intake) in self._intakes.items()
-                for message, _, info in intake.take_described()]
+                for message, _, info in intake.take_with_info()]
         came.sort(key=itemgetter(0))
         for receipt, topic, kind, message in came:
             if self._journal.full:

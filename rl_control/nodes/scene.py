@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene node: robot_description and markers, for RViz and Foxglove."""
+"""Scene node: robot_description and markers for RViz and Foxglove."""
 
 from collections import deque
 
@@ -19,9 +19,9 @@ from rl_control.ros.parameters import declare
 
 class Scene(Node):
     """
-    Draws what an arm at its topics does, and commands nothing.
+    Publish markers of the arm, its goal and its path; send no commands.
 
-    A process of its own, since drawing must not be in the way of whoever drives.
+    A process of its own, so that drawing cannot delay the control loop.
     """
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Scene(Node):
         every(self, 1.0 / settings.rate, self._draw)
 
     def done(self) -> bool:
-        """Never."""
+        """Return False: it runs until a signal."""
         return False
 
     def close(self, executor: Executor) -> None:
-        """Leave nothing."""
+        """Do nothing: nothing is to be saved."""
 
     def _on_joint_state(self, message: codec.JointState) -> None:
         try:

@@ -18,11 +18,11 @@ from rl_control.ros import codec, qos
 from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
 
-BACKLOG = 0.1  # s of simulated time that are made up for after a stall; more is left out
+BACKLOG = 0.1  # s of simulated time that are caught up after a stall; more is skipped
 
 
 class Simulator(Node):
-    """Steps the arm in real time on a thread of its own; the executor brings commands."""
+    """Step the arm in real time on its own thread; the executor receives commands."""
 
     def __init__(self) -> None:
         super().__init__('simulator')
@@ -59,17 +59,17 @@ class Simulator(Node):
         self._loop.start()
 
     def done(self) -> bool:
-        """Never, but for an error of the simulating thread, which is raised here."""
+        """Return False; re-raise an exception of the simulation thread."""
         self._loop.check()
         return False
 
     def close(self, executor: Executor) -> None:
-        """Destroy the world."""
+        """Stop the loop and close the simulation."""
         self._loop.stop()
         self._robot.close()
 
     def _tick(self, due: float) -> None:
-        """Simulate until `due`, and tell where the joints are when it is time to."""
+        """Simulate until `due`, and publish joint states when they are due."""
         self._time = max(self._time, due - BACKLOG)
         while self._time < due - 0.5 * self._step:
             self._time += self._step

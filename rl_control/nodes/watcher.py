@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The watcher node: the live graph as a table in a terminal, of whatever graph runs here."""
+"""Watcher node: status of a running graph as a live table in the terminal."""
 
 import time
 
@@ -10,22 +10,22 @@ from rl_control.common.errors import InvalidInput
 from rl_control.config.nodes import WatcherSettings
 from rl_control.report.console_status import Status
 from rl_control.ros import codec, qos
-from rl_control.ros.metrics import MetricsHeard
+from rl_control.ros.metrics import MetricsSubscriber
 from rl_control.ros.node_main import every, run
-from rl_control.ros.node_status import Watching
+from rl_control.ros.node_status import GraphStatus
 from rl_control.ros.parameters import declare
 
 LEVELS = {codec.OK: 'ok', codec.WARN: 'WARN', codec.ERROR: 'ERROR', codec.STALE: 'STALE'}
 
 
 class Watcher(Node):
-    """Hears diagnostics, episodes and metrics, and shows them; says nothing itself."""
+    """Subscribe to diagnostics, episodes and metrics and show them; publish nothing."""
 
     def __init__(self) -> None:
         super().__init__('watcher')
         self._settings = declare(self, 'watcher', WatcherSettings)
-        self._watching = Watching()
-        self.metrics = MetricsHeard(self)
+        self._graph_status = GraphStatus()
+        self.metrics = MetricsSubscriber(self)
         self._until = time.monotonic() + self._settings.time_limit
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
@@ -36,18 +36,18 @@ class Watcher(Node):
         self._status.__enter__()
 
     def done(self) -> bool:
-        """Say whether the time is up."""
+        """Return True when the time limit has passed."""
         return self._settings.time_limit > 0.0 and time.monotonic() >= self._until
 
     def close(self, executor: Executor) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._status.__exit__(None, None, None)
 
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
         now = time.monotonic()
         for status in message.status:
             values = {entry.key: entry.value for entry in status.values}
-            self._watching.tell(
+            self._graph_status.update(
                 status.name, LEVELS.get(status.level, '?'), status.message, values, now)
 
     def _on_episodes(self, message: codec.Episodes) -> None:
@@ -58,11 +58,11 @@ class Watcher(Node):
             self.get_logger().error(f'episodes not read: {refused}', throttle_duration_sec=5.0)
             return
         for row in rows:
-            self._watching.count(row.phase, row.version, row.succeeded)
+            self._graph_status.add_episode(row.phase, row.version, row.succeeded)
 
     def _show(self) -> None:
-        self.metrics.look()
-        self._status.show(self._watching.rows(time.monotonic(), self.metrics.values))
+        self.metrics.discover()
+        self._status.show(self._graph_status.rows(time.monotonic(), self.metrics.values))
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from rl_control.control.realtime_loop import BINS
+from rl_control.control.realtime_loop import BINS_PER_DECADE
 
 matplotlib.use('Agg')
 
@@ -27,7 +27,7 @@ def draw_timing(figures: Mapping[str, Any], path: Path) -> None:
     for axes, (quantity, words) in zip(grid.flat, QUANTITIES.items(), strict=True):
         bins = [pair.split(':') for pair in figures.get(f'{quantity}_histogram', '').split()]
         edges = np.array([float(edge) for edge, _ in bins])
-        axes.bar(edges, [int(count) for _, count in bins], edges * (10.0 ** (1 / BINS) - 1.0),
+        axes.bar(edges, [int(count) for _, count in bins], edges * (10.0 ** (1 / BINS_PER_DECADE) - 1.0),
                  align='edge', log=True)
         for name, line in QUANTILES.items():
             if (value := figures.get(f'{quantity}_{name}_ms')) is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The topics of an arm under ros2_control, for the thread that drives it."""
+"""Topics of an arm under ros2_control: joint states and interlocks in, trajectories out."""
 
 from collections.abc import Sequence
 import time
@@ -18,57 +18,57 @@ from rl_control.ros.interlock_topics import BoolInterlockTopic
 
 class ArmTopics:
     """
-    `joint_states` and `flags` in, trajectories out, every `period` s.
+    `joint_states` and `interlocks` in, trajectories out, every `period` s.
 
-    `latency` is from joint states to trajectory in s. All but `taken` is for one thread.
+    `latency` is the time in s from joint states to trajectory. All but `connected` is to be used
+    from one thread.
     """
 
     def __init__(
         self, node: Node, joint_names: tuple[str, ...], period: float,
-        flags: Sequence[BoolInterlockTopic], trajectory: str = 'joint_trajectory',
+        interlocks: Sequence[BoolInterlockTopic], trajectory: str = 'joint_trajectory',
     ) -> None:
         self.latency = Samples()
         self._writer = codec.TrajectoryWriter(joint_names)
         self._reader = codec.JointReader(joint_names)
-        self._intake = DrainedSubscription(
-            node, codec.JointState, 'joint_states', qos.SENSOR, raw=True
-        )
+        self._joint_states = DrainedSubscription(
+            node, codec.JointState, 'joint_states', qos.SENSOR, raw=True)
         self._trajectory = node.create_publisher(codec.Trajectory, trajectory, qos.COMMAND)
-        self._flags = flags
-        self._phase = PhaseLock(period)
-        self._receipt: float | None = None  # of the newest state that is not answered yet
+        self._interlocks = interlocks
+        self._phase_lock = PhaseLock(period)
+        self._receipt: float | None = None  # of the newest joint state without a trajectory yet
 
     @property
-    def taken(self) -> bool:
-        """Say whether anybody takes the trajectories."""
+    def connected(self) -> bool:
+        """Return True if a controller subscribes to the trajectories."""
         return self._trajectory.get_subscription_count() > 0
 
     def wait(self, seconds: float) -> None:
         """Sleep until joint states are there, `seconds` at most."""
-        self._intake.wait(seconds)
+        self._joint_states.wait(seconds)
 
-    def take(self, driving: PolicyController) -> None:
-        """Hand over what came since the last call; a bad joint state is a fault."""
-        for raw, receipt in self._intake.take():
+    def update(self, controller: PolicyController) -> None:
+        """Pass the messages since the last call to `controller`; a bad joint state is a fault."""
+        for raw, receipt in self._joint_states.take():
             try:
                 joints = self._reader.read_raw(raw)
             except InvalidInput as refused:
-                driving.fault(str(refused))
+                controller.fault(str(refused))
                 continue
             if joints is None:
-                continue  # of a gripper's or another arm's driver on the same topic
+                continue  # from the driver of a gripper or another arm on the same topic
             self._receipt = receipt
-            self._phase.receive(receipt)
-            driving.receive(receipt, *joints)
-        for flag in self._flags:
-            flag.take(driving.fault)
+            self._phase_lock.receive(receipt)
+            controller.receive(receipt, *joints)
+        for interlock in self._interlocks:
+            interlock.update(controller.fault)
 
-    def shift(self, now: float, free: bool) -> float:
-        """Return by how much in s ticks should come later than now, to act on fresh states."""
-        return self._phase.shift(now, free)
+    def phase_shift(self, now: float, idle: bool) -> float:
+        """Return by how many s to delay the ticks so that they act on fresh states."""
+        return self._phase_lock.shift(now, idle)
 
     def send(self, plan: Plan) -> None:
-        """Let the arm follow `plan` from now on."""
+        """Publish `plan` for the arm to follow from now on."""
         self._trajectory.publish(self._writer.write(plan.times, plan.points))
         if self._receipt is not None:
             self.latency.add(time.monotonic() - self._receipt)

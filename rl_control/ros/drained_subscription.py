@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages taken by the thread that needs them, rather than one a turn of an executor."""
+"""Drained subscription: read all waiting messages at once, from the thread that needs them."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
-from functools import cached_property
+import threading
 import time
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-WaitSet = rclpy_implementation.WaitSet  # as rclpy.executors and rclpy.wait_for_message have it
-MAX_MESSAGES_PER_TAKE = 64  # messages, so that timers get their turn too
+from rl_control.ros.rclpy_internals import TakenSubscription, missing_names, take_more
+
+MAX_MESSAGES_PER_TAKE = 64  # messages in one callback, so that timers get their turn
 
 
 def subscribe_drained(
@@ -20,19 +20,13 @@ def subscribe_drained(
     profile: QoSProfile, **options: Any,
 ) -> None:
     """
-    Call `callback` with the serialized messages that are there, oldest first, AT_ONCE at most.
+    Call `callback` with the serialized messages that wait, oldest first.
 
-    An executor takes one message a turn, and the turn costs several times what taking does.
+    There are MAX_MESSAGES_PER_TAKE at most. An executor alone takes one message per turn, and the
+    turn costs several times as much as taking the message.
     """
     def on_message(raw: bytes) -> None:
-        messages = [raw]
-        handle = subscription.handle
-        with handle:
-            while len(messages) < MAX_MESSAGES_PER_TAKE and (
-                found := handle.take_message(kind, True)
-            ):
-                messages.append(found[0])
-        callback(messages)
+        callback([raw, *take_more(subscription, kind, MAX_MESSAGES_PER_TAKE - 1)])
 
     subscription = node.create_subscription(
         kind, topic, on_message, profile, raw=True, **options)
@@ -40,66 +34,64 @@ def subscribe_drained(
 
 class DrainedSubscription:
     """
-    A subscription that one thread at a time empties, with the steady time of each receipt.
+    A subscription that one thread at a time reads, with the steady time of each receipt.
 
-    With `raw` its messages are bytes, serialized as they came.
+    With `raw` its messages are serialized bytes. It needs no executor, unless rclpy lacks a
+    private name: then the executor of `node` must spin.
     """
 
     def __init__(
         self, node: Node, kind: type, topic: str, profile: QoSProfile, raw: bool = False,
         **options: Any,
     ) -> None:
-        """Subscribe; no executor will touch the messages."""
-        self._kind, self._raw = kind, raw
-        self._group = _Apart()
-        self._subscription = node.create_subscription(
-            kind, topic, lambda _: None, profile, callback_group=self._group, **options)
+        make = QueuedSubscription if missing_names() else TakenSubscription
+        self._subscription = make(node, kind, topic, profile, raw, **options)
         self._taken = time.monotonic()
-        self._context = node.context
-
-    @cached_property  # of those who wait
-    def _waiting(self) -> Any:
-        with self._context.handle:
-            return WaitSet(1, 0, 0, 0, 0, 0, self._context.handle)
 
     def wait(self, seconds: float) -> None:
         """Sleep until a message is there, `seconds` at most."""
-        with self._waiting, self._subscription.handle:
-            self._waiting.clear_entities()
-            self._waiting.add_subscription(self._subscription.handle)
-            self._waiting.wait(round(seconds * 1e9))
+        self._subscription.wait(seconds)
 
     def take(self) -> list[tuple[Any, float]]:
-        """Return (message, receipt on time.monotonic()) of all that came since the last call."""
-        return [(message, receipt) for message, receipt, _ in self.take_described()]
+        """Return (message, receipt on time.monotonic()) of all messages since the last call."""
+        return [(message, receipt) for message, receipt, _ in self.take_with_info()]
 
-    def take_described(self) -> list[tuple[Any, float, Mapping[str, Any]]]:
+    def take_with_info(self) -> list[tuple[Any, float, Mapping[str, Any]]]:
         """
-        Return (message, receipt on time.monotonic(), what the middleware says of it), as `take`.
+        Return (message, receipt on time.monotonic(), message info) as `take` does.
 
-        The middleware notes receipts on the system's clock, which may jump: what it says is
-        believed only between the last call and now.
+        The middleware notes receipts on the system's clock, which may jump; a receipt is therefore
+        clipped to the time between the last call and now.
         """
         now, wall = time.monotonic(), time.time()
         taken = []
-        handle = self._subscription.handle
-        with handle:
-            while (found := handle.take_message(self._kind, self._raw)) is not None:
-                message, info = found
-                receipt = now - (wall - info['received_timestamp'] * 1e-9)
-                taken.append((message, min(max(receipt, self._taken), now), info))
+        for message, info in self._subscription.drain():
+            receipt = now - (wall - info['received_timestamp'] * 1e-9)
+            taken.append((message, min(max(receipt, self._taken), now), info))
         self._taken = now
         return taken
 
 
-class _Apart(CallbackGroup):
-    """Keeps its entities out of every executor's wait set."""
+class QueuedSubscription:
+    """TakenSubscription by rclpy's public API: the node's executor fills a queue."""
 
-    def can_execute(self, entity: object) -> bool:
-        return False
+    def __init__(
+        self, node: Node, kind: type, topic: str, profile: QoSProfile, raw: bool, **options: Any,
+    ) -> None:
+        self._queue: deque[tuple[Any, Any]] = deque(maxlen=profile.depth)
+        self._arrived = threading.Event()
+        node.create_subscription(kind, topic, self._on_message, profile, raw=raw, **options)
 
-    def beginning_execution(self, entity: object) -> bool:
-        return False
+    def _on_message(self, message: Any, info: Any) -> None:
+        self._queue.append((message, info))
+        self._arrived.set()
 
-    def ending_execution(self, entity: object) -> None:
-        """Nothing was begun."""
+    def wait(self, seconds: float) -> None:
+        """Sleep until a message is there, `seconds` at most."""
+        self._arrived.clear()
+        if not self._queue:
+            self._arrived.wait(seconds)
+
+    def drain(self) -> list[tuple[Any, Any]]:
+        """Return (message, message info) of all messages in the queue."""
+        return [self._queue.popleft() for _ in range(len(self._queue))]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Topics that may forbid the arm to move, heard both as they come and as they were left."""
+"""Interlock topics: feed a BoolInterlock from a std_msgs/Bool topic, latched or not."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,44 +7,47 @@ from typing import Any
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 
-from rl_control.control.interlocks import ANYBODY, BoolInterlock
+from rl_control.control.interlocks import UNKNOWN_PUBLISHER, BoolInterlock
 from rl_control.ros import codec, qos
 from rl_control.ros.drained_subscription import DrainedSubscription
 
 
 class BoolInterlockTopic:
     """
-    A std_msgs/Bool topic that feeds a Flag, emptied by the thread that drives the arm.
+    Subscribe to the topic of a BoolInterlock, read from the thread that drives the arm.
 
-    It has two subscriptions: best effort and volatile matches every publisher, and the latched
-    one is given what was said before it came.
+    There are two subscriptions: a best-effort, volatile one matches every publisher, and a latched
+    one receives what was published before this node started.
     """
 
-    def __init__(self, node: Node, flag: BoolInterlock) -> None:
+    def __init__(self, node: Node, interlock: BoolInterlock) -> None:
         self._node = node
-        self._flag = flag
-        # One of the two may not match a publisher, which is as it should be.
-        self._intakes = [
-            DrainedSubscription(node, codec.Bool, flag.name, profile,
-                   event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
+        self._interlock = interlock
+        # A publisher that is compatible with only one of the two is no error.
+        self._subscriptions = [
+            DrainedSubscription(
+                node, codec.Bool, interlock.name, profile,
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
             for profile in (qos.ESTOP, qos.ESTOP_LATCHED)]
 
-    def take(self, fault: Callable[[str], None]) -> None:
-        """Hear what was said since the last call, by one thread; call `fault` if it forbids."""
-        heard = [told for intake in self._intakes for told in intake.take_described()]
-        for message, receipt, info in sorted(heard, key=lambda told: told[1]):
-            if why := self._flag.receive(receipt, publisher(info), codec.read_flag(message)):
-                fault(why)
+    def update(self, fault: Callable[[str], None]) -> None:
+        """Apply the received messages in order; call `fault` for each that stops the arm."""
+        received = [message for subscription in self._subscriptions
+                    for message in subscription.take_with_info()]
+        for message, receipt, info in sorted(received, key=lambda one: one[1]):
+            reason = self._interlock.receive(receipt, publisher(info), codec.read_flag(message))
+            if reason:
+                fault(reason)
 
-    def look(self) -> int:
-        """Forget the publishers that are gone; return how many are there. For any one thread."""
-        spoke = self._flag.spoke  # first: who speaks from now on may be missed by what follows
-        known = self._node.get_publishers_info_by_topic(self._flag.name)
-        self._flag.keep({bytes(one.endpoint_gid) for one in known}, spoke)
-        return len(known)
+    def update_publishers(self) -> int:
+        """Forget publishers that have gone; return how many there are. Thread-safe."""
+        known = self._interlock.publishers  # read first: one may publish during the next line
+        present = self._node.get_publishers_info_by_topic(self._interlock.name)
+        self._interlock.forget_absent({bytes(one.endpoint_gid) for one in present}, known)
+        return len(present)
 
 
 def publisher(info: Mapping[str, Any]) -> bytes:
-    """Return the gid of who sent a message; ANYBODY where rclpy does not tell, as Jazzy's."""
+    """Return the publisher's gid; UNKNOWN_PUBLISHER where rclpy has none, as in Jazzy."""
     gid = info.get('publisher_gid')
-    return bytes(gid['data']) if gid else ANYBODY
+    return bytes(gid['data']) if gid else UNKNOWN_PUBLISHER

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers for any plot of ROS: each on the topic metrics/NAME."""
+"""Metrics topics: publish and subscribe to numbers as metrics/NAME."""
 
 from collections.abc import Mapping
 import contextlib
@@ -11,11 +11,11 @@ from rclpy.publisher import Publisher
 
 from rl_control.common.errors import InvalidInput
 from rl_control.ros import codec, qos
-from rl_control.ros.node_status import NAMES
+from rl_control.ros.node_status import NAME_LIMIT
 
 
 class Metrics:
-    """Publishes numbers by name; a name's topic is there from its first number on."""
+    """Publish numbers by name; the topic of a name is created with its first number."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -30,8 +30,8 @@ class Metrics:
             self._publishers[name].publish(codec.number(value))
 
 
-class MetricsHeard:
-    """The finite numbers that anybody publishes so: `values`, the newest by name."""
+class MetricsSubscriber:
+    """Subscribe to all metrics in the graph: `values` has the newest finite one by name."""
 
     def __init__(self, node: Node) -> None:
         self.values: dict[str, float] = {}
@@ -39,18 +39,19 @@ class MetricsHeard:
         self._prefix = node.resolve_topic_name('metrics') + '/'
         self._known: set[str] = set()
 
-    def look(self) -> None:
-        """Listen to metrics that have come up."""
+    def discover(self) -> None:
+        """Subscribe to metrics that are new in the graph."""
         for topic, types in self._node.get_topic_names_and_types():
             if (not topic.startswith(self._prefix) or topic in self._known
-                    or codec.type_name(codec.Number) not in types or len(self._known) >= NAMES):
+                    or codec.type_name(codec.Number) not in types
+                    or len(self._known) >= NAME_LIMIT):
                 continue
             self._known.add(topic)
-            with contextlib.suppress(NameValidationException):  # who is no ROS may have any name
+            name = topic.removeprefix(self._prefix)
+            with contextlib.suppress(NameValidationException):  # DDS without ROS allows any name
                 self._node.create_subscription(
-                    codec.Number, topic, partial(self._hear, topic.removeprefix(self._prefix)),
-                    qos.METRICS)
+                    codec.Number, topic, partial(self._on_number, name), qos.METRICS)
 
-    def _hear(self, name: str, message: codec.Number) -> None:
+    def _on_number(self, name: str, message: codec.Number) -> None:
         with contextlib.suppress(InvalidInput):
             self.values[name] = codec.read_number(message, name)

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of a graph that is watched, as rows of a table. No ROS."""
+"""Graph status: newest diagnostics and success rates as rows of a table. No ROS."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rl_control.common.episode import EVALUATION, TRAINING
 
-SILENT = 3.0  # s without a word after which a node is said to be silent
-RECENT = 50  # exploring episodes that count
-NAMES = 1000  # of nodes or metrics that are kept; anybody may say any
-LENGTH = 400  # characters of a word, and of all its values
+SILENCE_TIMEOUT = 3.0  # s without diagnostics after which a node is shown as silent
+RECENT_EPISODES = 50  # exploring episodes in the success rate
+NAME_LIMIT = 1000  # nodes or metrics that are kept; any process may publish more
+TEXT_LIMIT = 400  # characters of a message, and of all its values
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a node said last, and when (s, steady clock)."""
+class NodeStatus:
+    """The newest status of a node and its time of receipt `at` (s, steady clock)."""
 
     level: str
     message: str
@@ -22,37 +22,37 @@ class Said:
     at: float
 
 
-class Watching:
-    """Keeps the newest word of each node, and of the newest evaluation."""
+class GraphStatus:
+    """The newest status of each node and the result of the newest evaluation."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Said] = {}
+        self._statuses: dict[str, NodeStatus] = {}
         self._exploring: list[bool | None] = []
         self._evaluation: tuple[int, list[bool | None]] = -1, []  # version, successes
 
-    def tell(
+    def update(
         self, name: str, level: str, message: str, values: Mapping[str, str], now: float,
     ) -> None:
-        """Take a diagnostic status."""
-        name = name[:LENGTH]
-        if name in self._said or len(self._said) < NAMES:
-            said = ', '.join(f'{key} {value}' for key, value in values.items())
-            self._said[name] = Said(level, message[:LENGTH], said[:LENGTH], now)
+        """Store a diagnostic status received at `now` s."""
+        name = name[:TEXT_LIMIT]
+        if name in self._statuses or len(self._statuses) < NAME_LIMIT:
+            texts = ', '.join(f'{key} {value}' for key, value in values.items())
+            self._statuses[name] = NodeStatus(level, message[:TEXT_LIMIT], texts[:TEXT_LIMIT], now)
 
-    def count(self, phase: int, version: int, success: bool | None) -> None:
-        """Take the end of an episode, whose success may be unknown (None)."""
+    def add_episode(self, phase: int, version: int, success: bool | None) -> None:
+        """Count a finished episode, whose success may be unknown (None)."""
         if phase == TRAINING:
-            self._exploring = [*self._exploring[1 - RECENT:], success]
+            self._exploring = [*self._exploring[1 - RECENT_EPISODES:], success]
         elif phase == EVALUATION:
             before, successes = self._evaluation
             self._evaluation = version, [*(successes if version == before else []), success]
 
     def rows(self, now: float, metrics: Mapping[str, float]) -> dict[str, str]:
-        """Return what to show: a row a node, then success and `metrics`."""
-        if not self._said:
-            return {'nobody': "no diagnostics heard; is ROS_DOMAIN_ID the graph's?"}
-        shown = {name: self._line(said, now - said.at) for name, said in sorted(
-            self._said.items())}
+        """Return the rows by name: each node, then success rates and `metrics`."""
+        if not self._statuses:
+            return {'no nodes': "no diagnostics received; is ROS_DOMAIN_ID the graph's?"}
+        shown = {name: self._line(status, now - status.at) for name, status in sorted(
+            self._statuses.items())}
         version, successes = self._evaluation
         if successes:
             shown['evaluation'] = f'{_rate(successes)} (version {version})'
@@ -60,13 +60,13 @@ class Watching:
             shown['exploring'] = _rate(self._exploring)
         return shown | {name: f'{value:.5g}' for name, value in sorted(metrics.items())}
 
-    def _line(self, said: Said, age: float) -> str:
-        silent = f'SILENT for {age:.0f} s: ' if age > SILENT else ''
-        return f'{silent}{said.level}: {said.message}' + (
-            f' ({said.values})' if said.values else '')
+    def _line(self, status: NodeStatus, age: float) -> str:
+        silent = f'SILENT for {age:.0f} s: ' if age > SILENCE_TIMEOUT else ''
+        return f'{silent}{status.level}: {status.message}' + (
+            f' ({status.values})' if status.values else '')
 
 
 def _rate(successes: Sequence[bool | None]) -> str:
-    """Return how many of those that are known succeeded, '-' if none is known."""
+    """Return how many of the known ones succeeded, '-' if none is known."""
     known = [success for success in successes if success is not None]
     return f'{sum(known)}/{len(known)}' if known else '-'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings as ROS 2 parameters: declared once, described, validated, some of them live."""
+"""Declare settings as ROS 2 parameters, with description, range and validation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 
 from rl_control.common.errors import InvalidInput
 from rl_control.config.base import Settings, kind_of
+from rl_control.ros.rclpy_internals import parameter_overrides
 
 Kind = TypeVar('Kind', bound=Settings)
 
@@ -42,17 +43,18 @@ def declare(
     """
     Declare every field of `settings` as `prefix.field` and return the settings in force.
 
-    `defaults` go before those of the class, and before both the `values`, which are those that
-    the node was given unless told. An integer is taken where a double is declared. Raise
-    InvalidInput for a name that is not known and for values that the settings refuse.
+    Values set by the user, or `values` in their place where given, override `defaults`, which
+    override those of the class. An integer is accepted where a double is declared. Raise
+    InvalidInput for unknown names and for values that the settings reject.
     """
     known = {item.name for item in fields(settings)}
-    given = given_values(node, prefix) if values is None else values
+    given = given_values(node, prefix, settings) if values is None else values
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            mend = f'did you mean {prefix}.{near[0]}?' if near else f'known are {_listed(known)}'
-            raise InvalidInput(f'node {node.get_name()} has no parameter {prefix}.{name}; {mend}')
+            remedy = f'did you mean {prefix}.{near[0]}?' if near else f'known are {_listed(known)}'
+            raise InvalidInput(
+                f'node {node.get_name()} has no parameter {prefix}.{name}; {remedy}')
     try:
         made = settings.from_mapping({**defaults, **given})
     except InvalidInput as refused:
@@ -62,15 +64,20 @@ def declare(
     return made
 
 
+def given_values(node: Node, prefix: str, settings: type[Settings]) -> dict[str, Any]:
+    """Return the values that files, arguments and launch set below `prefix.`, by field."""
+    return parameter_overrides(node, prefix, [item.name for item in fields(settings)])
+
+
 def watch(node: Node, prefix: str, current: Kind, on_change: Callable[[Kind], None]) -> None:
     """
-    Let the live fields of `current`, as `declare` returned it, be set while the node runs.
+    Let users set the live fields of `current`, as `declare` returned it, while the node runs.
 
-    `on_change` is called on the executor's thread with the new settings before they show as
-    parameters; when it raises InvalidInput, or the settings do, the setter gets the reason.
+    `on_change` is called on the executor's thread with the new settings before the parameters
+    change; if it or the settings raise InvalidInput, the user gets the reason.
     """
     start = f'{prefix}.'
-    held = [current]
+    in_force = [current]
 
     def convert(parameters: list[Parameter]) -> list[Parameter]:
         return [
@@ -87,25 +94,16 @@ def watch(node: Node, prefix: str, current: Kind, on_change: Callable[[Kind], No
         if not changed:
             return SetParametersResult(successful=True)
         try:
-            new = type(current).from_mapping({**held[0].to_mapping(), **changed})
+            new = type(current).from_mapping({**in_force[0].to_mapping(), **changed})
             on_change(new)
         except InvalidInput as refused:
             return SetParametersResult(successful=False, reason=str(refused))
-        held[0] = new
+        in_force[0] = new
         return SetParametersResult(successful=True)
 
-    # Before rclpy compares types, 5 becomes 5.0; ranges and types are then rclpy's own check.
+    # 5 becomes 5.0 before rclpy checks types and ranges.
     node.add_pre_set_parameters_callback(convert)
     node.add_on_set_parameters_callback(check)
-
-
-def given_values(node: Node, prefix: str) -> dict[str, Any]:
-    """Return what files, arguments and launch gave below `prefix`; rclpy has no public way."""
-    start = f'{prefix}.'
-    return {
-        name.removeprefix(start): parameter.value
-        for name, parameter in node._parameter_overrides.items() if name.startswith(start)
-    }
 
 
 def _declare_field(
@@ -151,7 +149,7 @@ def _descriptor(settings: type[Settings], item: Any) -> ParameterDescriptor:
 
 
 def _as_declared(settings: type[Settings], name: str, parameter: Parameter) -> Parameter:
-    """Return an integer as the double, or a list as the kind of list, that is declared."""
+    """Convert an integer to the declared double, and a list to the declared type of list."""
     if name not in {item.name for item in fields(settings)}:
         return parameter
     kind, value = kind_of(settings, name), parameter.value

@@ -79,47 +79,46 @@ class StandIn:
 
 
 class Rig:
-    """Collects until a number of transitions of training or of episodes was told."""
+    """Collect until a number of transitions of training or of episodes was sent."""
 
     def __init__(
         self, world: World | None = None, *, steps: int = 10**9, episodes: int = 10**9,
         **settings: object,
     ) -> None:
         self.world = world or World()
-        self.told: list[Transition] = []
+        self.sent: list[Transition] = []
         self.ends: list[EpisodeEnd] = []
         self.steps, self.episodes = steps, episodes
-        self.collecting = Collector(
-            self.world, CollectorSettings(evaluation_period=0.0, **settings), self.tell,
-            self.tell_end)
+        self.collector = Collector(
+            self.world, CollectorSettings(evaluation_period=0.0, **settings), self)
 
-    def tell(self, transition: Transition) -> None:
-        self.told.append(transition)
-        if len(self.told) >= self.steps:
-            self.collecting.stopped.set()
+    def send(self, transition: Transition) -> None:
+        self.sent.append(transition)
+        if len(self.sent) >= self.steps:
+            self.collector.stopped.set()
 
-    def tell_end(self, end: EpisodeEnd) -> None:
+    def send_episode(self, end: EpisodeEnd) -> None:
         self.ends.append(end)
         if len(self.ends) >= self.episodes:
-            self.collecting.stopped.set()
+            self.collector.stopped.set()
 
     def run(self, policy: StandIn | None = None) -> 'Rig':
-        self.collecting.policy = policy
-        self.collecting.run()
+        self.collector.policy = policy
+        self.collector.run()
         return self
 
 
 def test_transitions_follow_one_another() -> None:
     rig = Rig(episodes=3).run(StandIn(7))
-    assert [len(list(steps)) for _, steps in groupby(rig.told, lambda t: t.episode)] == [4, 4, 4]
-    for before, after in pairwise(rig.told):
+    assert [len(list(steps)) for _, steps in groupby(rig.sent, lambda t: t.episode)] == [4, 4, 4]
+    for before, after in pairwise(rig.sent):
         if after.episode == before.episode:
             assert after.step == before.step + 1
             np.testing.assert_array_equal(before.next_observation, after.observation)
         else:
             assert (before.step, after.step) == (LENGTH - 1, 0)
             assert before.truncated and after.observation.tolist() == [after.episode + 1, 0]
-    for transition in rig.told:
+    for transition in rig.sent:
         assert transition.next_observation.tolist() == [
             transition.episode + 1, transition.step + 1]
         np.testing.assert_array_equal(transition.applied, transition.action / 2)
@@ -133,20 +132,20 @@ def test_transitions_follow_one_another() -> None:
 
 def test_without_a_policy_actions_are_drawn_evenly() -> None:
     rig = Rig(steps=4000, seed=3).run()
-    actions = np.array([transition.action for transition in rig.told])
+    actions = np.array([transition.action for transition in rig.sent])
     low, high = np.array(CONTRACT.action_low), np.array(CONTRACT.action_high)
     assert ((actions >= low) & (actions <= high)).all()
     share = (actions - low) / (high - low)
     np.testing.assert_allclose(share.mean(axis=0), 0.5, atol=0.02)
     np.testing.assert_allclose(share.var(axis=0), 1 / 12, atol=0.004)
     # Evenly over [-1, 1]^3, whose volume is 8.
-    assert all(t.log_prob == pytest.approx(-math.log(8.0)) for t in rig.told)
-    assert {transition.version for transition in rig.told} == {NO_POLICY}
+    assert all(t.log_prob == pytest.approx(-math.log(8.0)) for t in rig.sent)
+    assert {transition.version for transition in rig.sent} == {NO_POLICY}
 
 
 def test_a_seed_gives_the_same_actions_and_another_others() -> None:
     first, same, other = (
-        [transition.action.tolist() for transition in Rig(steps=20, seed=seed).run().told]
+        [transition.action.tolist() for transition in Rig(steps=20, seed=seed).run().sent]
         for seed in (1, 1, 2))
     assert first == same != other
     noises = []
@@ -182,9 +181,9 @@ class Squashed(StandIn):
 @pytest.mark.parametrize('factor', [1.0, 0.25, 0.5, 2.0])
 def test_scaled_exploration_has_the_density_of_a_scaled_deviation(factor: float) -> None:
     policy = Squashed(1)
-    told = Rig(steps=20, exploration=factor).run(policy).told
-    assert len({t.log_prob for t in told}) == 20
-    for t in told:
+    sent = Rig(steps=20, exploration=factor).run(policy).sent
+    assert len({t.log_prob for t in sent}) == 20
+    for t in sent:
         assert t.log_prob == pytest.approx(policy.log_prob(t.action, factor), abs=1e-6)
     unscaled = Squashed(1)
     Rig(steps=20, exploration=1.0).run(unscaled)
@@ -192,9 +191,9 @@ def test_scaled_exploration_has_the_density_of_a_scaled_deviation(factor: float)
 
 
 def test_without_exploration_there_is_no_density() -> None:
-    told = Rig(steps=8, exploration=0.0).run(StandIn(1)).told
-    assert all(np.isnan(t.log_prob) for t in told)
-    assert {tuple(t.action) for t in told} == {(1.0, 1.0, 1.0)}
+    sent = Rig(steps=8, exploration=0.0).run(StandIn(1)).sent
+    assert all(np.isnan(t.log_prob) for t in sent)
+    assert {tuple(t.action) for t in sent} == {(1.0, 1.0, 1.0)}
 
 
 def test_a_new_policy_acts_from_the_next_tick_on() -> None:
@@ -202,13 +201,13 @@ def test_a_new_policy_acts_from_the_next_tick_on() -> None:
 
     def swap(tick: int) -> None:
         if tick in (1, 5):  # while the world does what the old one has requested
-            rig.collecting.policy = StandIn(10 + tick)
+            rig.collector.policy = StandIn(10 + tick)
 
     rig.world.before_step = swap
     rig.run(StandIn(10))
-    assert [t.version for t in rig.told] == [10, 10, 11, 11, 11, 11, 15, 15]
-    assert [t.log_prob for t in rig.told] == [-0.5 * t.version for t in rig.told]
-    assert [np.round(t.action.mean() / 5) for t in rig.told] == [2, 2, 2, 2, 2, 2, 3, 3]
+    assert [t.version for t in rig.sent] == [10, 10, 11, 11, 11, 11, 15, 15]
+    assert [t.log_prob for t in rig.sent] == [-0.5 * t.version for t in rig.sent]
+    assert [np.round(t.action.mean() / 5) for t in rig.sent] == [2, 2, 2, 2, 2, 2, 3, 3]
     assert [end.version for end in rig.ends] == [11, 15]
 
 
@@ -217,7 +216,7 @@ def test_an_evaluation_keeps_its_policy_and_is_not_told() -> None:
     policies = [StandIn(version) for version in range(1, 40)]
 
     def newer(tick: int) -> None:
-        rig.collecting.policy = policies[tick + 1]
+        rig.collector.policy = policies[tick + 1]
 
     rig.world.before_step = newer
     rig.run(policies[0])
@@ -225,7 +224,7 @@ def test_an_evaluation_keeps_its_policy_and_is_not_told() -> None:
     # Version 1 through three episodes, although eleven newer ones came meanwhile.
     assert phases[:3] == [(EVALUATION, 1)] * 3
     assert phases[3][0] == EVALUATION and phases[3][1] == 1 + 3 * LENGTH
-    assert rig.told == []
+    assert rig.sent == []
     assert policies[0].noises == [None] * 3 * LENGTH
     assert [end.episode.number for end in rig.ends] == list(range(5))
 
@@ -235,16 +234,16 @@ def test_training_goes_on_between_evaluations() -> None:
     policy = StandIn(5)
     rig.run(policy)
     assert [end.phase for end in rig.ends] == [EVALUATION] * 2 + [TRAINING] * 4  # only once
-    assert {t.episode for t in rig.told} == {2, 3, 4, 5}
+    assert {t.episode for t in rig.sent} == {2, 3, 4, 5}
     assert [noise is None for noise in policy.noises] == [True] * 8 + [False] * 16
 
 
 def test_an_evaluation_waits_for_its_period() -> None:
     rig = Rig(episodes=6, evaluate=True, evaluation_episodes=1)
-    rig.collecting._settings = CollectorSettings(
+    rig.collector._settings = CollectorSettings(
         evaluate=True, evaluation_episodes=1, evaluation_period=3600.0)
     rig.world.before_step = lambda tick: setattr(
-        rig.collecting, 'policy', StandIn(100 + tick))
+        rig.collector, 'policy', StandIn(100 + tick))
     rig.run(StandIn(1))
     assert [end.phase for end in rig.ends] == [EVALUATION] + [TRAINING] * 5
 
@@ -254,7 +253,7 @@ def test_the_policy_of_another_run_is_evaluated_too() -> None:
 
     def restart(tick: int) -> None:
         if tick == LENGTH + 1:  # a learner that begins again has small versions again
-            rig.collecting.policy = StandIn(2, run='another')
+            rig.collector.policy = StandIn(2, run='another')
 
     rig.world.before_step = restart
     rig.run(StandIn(500))
@@ -271,7 +270,7 @@ def test_a_version_that_meets_the_target_is_confirmed(successes: int, confirmed:
     phases = [end.phase for end in rig.ends]
     assert phases == [EVALUATION] * 6 + [CONFIRMATION if confirmed else TRAINING] * 3
     assert {end.version for end in rig.ends} == {4}
-    assert len(rig.told) == (0 if confirmed else 3 * LENGTH)
+    assert len(rig.sent) == (0 if confirmed else 3 * LENGTH)
 
 
 def test_a_winner_below_the_target_is_evaluated_again() -> None:
@@ -281,8 +280,8 @@ def test_a_winner_below_the_target_is_evaluated_again() -> None:
 
     def newer(tick: int) -> None:
         trained = sum(end.phase == TRAINING for end in rig.ends)
-        if rig.collecting.policy.version <= trained:
-            rig.collecting.policy = StandIn(1 + trained)
+        if rig.collector.policy.version <= trained:
+            rig.collector.policy = StandIn(1 + trained)
 
     world.before_step = newer
     rig.run(StandIn(1))
@@ -306,17 +305,17 @@ def test_evaluations_do_not_change_what_is_explored() -> None:
 @pytest.mark.parametrize('steps', [1, LENGTH + 2])
 def test_a_stop_within_an_episode_ends_at_once(steps: int) -> None:
     rig = Rig(steps=steps).run(StandIn(1))
-    assert len(rig.told) == rig.world.ticks == steps
-    assert not rig.told[-1].truncated and not rig.told[-1].terminated
+    assert len(rig.sent) == rig.world.ticks == steps
+    assert not rig.sent[-1].truncated and not rig.sent[-1].terminated
     assert len(rig.ends) == steps // LENGTH  # no end of the one that was cut short
 
 
 def test_a_stop_within_an_evaluation_ends_at_once() -> None:
     rig = Rig(evaluate=True, evaluation_episodes=50, success_target=0.0)
-    rig.world.before_step = lambda tick: tick == 5 and rig.collecting.stopped.set()
+    rig.world.before_step = lambda tick: tick == 5 and rig.collector.stopped.set()
     rig.run(StandIn(1))
     assert rig.world.ticks == 6 and rig.world.resets == 2
-    assert rig.told == [] and len(rig.ends) == 1
+    assert rig.sent == [] and len(rig.ends) == 1
 
 
 def test_it_stops_from_another_thread() -> None:
@@ -325,9 +324,9 @@ def test_it_stops_from_another_thread() -> None:
     thread = threading.Thread(target=rig.run)
     thread.start()
     assert began.wait(10.0)
-    rig.collecting.stopped.set()
+    rig.collector.stopped.set()
     thread.join(10.0)
-    assert not thread.is_alive() and rig.told
+    assert not thread.is_alive() and rig.sent
 
 
 def test_noise_is_an_autoregression_within_an_episode() -> None:
@@ -353,12 +352,12 @@ def test_an_episode_with_a_fault_is_left_out_and_the_next_one_begins() -> None:
             raise EnvironmentFault(f'environment X failed in episode {rig.world.resets}')
 
     rig.world.before_step = fail
-    rig.collecting._tell_fault = faults.append
+    rig.collector._report_fault = faults.append
     rig.run(StandIn(1))
     assert [str(fault)[-1] for fault in faults[:3]] == ['1', '3', '5']
     assert {end.episode.steps for end in rig.ends} == {LENGTH}
-    lengths = [len(list(steps)) for _, steps in groupby(rig.told, lambda t: t.episode)]
-    assert lengths[:5] == [LENGTH, 2, LENGTH, 2, LENGTH]  # of the evaluation nothing is told
+    lengths = [len(list(steps)) for _, steps in groupby(rig.sent, lambda t: t.episode)]
+    assert lengths[:5] == [LENGTH, 2, LENGTH, 2, LENGTH]  # evaluations are not sent
 
 
 @pytest.mark.parametrize('in_reset', [True, False])
@@ -372,7 +371,7 @@ def test_an_environment_that_makes_no_step_is_given_up(in_reset: bool) -> None:
         rig.world.reset = fail
     else:
         rig.world.before_step = fail
-    rig.collecting._tell_fault = faults.append
+    rig.collector._report_fault = faults.append
     with pytest.raises(EnvironmentFault, match='environment X failed'):
         rig.run(StandIn(1))
     assert len(faults) == FAULTS_LIMIT - 1

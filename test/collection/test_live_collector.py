@@ -19,7 +19,7 @@ from rig import START, Running
 from rl_control.bringup.graphs import graph
 from rl_control.collection.live_arm import LiveArm
 from rl_control.collection.live_collector import LiveCollector
-from rl_control.collection.live_environment import PERSON, LiveEnvironment
+from rl_control.collection.live_environment import WAITING_FOR_OPERATOR, LiveEnvironment
 from rl_control.collection.operator import Operator
 from rl_control.common.episode import EVALUATION
 from rl_control.common.errors import NonFinite
@@ -27,7 +27,7 @@ from rl_control.config.hardware import HardwareSettings
 from rl_control.config.nodes import CollectorSettings
 from rl_control.control.emulated_controllers import TrajectoryController
 from rl_control.control.interlocks import BoolInterlock, PublisherInterlock
-from rl_control.control.policy_controller import DRIVING, FRESH, STOPPED, WAITING, Margins
+from rl_control.control.policy_controller import DRIVING, RESUME_SAMPLES, STOPPED, WAITING, Margins
 from rl_control.control.velocity_controller import VelocityController
 from rl_control.environments.environment import Interrupted
 from rl_control.ros import codec, qos
@@ -49,18 +49,18 @@ class Rig:
         self.sent = []
         self.starts = []  # where the arm was when each plan came
         self.goals = []
-        self.hindrance = ''
+        self.blocked = ''
         self.at: dict[float, Callable[[], object]] = {}  # what happens when
         self.states = []
-        self.controller = TrajectoryController(ARM.home)
+        self.trajectory_controller = TrajectoryController(ARM.home)
         self.estop = BoolInterlock('estop', True, 'the estop is pressed')
-        self.steering = VelocityController(ARM, Margins(tracking_limit=0.5), [self.estop])
-        self.person = Operator()
+        self.controller = VelocityController(ARM, Margins(tracking_limit=0.5), [self.estop])
+        self.operator = Operator()
         settings = HardwareSettings(real_time=False, **settings)
         self.hardware = LiveArm(
-            ARM, self.steering, self.person, self, settings, clock=self.clock, wait=self.wait)
+            ARM, self.controller, self.operator, self, settings, clock=self.clock, wait=self.wait)
         self.world = LiveEnvironment(
-            ARM, self.hardware, settings, lambda: self.hindrance, self.goals.append)
+            ARM, self.hardware, settings, lambda: self.blocked, self.goals.append)
 
     def clock(self) -> float:
         return self.now
@@ -72,26 +72,27 @@ class Rig:
             for when in [when for when in self.at if when <= instant]:
                 self.now = when
                 self.at.pop(when)()
-            self.states.append((instant, self.offset + instant, *self.controller.sample(instant)))
+            q, dq = self.trajectory_controller.sample(instant)
+            self.states.append((instant, self.offset + instant, q, dq))
         self.now = due
 
-    def take(self, steering: VelocityController) -> None:
+    def update(self, controller: VelocityController) -> None:
         for state in [] if self.silent else self.states:
-            steering.receive(*state)
+            controller.receive(*state)
         self.states = []
 
     def send(self, plan) -> None:
-        self.starts.append(self.controller.sample(self.now))
-        self.controller.follow(np.array(plan.times), plan.commands)
-        self.controller.sample(self.now)
+        self.starts.append(self.trajectory_controller.sample(self.now))
+        self.trajectory_controller.follow(np.array(plan.times), plan.commands)
+        self.trajectory_controller.sample(self.now)
         self.sent.append((self.now, plan))
 
-    def shift(self, now: float, free: bool) -> float:
+    def phase_shift(self, now: float, idle: bool) -> float:
         return 0.0
 
     def press(self, pressed: bool) -> None:
-        if why := self.estop.receive(self.now, b'a person', pressed):
-            self.steering.fault(why)
+        if why := self.estop.receive(self.now, b'operator', pressed):
+            self.controller.fault(why)
 
     def after(self, seconds: float, happen: Callable[[], object]) -> None:
         self.at[self.now + seconds] = happen
@@ -139,13 +140,13 @@ def test_the_way_to_a_start_pose_is_slow_and_arrives() -> None:
     rig = Rig(reset_speed=0.1)
     rig.begin(seed=3)
     start = ARM.draw_start(np.random.default_rng(3))
-    np.testing.assert_allclose(rig.controller.sample(rig.now)[0], start, atol=0.01)
+    np.testing.assert_allclose(rig.trajectory_controller.sample(rig.now)[0], start, atol=0.01)
     speeds = np.array([plan.commands[0].dq for _, plan in rig.sent])
     assert (np.abs(speeds) <= 0.1 * ARM.limits.velocity + 1e-9).all()
     # At a tenth of the speed, by the joint with the longest way, and some time to come to rest.
     way = np.abs(start - ARM.home).max() / 0.1
     assert way < rig.now - 100.0 < way + 2.0
-    assert not rig.steering.command.dq.any()
+    assert not rig.controller.command.dq.any()
     # In a straight line: every joint has the same share of its way behind it.
     way = np.array([plan.commands[0].q for _, plan in rig.sent]) - ARM.home
     share = way / (start - ARM.home)
@@ -153,13 +154,13 @@ def test_the_way_to_a_start_pose_is_slow_and_arrives() -> None:
     require_limits(rig)
 
 
-def test_a_way_that_lasts_too_long_is_for_a_person_to_look_at() -> None:
+def test_a_way_that_lasts_too_long_is_for_the_operator_to_look_at() -> None:
     rig = Rig(reset_timeout=1.0, reset_speed=0.05)
     rig.after(5.0, rig.hardware.end)
     with pytest.raises(Interrupted):
         rig.begin(seed=3)
-    assert rig.steering.mode == STOPPED
-    assert rig.steering.why == 'the start pose was not reached within 1.0 s'
+    assert rig.controller.mode == STOPPED
+    assert rig.controller.reason == 'the start pose was not reached within 1.0 s'
     assert rig.sent[-1][0] < 102.0
 
 
@@ -169,7 +170,7 @@ def test_every_reset_interval_has_a_start_pose_and_between_the_arm_goes_on() -> 
     interval = ARM.task.settings.reset_interval
     moved = []
     for _ in range(2 * interval):
-        before, motion = rig.now, rig.steering.command
+        before, motion = rig.now, rig.controller.command
         observation = rig.world.reset(rng)
         moved.append(rig.now > before)
         if not moved[-1]:
@@ -193,7 +194,7 @@ def test_joint_states_that_fall_silent_interrupt() -> None:
     rig.after(1.0, rig.hardware.end)
     with pytest.raises(Interrupted):
         rig.begin()
-    assert rig.steering.mode == STOPPED and 'no new joint_states' in rig.steering.why
+    assert rig.controller.mode == STOPPED and 'no new joint_states' in rig.controller.reason
     assert rig.sent[-1][0] - silenced <= 0.1 + 0.3 + 1e-9
     require_limits(rig)
 
@@ -204,12 +205,12 @@ def test_a_period_in_which_nothing_was_heard_ends_the_episode_and_stops_nothing(
     policy.then[20] = lambda: (silence(True), rig.after(0.06, lambda: silence(False)))
     collected = Collected(rig, episodes=2).run(policy)
     assert [end.episode.steps for end in collected.ends] == [19, LENGTH]
-    stamps = np.array([t.stamp for t in collected.told])
+    stamps = np.array([t.stamp for t in collected.sent])
     assert (np.diff(stamps) > 0.0).all() and stamps[19] - stamps[18] < 4 * PERIOD
     require_limits(rig)
 
 
-def test_an_estop_interrupts_and_only_a_person_goes_on_from_where_the_arm_is() -> None:
+def test_an_estop_interrupts_and_only_the_operator_goes_on_from_where_the_arm_is() -> None:
     rig = Rig()
     rng = np.random.default_rng(0)
     rig.begin()
@@ -221,11 +222,11 @@ def test_an_estop_interrupts_and_only_a_person_goes_on_from_where_the_arm_is() -
         rig.world.step(wave(10))
     assert rig.now - pressed <= PERIOD
     refused = []
-    rig.after(1.0, lambda: refused.append(rig.steering.resume(rig.now)))
+    rig.after(1.0, lambda: refused.append(rig.controller.resume(rig.now)))
     rig.after(1.1, lambda: rig.press(False))
     away = ARM.home + 0.02
     rig.after(1.2, lambda: setattr(rig, 'controller', TrajectoryController(away)))
-    rig.after(2.0, lambda: refused.append(rig.steering.resume(rig.now)))
+    rig.after(2.0, lambda: refused.append(rig.controller.resume(rig.now)))
     resumed = rig.now + 2.0
     rig.world.reset(rng)
     assert refused == ['the estop is pressed', '']
@@ -258,14 +259,14 @@ def test_a_late_command_goes_on_from_where_the_stop_has_led() -> None:
     require_limits(rig)
 
 
-def test_a_person_takes_over_within_limits_and_gives_back() -> None:
+def test_the_operator_takes_over_within_limits_and_gives_back() -> None:
     rig = Rig()
     rig.begin()
     asked = np.full(7, 10.0)
     took = []
     for step in range(30):
         if 5 <= step < 15:
-            rig.person.command(rig.now - 0.01, asked * (-1) ** (step // 3))
+            rig.operator.set_command(rig.now - 0.01, asked * (-1) ** (step // 3))
         outcome = rig.world.step(np.full(7, 0.3))
         took.append(outcome.intervention)
         if outcome.intervention:
@@ -277,36 +278,36 @@ def test_a_person_takes_over_within_limits_and_gives_back() -> None:
     require_limits(rig)
 
 
-def test_an_episode_waits_for_a_person_with_the_arm_left_alone() -> None:
+def test_an_episode_waits_for_the_operator_with_the_arm_left_alone() -> None:
     rig = Rig(wait_for_person=True)
     rng = np.random.default_rng(0)
-    assert not rig.person.invite()  # nobody has asked
+    assert not rig.operator.start_episode()  # none is waiting
     called = []
-    rig.after(20.0, lambda: called.append(rig.person.invite()))
+    rig.after(20.0, lambda: called.append(rig.operator.start_episode()))
     rig.world.reset(rng)
     assert called == [True] and rig.now == pytest.approx(120.0, abs=2 * PERIOD)
     times = np.array([when for when, _ in rig.sent])
     resting = times[(times > 110.0) & (times < 120.0)]
-    assert not len(resting), 'a person may move the arm by hand meanwhile'
-    assert rig.steering.mode == DRIVING
+    assert not len(resting), 'an operator may move the arm by hand meanwhile'
+    assert rig.controller.mode == DRIVING
     for step in range(5):
         rig.world.step(wave(step))
     rig.after(1.0, rig.hardware.end)
-    with pytest.raises(Interrupted, match='told to end'):
+    with pytest.raises(Interrupted, match='shutting down'):
         rig.world.reset(rng)
-    assert (rig.steering.mode, rig.steering.why) == (WAITING, PERSON)
+    assert (rig.controller.mode, rig.controller.reason) == (WAITING, WAITING_FOR_OPERATOR)
 
 
-def test_a_person_may_drive_the_arm_between_episodes() -> None:
+def test_the_operator_may_drive_the_arm_between_episodes() -> None:
     rig = Rig(wait_for_person=True)
     away = np.where(ARM.home > 0.0, -0.2, 0.2)  # from the position limits
     for tick in range(400):
-        rig.after(15.0 + tick * 0.01, lambda: rig.person.command(rig.now, away))
-    rig.after(25.0, lambda: rig.person.invite())
+        rig.after(15.0 + tick * 0.01, lambda: rig.operator.set_command(rig.now, away))
+    rig.after(25.0, lambda: rig.operator.start_episode())
     rig.begin()
     start = ARM.draw_start(np.random.default_rng(0))
     # 4 s and the 0.2 s for which the last word counts, at 0.2 rad/s.
-    moved = rig.controller.sample(rig.now)[0] - start
+    moved = rig.trajectory_controller.sample(rig.now)[0] - start
     np.testing.assert_allclose(moved, 4.2 * away, atol=0.03)
     require_limits(rig)
 
@@ -314,38 +315,38 @@ def test_a_person_may_drive_the_arm_between_episodes() -> None:
 def test_scores_by_topic_replace_what_is_computed() -> None:
     rig = Rig(reward='topic', success='topic')
     rig.begin()
-    rig.person.score(9.0)  # between episodes
+    rig.operator.set_reward(9.0)  # between episodes
     rig.begin()
     rewards = []
     for step in range(10):
         if step == 3:
-            rig.person.score(0.5)
-            rig.person.score(2.0)
+            rig.operator.set_reward(0.5)
+            rig.operator.set_reward(2.0)
         if step == 9:
-            rig.person.judge(True)
+            rig.operator.set_success(True)
         outcome = rig.world.step(wave(step))
         rewards.append(outcome.reward)
         assert (outcome.success, outcome.terminated) == (step == 9, step == 9)
     assert rewards == [0.0] * 3 + [2.0] + [0.0] * 6 and not outcome.truncated
 
 
-def test_what_a_person_says_counts_for_nothing_unless_asked_for() -> None:
+def test_what_the_operator_says_counts_for_nothing_unless_asked_for() -> None:
     rig = Rig()
     rig.begin()
-    rig.person.score(100.0)
-    rig.person.judge(True)
+    rig.operator.set_reward(100.0)
+    rig.operator.set_success(True)
     outcome = rig.world.step(np.zeros(7))
     assert outcome.reward < 0.0 and not (outcome.success or outcome.terminated)
 
 
 def test_who_must_publish_is_waited_for_and_missed() -> None:
     speaker = PublisherInterlock('estop')
-    assert speaker.fault(0.0) == '' and speaker.awaited(0.0) == (
-        'waiting for somebody who publishes estop')
+    assert speaker.fault(0.0) == '' and speaker.waiting_for(0.0) == (
+        'waiting for a publisher of estop')
     speaker.present = True
-    assert speaker.fault(0.0) == speaker.awaited(0.0) == ''
+    assert speaker.fault(0.0) == speaker.waiting_for(0.0) == ''
     speaker.present = False
-    assert speaker.fault(0.0) == 'nobody publishes the topic estop any more'
+    assert speaker.fault(0.0) == 'the topic estop has no publisher any more'
 
 
 class Collected:
@@ -353,29 +354,31 @@ class Collected:
 
     def __init__(self, rig: Rig, seconds: float = 1e9, episodes: int = 10**9, **settings) -> None:
         self.rig, self.episodes = rig, episodes
-        self.told, self.ends = [], []
-        self.collecting = LiveCollector(
-            rig.world, CollectorSettings(evaluation_period=0.0, **settings), self.told.append,
-            self.end)
+        self.sent, self.ends = [], []
+        self.collector = LiveCollector(
+            rig.world, CollectorSettings(evaluation_period=0.0, **settings), self)
         rig.after(seconds, self.stop)
 
-    def end(self, end) -> None:
+    def send(self, transition) -> None:
+        self.sent.append(transition)
+
+    def send_episode(self, end) -> None:
         self.ends.append(end)
         if len(self.ends) >= self.episodes:
             self.stop()
 
     def stop(self) -> None:
-        self.collecting.stopped.set()
+        self.collector.stopped.set()
         self.rig.hardware.end()
 
     def run(self, policy=None) -> 'Collected':
-        self.collecting.policy = policy
-        self.collecting.run()
+        self.collector.policy = policy
+        self.collector.run()
         return self
 
 
 class Waving:
-    """A policy that waves, or does what it is told at one step."""
+    """A policy that waves, or calls something at one step."""
 
     run, version, noise_size, noise_correlation = 'run', 3, 7, 0.0
 
@@ -394,9 +397,9 @@ def test_the_transition_of_a_stop_is_not_told_and_the_one_before_it_is_truncated
     collected = Collected(rig, episodes=3)
     policy.then[30] = lambda: (
         rig.after(0.02, lambda: rig.press(True)), rig.after(0.5, lambda: rig.press(False)),
-        rig.after(3.0, lambda: rig.steering.resume(rig.now)))
+        rig.after(3.0, lambda: rig.controller.resume(rig.now)))
     collected.run(policy)
-    episodes = [list(steps) for _, steps in groupby(collected.told, lambda t: t.episode)]
+    episodes = [list(steps) for _, steps in groupby(collected.sent, lambda t: t.episode)]
     assert [len(steps) for steps in episodes] == [29, LENGTH, LENGTH]
     for steps in episodes:
         assert [t.truncated for t in steps] == [False] * (len(steps) - 1) + [True]
@@ -414,54 +417,54 @@ def test_an_action_that_is_not_finite_stops_the_arm_not_the_collector() -> None:
     rig, policy = Rig(), Waving()
 
     def fail() -> None:
-        rig.after(3.0, lambda: rig.steering.resume(rig.now))
+        rig.after(3.0, lambda: rig.controller.resume(rig.now))
         raise NonFinite('action of policy version 3 has NaN or infinity')
 
     policy.then[20] = fail
     collected = Collected(rig, episodes=2).run(policy)
     assert [end.episode.steps for end in collected.ends] == [19, LENGTH]
-    assert collected.told[18].truncated
+    assert collected.sent[18].truncated
 
 
 def test_interventions_are_told_as_they_were_applied() -> None:
     rig, policy = Rig(), Waving()
     away = np.where(ARM.home > 0.0, -0.4, 0.4)
     for step in range(10, 16):
-        policy.then[step] = lambda: rig.person.command(rig.now - 0.01, away)
+        policy.then[step] = lambda: rig.operator.set_command(rig.now - 0.01, away)
     collected = Collected(rig, episodes=1).run(policy)
-    took = [t for t in collected.told if t.intervention]
+    took = [t for t in collected.sent if t.intervention]
     assert [t.step for t in took] == list(range(9, 18))
     for transition in took:
         np.testing.assert_array_equal(transition.action, transition.applied)
         assert np.isnan(transition.log_prob) and transition.version == 3
     np.testing.assert_allclose(took[-1].applied, away, atol=1e-6)
-    own = [t for t in collected.told if not t.intervention]
+    own = [t for t in collected.sent if not t.intervention]
     assert len(own) == LENGTH - 9 and all(t.log_prob == -1.0 for t in own)
     assert any((t.action != t.applied).any() for t in own)
 
 
 def test_an_evaluation_repeats_what_was_interfered_with() -> None:
     rig, policy = Rig(), Waving()
-    policy.then[5] = lambda: rig.person.command(rig.now, np.zeros(7))
+    policy.then[5] = lambda: rig.operator.set_command(rig.now, np.zeros(7))
     policy.then[LENGTH + 5] = lambda: (
-        rig.press(True), rig.press(False), rig.after(3.0, lambda: rig.steering.resume(rig.now)))
+        rig.press(True), rig.press(False), rig.after(3.0, lambda: rig.controller.resume(rig.now)))
     collected = Collected(
         rig, episodes=2, evaluate=True, evaluation_episodes=2, confirmation_episodes=0)
     collected.run(policy)
     assert [end.phase for end in collected.ends] == [EVALUATION] * 2
-    assert collected.told == []
+    assert collected.sent == []
     assert policy.step == LENGTH + 4 + 1 + 2 * LENGTH
 
 
 def test_no_episode_begins_without_room_for_it() -> None:
     rig = Rig()
-    rig.hindrance = 'waiting for the learner'
+    rig.blocked = 'waiting for the learner'
     collected = Collected(rig, episodes=1)
-    rig.after(4.0, lambda: setattr(rig, 'hindrance', ''))
+    rig.after(4.0, lambda: setattr(rig, 'blocked', ''))
     began = rig.now
     collected.run(Waving())
     assert not [when for when, _ in rig.sent if when < began + 4.0]
-    assert len(collected.told) == LENGTH
+    assert len(collected.sent) == LENGTH
 
 
 def test_the_end_comes_at_once_and_the_last_episode_is_truncated() -> None:
@@ -470,7 +473,7 @@ def test_the_end_comes_at_once_and_the_last_episode_is_truncated() -> None:
     began = rig.now
     collected = Collected(rig, seconds=0.52).run(Waving())
     assert rig.now - began < 0.52 + 2 * PERIOD
-    assert collected.told[-1].truncated and not collected.told[-2].truncated
+    assert collected.sent[-1].truncated and not collected.sent[-2].truncated
     end = rig.sent[-1][1]
     assert end.times[-1] < 0.6 and not end.commands[-1].dq.any()
 
@@ -483,12 +486,12 @@ def test_fresh_samples_are_waited_for_after_silence() -> None:
     with pytest.raises(Interrupted):
         rig.world.step(wave(0))
     told = []
-    rig.after(2.0, lambda: told.append(rig.steering.resume(rig.now)))
+    rig.after(2.0, lambda: told.append(rig.controller.resume(rig.now)))
     rig.after(2.001, lambda: setattr(rig, 'silent', False))
-    rig.after(2.5, lambda: told.append(rig.steering.resume(rig.now)))
+    rig.after(2.5, lambda: told.append(rig.controller.resume(rig.now)))
     rig.begin()
-    assert told[0].startswith(f'only 0 of {FRESH} fresh joint_states') and told[1] == ''
-    assert rig.steering.mode == DRIVING
+    assert told[0].startswith(f'only 0 of {RESUME_SAMPLES} fresh joint_states') and told[1] == ''
+    assert rig.controller.mode == DRIVING
 
 
 @pytest.mark.parametrize('jump', [500.0, -900.0])
@@ -501,7 +504,7 @@ def test_a_clock_that_jumps_interrupts_and_leaves_no_negative_time(jump: float) 
     with pytest.raises(Interrupted, match='jumped'):
         rig.world.step(wave(5))
     assert (np.diff(stamps) > 0.0).all()
-    rig.after(2.5, lambda: rig.steering.resume(rig.now))
+    rig.after(2.5, lambda: rig.controller.resume(rig.now))
     rig.begin()
     stamps = [rig.world.step(wave(step)).stamp for step in range(5)]
     assert (np.diff(stamps) > 0.0).all() and stamps[0] > 5000.0 + jump + 100.0
@@ -509,7 +512,7 @@ def test_a_clock_that_jumps_interrupts_and_leaves_no_negative_time(jump: float) 
 
 
 class Attendant:
-    """The learner and the person of a collector on an arm, in this process."""
+    """The learner and the operator of a collector on an arm, in this process."""
 
     def __init__(self) -> None:
         self.node = rclpy.create_node('attendant')
@@ -609,7 +612,7 @@ def arm_and_collector(task: Path, out: Path, **parameters: object) -> list[Runni
 
 
 @pytest.mark.alone
-def test_collecting_over_topics_with_a_person_beside_it(
+def test_collecting_over_topics_with_the_operator_beside_it(
     attendant: Attendant, task: Path, tmp_path: Path,
 ) -> None:
     policy = exported()
@@ -620,7 +623,7 @@ def test_collecting_over_topics_with_a_person_beside_it(
                         'transitions of the policy', START)
         attendant.until(lambda: len(attendant.ends) >= 2, 'two episodes')
 
-        # A person takes over for half a second, and gives back.
+        # The operator takes over for half a second, and gives back.
         begin = time.monotonic()
         while time.monotonic() < begin + 0.5:
             attendant.command.publish(codec.forward_command(np.full(7, -0.1)))
@@ -628,7 +631,7 @@ def test_collecting_over_topics_with_a_person_beside_it(
         attendant.until(lambda: attendant.rows.intervention.any()
                         and not attendant.rows.intervention[-5:].any(), 'intervention and back')
 
-        # The estop ends the episode; nothing moves before a person has resumed.
+        # The estop ends the episode; nothing moves before the operator has resumed.
         attendant.until(lambda: 3 < attendant.rows.step[-1] < 9, 'the midst of an episode')
         attendant.estop.publish(codec.flag(True))
         attendant.until(lambda: attendant.status.get('mode') == 'stopped', 'stop')

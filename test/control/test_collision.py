@@ -41,35 +41,35 @@ def test_distances_are_those_of_a_ball(arm) -> None:
         x, _, z = arm.kinematics.position(q)
         box = np.hypot(max(abs(x) - 0.1, 0.0), max(abs(z - 0.1) - 0.1, 0.0)) - BALL
         if box < 0.0 or z < 0.0:
-            continue  # how deep is another question
+            continue  # penetration depth is not tested
         table = z - BALL
         assert clearance.excess(q) == pytest.approx(
             max(0.0, 0.1 - min(box, table)), abs=2e-3), q
-        distance, who = clearance.nearest(q)
+        distance, pair = clearance.nearest(q)
         assert distance == pytest.approx(min(box, table, 0.1), abs=2e-3)
         if distance < 0.09:
-            assert who == (
+            assert pair == (
                 'forearm and the table' if table < box else 'the base and forearm')
 
 
 def test_the_arm_stops_before_the_table_and_may_leave(arm) -> None:
     stand_in = acting(lambda observation: np.array([1.5, 0.0]))
-    driving = PolicyController(arm, Margins(collision_distance=0.05))
-    driving.policy, driving.goal = stand_in, GOAL
+    controller = PolicyController(arm, Margins(collision_distance=0.05))
+    controller.policy, controller.goal = stand_in, GOAL
 
     def drive(start: int, ticks: int) -> list[float]:
         heights = []
         for tick in range(start, start + ticks):
             now = tick * PERIOD
-            command = driving.command
+            command = controller.command
             q = arm.home if command is None else command.q
-            driving.receive(now, now, q, np.zeros(2))
-            driving.tick(now, now)
-            heights.append(arm.kinematics.position(driving.command.q)[2])
+            controller.receive(now, now, q, np.zeros(2))
+            controller.tick(now, now)
+            heights.append(arm.kinematics.position(controller.command.q)[2])
         return heights
 
     heights = drive(0, 60)
-    assert driving.held_back > 0
+    assert controller.workspace_stops > 0
     assert 0.05 + BALL - 1e-3 <= min(heights) < 0.05 + BALL + 0.1
     stand_in.act = lambda observation: (np.array([-1.5, 0.0]), np.nan)
     assert drive(60, 20)[-1] > heights[-1] + 0.1

@@ -5,7 +5,7 @@ from arms import iiwa
 import numpy as np
 
 from rl_control.common.types import Command
-from rl_control.control.command_gate import IDLE, Gate
+from rl_control.control.command_gate import IDLE_TIMEOUT, Gate
 from rl_control.control.emulated_controllers import ForwardVelocity
 from rl_control.control.stop_trajectory import Plan
 from rl_control.robots.limits import limit
@@ -70,7 +70,7 @@ def test_after_a_pause_it_begins_from_where_the_arm_is() -> None:
     plan = plan_from(Command.at_rest(HOME))
     gate.follow(1.0, np.array(plan.times), plan.commands)
     gate.sample(1.0)
-    later = 1.0 + plan.times[-1] + IDLE + 0.01
+    later = 1.0 + plan.times[-1] + IDLE_TIMEOUT + 0.01
     assert gate.sample(later) is None  # position: the arm may have been moved by hand
     moved = HOME + 0.3
     gate.receive(later, later, moved)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ticks that follow the samples: soon in step, from there on within a thousandth."""
+"""Ticks lock to the samples, and move by a thousandth of the period at most afterwards."""
 
 import numpy as np
 import pytest
 
-from rl_control.control.phase_lock import LEAD, SHARE, PhaseLock
+from rl_control.control.phase_lock import SAMPLE_LEAD, SHIFT_LIMIT, PhaseLock
 
 
 def ages(
-    period: float, interval: float, ticks: int, free: int, jitter: float = 0.0, start: float = 0.0,
+    period: float, interval: float, ticks: int, idle: int, jitter: float = 0.0, start: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the age of the newest sample at each tick, and the times between ticks."""
     rng = np.random.default_rng(0)
@@ -21,7 +21,7 @@ def ages(
             heard += 1
         found.append(tick - samples[heard - 1])
         when.append(tick)
-        tick += period + phase.shift(tick, number < free)
+        tick += period + phase.shift(tick, number < idle)
     return np.array(found), np.diff(when)
 
 
@@ -33,17 +33,17 @@ def test_in_step_at_once_while_nothing_is_commanded(
 ) -> None:
     found, between = ages(period, interval, 60, 20, start=start)
     if round(period / interval) * interval == pytest.approx(period):
-        np.testing.assert_allclose(found[20:], LEAD, atol=2e-5)
+        np.testing.assert_allclose(found[20:], SAMPLE_LEAD, atol=2e-5)
     else:  # every other tick may be half an interval late, which no shift can mend
-        assert found[20:].min() >= LEAD - 2e-3 and found.max() <= interval + 1e-9
+        assert found[20:].min() >= SAMPLE_LEAD - 2e-3 and found.max() <= interval + 1e-9
     assert (between[:20] >= 0.5 * period).all()
 
 
 def test_while_it_is_commanded_the_arm_feels_nothing_of_it() -> None:
     period, interval = 0.05, 1 / 120 * (1.0 - 5e-5)  # and the other clock goes wrong
     found, between = ages(period, interval, 2000, 0, jitter=5e-5, start=0.004)
-    assert np.abs(between / period - 1.0).max() <= SHARE + 1e-9
-    np.testing.assert_allclose(found[300:], LEAD, atol=3e-4)
+    assert np.abs(between / period - 1.0).max() <= SHIFT_LIMIT + 1e-9
+    np.testing.assert_allclose(found[300:], SAMPLE_LEAD, atol=3e-4)
 
 
 @pytest.mark.parametrize('interval', [0.1, 7.0])

@@ -9,7 +9,7 @@ import pytest
 from rl_control.common.types import Command
 from rl_control.control.policy_controller import (
     DRIVING,
-    FRESH,
+    RESUME_SAMPLES,
     STOPPED,
     STOPPING,
     WAITING,
@@ -27,13 +27,13 @@ def test_each_tick_is_the_environments() -> None:
     environment.restart(rng)
     environment.length = 1000
     environment._state = environment._read(environment._state.command, GOAL)
-    driving = PolicyController(arm, Margins())
-    driving.policy, driving.goal = acting(wave), GOAL
+    controller = PolicyController(arm, Margins())
+    controller.policy, controller.goal = acting(wave), GOAL
     for step in range(60):
         now = step * PERIOD  # small, so that its rounding is
         stamp, q, dq = environment._robot.read()
-        driving.receive(now, stamp, q, dq)
-        plan = driving.tick(now, now)
+        controller.receive(now, stamp, q, dq)
+        plan = controller.tick(now, now)
         environment.step(wave(arm.task.observe(environment._state)))
         expected = environment._state.command
         np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
@@ -47,13 +47,13 @@ def test_a_policy_may_be_slowed_while_it_drives() -> None:
     rig = Rig()
     limit = rig.arm.limits.velocity
     fast = np.array([rig.tick().commands[0].dq for _ in range(60)])
-    rig.driving.speed = 0.3
+    rig.controller.speed = 0.3
     slow = np.array([rig.tick().commands[0].dq for _ in range(80)])[20:]
     assert (np.abs(fast) / limit).max() > 0.5
     assert 0.2 < (np.abs(slow) / limit).max() <= 0.3 + 1e-9
     request = np.array([0.9, -0.45, 0.0, 0.1, 0.0, 0.0, 0.2]) * limit
-    np.testing.assert_allclose(rig.driving._slowed(request), request / 3.0)  # as a whole
-    np.testing.assert_array_equal(rig.driving._slowed(0.3 * request), 0.3 * request)
+    np.testing.assert_allclose(rig.controller._scaled(request), request / 3.0)  # as a whole
+    np.testing.assert_array_equal(rig.controller._scaled(0.3 * request), 0.3 * request)
 
 
 def test_every_plan_ends_at_rest_within_limits() -> None:
@@ -71,18 +71,18 @@ def test_every_plan_ends_at_rest_within_limits() -> None:
 
 def test_it_waits_for_each_thing_by_name() -> None:
     rig = Rig()
-    rig.driving.policy, rig.driving.goal = None, None
-    assert rig.tick(sensed=False) is None and rig.driving.why == 'waiting for a policy'
-    rig.driving.policy = acting(wave)
-    assert rig.tick(sensed=False) is None and rig.driving.why == 'waiting for joint_states'
-    assert rig.tick() is None and rig.driving.why == 'waiting for a goal'
-    rig.driving.goal = GOAL
+    rig.controller.policy, rig.controller.goal = None, None
+    assert rig.tick(sensed=False) is None and rig.controller.reason == 'waiting for a policy'
+    rig.controller.policy = acting(wave)
+    assert rig.tick(sensed=False) is None and rig.controller.reason == 'waiting for joint_states'
+    assert rig.tick() is None and rig.controller.reason == 'waiting for a goal'
+    rig.controller.goal = GOAL
     rig.now += PERIOD
     rig.sense(dq=np.full(7, 0.5))
-    assert rig.driving.tick(rig.now, rig.now) is None
-    assert rig.driving.why == 'waiting for joint lbr_iiwa_joint_1 to rest'
-    assert rig.driving.mode == WAITING
-    assert rig.tick() is not None and rig.driving.mode == DRIVING
+    assert rig.controller.tick(rig.now, rig.now) is None
+    assert rig.controller.reason == 'waiting for joint lbr_iiwa_joint_1 to rest'
+    assert rig.controller.mode == WAITING
+    assert rig.tick() is not None and rig.controller.mode == DRIVING
 
 
 def test_the_first_command_starts_from_the_measured_state() -> None:
@@ -90,7 +90,7 @@ def test_the_first_command_starts_from_the_measured_state() -> None:
     away = rig.arm.home + 0.05
     rig.now += PERIOD
     rig.sense(q=away, dq=np.zeros(7))
-    plan = rig.driving.tick(rig.now, rig.now)
+    plan = rig.controller.tick(rig.now, rig.now)
     expected = limits.limit(np.full(7, 3.0), Command.at_rest(away), PERIOD, rig.arm.limits)
     np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
 
@@ -100,27 +100,27 @@ def test_silence_stops_in_time_and_latches_until_resumed() -> None:
     for _ in range(10):
         rig.tick()
     last_heard = rig.now
-    speeds = [np.abs(rig.driving.command.dq)]
-    while rig.driving.mode == DRIVING:
+    speeds = [np.abs(rig.controller.command.dq)]
+    while rig.controller.mode == DRIVING:
         rig.tick(sensed=False)
-    assert rig.driving.mode == STOPPING
+    assert rig.controller.mode == STOPPING
     assert rig.now - last_heard <= 0.1 + 1e-9
-    while rig.driving.mode == STOPPING:
-        speeds.append(np.abs(rig.driving.command.dq))
+    while rig.controller.mode == STOPPING:
+        speeds.append(np.abs(rig.controller.command.dq))
         rig.tick(sensed=False)
-    assert rig.driving.mode == STOPPED
-    assert 'no new joint_states' in rig.driving.why
+    assert rig.controller.mode == STOPPED
+    assert 'no new joint_states' in rig.controller.reason
     assert (np.diff(speeds[2:], axis=0) <= 1e-9).all()
     assert rig.now - last_heard < 0.6
-    for count in range(FRESH):
+    for count in range(RESUME_SAMPLES):
         rig.tick()
         assert rig.plans[-1] is None
-        if count < FRESH - 1:
-            assert f'{count + 1} of {FRESH} fresh' in rig.driving.resume(rig.now)
-    assert rig.driving.resume(rig.now) == ''
-    measured = rig.controller.sample(rig.now + PERIOD)[0]
+        if count < RESUME_SAMPLES - 1:
+            assert f'{count + 1} of {RESUME_SAMPLES} fresh' in rig.controller.resume(rig.now)
+    assert rig.controller.resume(rig.now) == ''
+    measured = rig.trajectory_controller.sample(rig.now + PERIOD)[0]
     plan = rig.tick()
-    assert rig.driving.mode == DRIVING
+    assert rig.controller.mode == DRIVING
     expected = limits.limit(WAVE, Command.at_rest(measured), PERIOD, rig.arm.limits)
     np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
 
@@ -131,12 +131,12 @@ def test_a_non_finite_action_stops_and_is_not_sent(bad: float) -> None:
     rig = Rig(lambda observation: next(actions, np.where(np.arange(7) == 3, bad, WAVE)))
     for _ in range(30):
         rig.tick()
-    assert rig.driving.mode == STOPPED
-    assert 'not finite' in rig.driving.why
+    assert rig.controller.mode == STOPPED
+    assert 'not finite' in rig.controller.reason
     sent = [command for plan in rig.plans if plan for command in plan.commands]
     assert all(np.isfinite([c.q, c.dq, c.ddq]).all() for c in sent)
-    rig.driving.policy = acting(wave)
-    assert rig.driving.resume(rig.now) == ''
+    rig.controller.policy = acting(wave)
+    assert rig.controller.resume(rig.now) == ''
     assert rig.tick() is not None
 
 
@@ -147,21 +147,21 @@ def test_stamps_that_jump_stop_the_arm() -> None:
             rig.tick()
         rig.stamp += jump
         rig.tick()
-        assert rig.driving.mode == STOPPING
-        assert 'jumped' in rig.driving.why
+        assert rig.controller.mode == STOPPING
+        assert 'jumped' in rig.controller.reason
 
 
 def test_a_late_tick_goes_on_from_where_the_stop_has_led() -> None:
     rig = Rig(lambda observation: WAVE)
     for _ in range(10):
         rig.tick()
-    before = rig.driving.command
+    before = rig.controller.command
     plan = rig.tick(after=2 * PERIOD, late=0.012)
     began = limits.stop(before, PERIOD + 0.012, rig.arm.limits)
     expected = limits.limit(WAVE, began, PERIOD - 0.012, rig.arm.limits)
     np.testing.assert_allclose(plan.commands[0].q, expected.q, atol=1e-6)
     np.testing.assert_allclose(plan.times[0], PERIOD - 0.012, atol=1e-6)
-    assert rig.driving.mode == DRIVING
+    assert rig.controller.mode == DRIVING
 
 
 @pytest.mark.parametrize(('late', 'ahead'), [(0.02, 0.03), (0.03, 0.07), (0.045, 0.055)])
@@ -173,7 +173,7 @@ def test_a_tick_that_is_very_late_aims_beyond_the_next(late: float, ahead: float
     np.testing.assert_allclose(plan.times[0], ahead, atol=1e-9)
     skipped = round((late + ahead) / PERIOD) - 1
     assert [rig.tick() is None for _ in range(3)] == [True] * skipped + [False] * (3 - skipped)
-    assert rig.driving.mode == DRIVING
+    assert rig.controller.mode == DRIVING
 
 
 def test_a_long_stall_is_for_a_person_to_look_at() -> None:
@@ -181,8 +181,8 @@ def test_a_long_stall_is_for_a_person_to_look_at() -> None:
     for _ in range(10):
         rig.tick()
     assert rig.tick(after=0.7) is None
-    assert rig.driving.mode == STOPPED
-    assert 'stood still' in rig.driving.why
+    assert rig.controller.mode == STOPPED
+    assert 'stood still' in rig.controller.reason
 
 
 def test_what_the_controller_follows_is_what_was_meant() -> None:
@@ -190,11 +190,11 @@ def test_what_the_controller_follows_is_what_was_meant() -> None:
     rig = Rig(lambda observation: WAVE * np.sign(np.sin(8 * rig.now)))
     for _ in range(40):
         rig.tick()
-        start, at = rig.driving.command, rig.now + PERIOD
-        np.testing.assert_allclose(rig.controller.sample(rig.now + 1e-9)[1],
-                                   rig.controller._points[0].dq, atol=1e-6)
+        start, at = rig.controller.command, rig.now + PERIOD
+        np.testing.assert_allclose(rig.trajectory_controller.sample(rig.now + 1e-9)[1],
+                                   rig.trajectory_controller._points[0].dq, atol=1e-6)
     for t in np.linspace(0.0, 0.6, 61):
-        q, dq = rig.controller.sample(at + t)
+        q, dq = rig.trajectory_controller.sample(at + t)
         q_meant, dq_meant, _ = limits.Stop(start, rig.arm.limits).at([t])[0]
         np.testing.assert_allclose(q, q_meant, atol=1e-3)
         np.testing.assert_allclose(dq, dq_meant, atol=5e-2)

@@ -16,55 +16,55 @@ from rl_control.control.policy_switch import Blend, PolicySwitch
 
 
 def test_only_newer_versions_of_the_same_run_are_taken() -> None:
-    succession = PolicySwitch(iiwa().contract())
+    switch = PolicySwitch(iiwa().contract())
     first, second = exported(1), exported(2)
-    assert succession.take(first, 'a') is first
-    assert succession.take(second, 'b') is second
+    assert switch.apply(first, 'a') is first
+    assert switch.apply(second, 'b') is second
     for refused, text in (
         (first, 'not greater than 2'), (second, 'not greater than 2'),
         (exported(9, run='run-2'), 'is of run run-2'), (exported(9, robot='panda'), 'robot'),
     ):
         with pytest.raises(InvalidInput, match=text):
-            succession.take(refused, 'c')
-        assert succession.current is second
+            switch.apply(refused, 'c')
+        assert switch.current is second
 
 
 def test_rollback_goes_one_back_and_what_was_left_does_not_return() -> None:
-    succession = PolicySwitch(iiwa().contract())
+    switch = PolicySwitch(iiwa().contract())
     with pytest.raises(InvalidInput, match='no policy before'):
-        succession.rollback()
+        switch.rollback()
     first, second, third = exported(1), exported(2), exported(3)
-    succession.take(first, 'a')
-    succession.take(second, 'b')
-    assert succession.rollback() is first and succession.current is first
+    switch.apply(first, 'a')
+    switch.apply(second, 'b')
+    assert switch.rollback() is first and switch.current is first
     with pytest.raises(InvalidInput, match='not greater than 2'):
-        succession.take(second, 'b')
-    succession.take(third, 'c')
-    assert succession.rollback() is first
+        switch.apply(second, 'b')
+    switch.apply(third, 'c')
+    assert switch.rollback() is first
 
 
 def test_a_withdrawn_version_is_left_for_an_older_one() -> None:
-    succession = PolicySwitch(iiwa().contract())
+    switch = PolicySwitch(iiwa().contract())
     first, second, third = exported(1), exported(2), exported(3)
-    succession.take(first, 'a')
-    succession.take(third, 'b')
+    switch.apply(first, 'a')
+    switch.apply(third, 'b')
     with pytest.raises(InvalidInput, match='not greater than 3'):
-        succession.take(second, 'c', withdrawn={1})
+        switch.apply(second, 'c', withdrawn={1})
     with pytest.raises(InvalidInput, match='has version 3, which is withdrawn'):
-        succession.take(third, 'c', withdrawn={3})
-    assert succession.current is third
-    assert succession.take(second, 'c', withdrawn={3}) is succession.current is second
+        switch.apply(third, 'c', withdrawn={3})
+    assert switch.current is third
+    assert switch.apply(second, 'c', withdrawn={3}) is switch.current is second
     with pytest.raises(InvalidInput, match='no policy before'):
-        succession.rollback()  # not to what was withdrawn
+        switch.rollback()  # not to what was withdrawn
     with pytest.raises(InvalidInput, match='not greater than 2'):
-        succession.take(first, 'd', withdrawn={3})
+        switch.apply(first, 'd', withdrawn={3})
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_of_what_comes_doubled_late_and_not_at_all_only_what_is_newer_is_taken(random_) -> None:
     contract = iiwa().contract()
-    succession = PolicySwitch(contract)
+    switch = PolicySwitch(contract)
     sent = [SimpleNamespace(contract=contract, version=version, run=run)
             for version in range(1, 40) for run in ('a', 'a', 'b')]
     sent.sort(key=lambda one: one.version + random_.uniform(0.0, 5.0))
@@ -73,9 +73,9 @@ def test_of_what_comes_doubled_late_and_not_at_all_only_what_is_newer_is_taken(r
     taken, newest = [], 0
     for policy in arrived:
         with contextlib.suppress(InvalidInput):
-            taken.append(succession.take(policy, 'it').version)
+            taken.append(switch.apply(policy, 'it').version)
         newest = max(newest, policy.version if policy.run == 'a' else 0)
-        assert succession.current.version == newest and succession.current.run == 'a'
+        assert switch.current.version == newest and switch.current.run == 'a'
     assert all(before < after for before, after in itertools.pairwise(taken))
 
 

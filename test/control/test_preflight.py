@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check before the lab: everything the node would refuse, in words."""
+"""Preflight checks report everything that the node would refuse."""
 
 from pathlib import Path
 import threading
@@ -38,7 +38,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(policy: Path, tmp_path: Path
     assert levels(check(policy, 'nonesuch'))['robot'] == REFUSED
     policy.write_bytes(policy.read_bytes()[:-100])
     damaged = levels(check(policy, 'iiwa'))
-    assert list(levels(check(policy))) == ['policy']  # what arm it is for nobody knows
+    assert list(levels(check(policy))) == ['policy']  # the file does not name its arm
     assert damaged['policy'] == REFUSED and damaged['robot'] == OK
 
 
@@ -54,7 +54,7 @@ def test_slow_limits_warn_of_the_time_to_rest(policy: Path, tmp_path: Path) -> N
     assert '0.570 s' in finding.text  # 0.05 + 1/2 + 2/100
 
 
-def test_the_distance_that_the_robots_file_asks_for_is_looked_at(
+def test_the_collision_distance_of_the_robot_file_is_checked(
     policy: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / 'robot.yaml'
@@ -68,7 +68,7 @@ def test_the_distance_that_the_robots_file_asks_for_is_looked_at(
     assert '0.1 m kept' in near['margins'].text
     hand = 'lbr_iiwa_link_5 and lbr_iiwa_link_7'  # one joint between them
     assert near['collision distance'].level == WARNING
-    assert near['collision distance'].text.endswith(f'never looked at: {hand}')
+    assert near['collision distance'].text.endswith(f'not checked: {hand}')
     assert near['start poses'].level == WARNING and 'start_range' in near['start poses'].text
     assert 'collision distance' not in (all_kept := found('iiwa', 0.001))
     assert all_kept['start poses'].level == OK
@@ -92,7 +92,7 @@ def test_a_controller_is_compared_with_the_robot() -> None:
         assert levels(check_controller({**good, **change}, NAMES, 0.05))[what] == level
 
 
-def test_a_live_controller_is_asked(ros: int) -> None:
+def test_a_running_controller_is_queried(ros: int) -> None:
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.lifecycle import LifecycleNode

@@ -87,7 +87,7 @@ def test_real_time_tells_what_was_not_allowed(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr('os.sched_setscheduler', forbidden)
     told = []
-    loop = RealtimeLoop(0.001, lambda due: None, real_time=True, notice=told.append)
+    loop = RealtimeLoop(0.001, lambda due: None, real_time=True, log_warning=told.append)
     loop.start()
     time.sleep(0.02)
     loop.stop()
@@ -122,7 +122,7 @@ def test_a_histogram_says_how_many_were_how_long() -> None:
     even = Samples()
     for value in (0.05, 0.05, 0.05, 0.05097, 0.04905, 0.06):
         even.add(value)
-    assert even.histogram(typical=True) == '1e-06:3 0.8913:2 8.913:1'
+    assert even.histogram(about_median=True) == '1e-06:3 0.8913:2 8.913:1'
 
 
 def test_a_clock_that_stands_still_or_jumps_brings_no_burst_and_is_looked_at() -> None:

@@ -29,5 +29,5 @@ def test_it_answers_the_measured_motion_and_says_how_far_it_is() -> None:
         would = plan.commands[0].dq
         assert shadow.mode == SHADOWING
     assert shadow.tick(now + 1.0, now + 1.0) is None
-    assert shadow.mode == WAITING and shadow.why == 'waiting for joint_states'
+    assert shadow.mode == WAITING and shadow.reason == 'waiting for joint_states'
     assert np.isnan(shadow.difference)

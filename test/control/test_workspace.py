@@ -18,16 +18,16 @@ def heights(request, margin: float, ticks: int = 60) -> list[float]:
     """Let a policy drive in a box that ends `margin` m below where it starts, as high as."""
     arm = iiwa()
     low, high = (-5.0, -5.0, -5.0), (5.0, 5.0, float(POSITION[2] - margin))
-    driving = PolicyController(arm, Margins(workspace_low=low, workspace_high=high))
-    driving.policy, driving.goal = acting(request), np.zeros(3)
+    controller = PolicyController(arm, Margins(workspace_low=low, workspace_high=high))
+    controller.policy, controller.goal = acting(request), np.zeros(3)
     q, dq, found = arm.home, np.zeros(7), []
     for tick in range(ticks):
         now = tick * PERIOD
-        driving.receive(now, now, q, dq)
-        plan = driving.tick(now, now)
+        controller.receive(now, now, q, dq)
+        plan = controller.tick(now, now)
         q, dq = plan.commands[0].q, plan.commands[0].dq
         found += [arm.kinematics.position(command.q)[2] for command in plan.commands]
-        assert driving.mode == DRIVING
+        assert controller.mode == DRIVING
     return found
 
 

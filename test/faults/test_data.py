@@ -42,14 +42,14 @@ def start(ros_domain: int, tmp_path: Path) -> Iterator[Start]:
 
 
 def counts(collector: CollectorNode) -> tuple[int, int]:
-    return collector._outbox.produced, collector._outbox.oldest
+    return collector._output.outbox.produced, collector._output.outbox.oldest
 
 
 def require_nothing_lost(out: Path, learner: Learner, collector: CollectorNode) -> None:
     """Check what both closed nodes left; what a slow machine left to hand over still waits."""
-    known, found = learner._inbox.runs[collector._run], account(out)
-    assert (found.produced, found.lost) == (collector._outbox.produced, 0)
-    assert journaled(out) == {collector._run: known.received}
+    known, found = learner._inbox.runs[collector._output.run], account(out)
+    assert (found.produced, found.lost) == (collector._output.outbox.produced, 0)
+    assert journaled(out) == {collector._output.run: known.received}
     assert (found.waiting, known.lost) == (found.produced - known.received, 0)
 
 
@@ -66,14 +66,14 @@ def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypat
         # What it said before is on its way.
         nodes.until(lambda: counts(collector)[1] == learner._said[1][0, 0])
         _, acknowledged = counts(collector)
-        received = learner._inbox.runs[collector._run].received
+        received = learner._inbox.runs[collector._output.run].received
         nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.ERROR)
         assert 'No space left' in nodes.levels['/learner: learning'][1]
         updates = learner._trainer.turns
         nodes.spin(0.6)
         nodes.until(lambda: learner._trainer.turns > updates)
         assert counts(collector)[1] == acknowledged
-        assert learner._inbox.runs[collector._run].received == received
+        assert learner._inbox.runs[collector._output.run].received == received
     assert journal.write_all is write
     nodes.until(lambda: counts(collector)[1] > received + 200)
     nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.OK)
@@ -117,14 +117,14 @@ def test_a_full_spill_holds_the_collector_back(start, tmp_path, monkeypatch):
     # A learner that acknowledges late, then not at all, though it granted a lot.
     nodes = start(learner__headroom=1000, learner__journal_period=0.5)
     learner, collector = nodes.add(Learner()), nodes.add(CollectorNode())
-    nodes.until(lambda: bool(collector._disk))
+    nodes.until(lambda: bool(collector._output.disk_error))
     nodes.until(lambda: nodes.levels['/collector: collecting'][0] == codec.ERROR,
                 but=(learner,))
-    nodes.until(lambda: collector._outbox.backlog == 50, but=(learner,))  # its file is full
-    produced = collector._outbox.produced
-    nodes.until(lambda: collector._outbox.produced > produced + 100)
+    nodes.until(lambda: collector._output.outbox.backlog == 50, but=(learner,))  # its file is full
+    produced = collector._output.outbox.produced
+    nodes.until(lambda: collector._output.outbox.produced > produced + 100)
     full[0] = False
-    nodes.until(lambda: not collector._disk)
+    nodes.until(lambda: not collector._output.disk_error)
     nodes.close(collector)
     nodes.close(learner)
     require_nothing_lost(tmp_path, learner, collector)
@@ -140,11 +140,12 @@ def test_an_overrun_queue_is_seen_and_sent_again(start, tmp_path):
         return step(action)
 
     collector._environment.step = slowly
-    nodes.until(lambda: collector._outbox.oldest > 0 and collector._outbox.credit > 2000)
-    sent = collector._outbox.produced
-    nodes.until(lambda: collector._outbox.produced > sent + 1500, 80.0, but=(learner,))
-    nodes.until(lambda: learner._inbox.runs[collector._run].gaps > 0)
-    nodes.until(lambda: collector._outbox.oldest > sent + 1500)
+    outbox = collector._output.outbox
+    nodes.until(lambda: outbox.oldest > 0 and outbox.credit > 2000)
+    sent = collector._output.outbox.produced
+    nodes.until(lambda: collector._output.outbox.produced > sent + 1500, 80.0, but=(learner,))
+    nodes.until(lambda: learner._inbox.runs[collector._output.run].gaps > 0)
+    nodes.until(lambda: collector._output.outbox.oldest > sent + 1500)
     nodes.close(collector)
     nodes.close(learner)
     require_nothing_lost(tmp_path, learner, collector)
@@ -153,10 +154,10 @@ def test_an_overrun_queue_is_seen_and_sent_again(start, tmp_path):
 def test_acknowledgements_that_cannot_be_are_told_and_ignored(start):
     nodes = start()
     learner, collector = nodes.add(Learner()), nodes.add(CollectorNode())
-    nodes.until(lambda: collector._outbox.oldest > 50)
+    nodes.until(lambda: collector._output.outbox.oldest > 50)
     send = next(iter(nodes.executors)).create_publisher(
         codec.Acknowledge, '/transitions/ack', qos.ACKNOWLEDGE).publish
-    mine = (collector._run,)
+    mine = (collector._output.run,)
     wrong = {
         'acknowledges 1000000 rows': codec.acknowledge_table(
             mine, np.array([[10.0**6, 10.0**6]]), learner._run),
@@ -167,11 +168,11 @@ def test_acknowledgements_that_cannot_be_are_told_and_ignored(start):
     for reason, table in wrong.items():
         def told(reason=reason, table=table):
             send(codec.encode_table(table))  # again, since the learner's own may overtake it
-            return any(reason in sentence for sentence in collector._refused.counts)
+            return any(reason in sentence for sentence in collector._rejections.counts)
         nodes.until(told)
-    before = collector._outbox.oldest
-    nodes.until(lambda: collector._outbox.oldest > before + 50)
-    assert collector._outbox.lost == 0
+    before = collector._output.outbox.oldest
+    nodes.until(lambda: collector._output.outbox.oldest > before + 50)
+    assert collector._output.outbox.lost == 0
 
 
 def test_only_a_greater_version_of_the_followed_run_acts(start, monkeypatch):
@@ -189,7 +190,7 @@ def test_only_a_greater_version_of_the_followed_run_acts(start, monkeypatch):
         before = len(came)
         send(codec.encode_policy(data or exported(version, run), run, version))
         nodes.until(lambda: len(came) > before)
-        policy = collector._collecting.policy
+        policy = collector._collector.policy
         taken.append((policy.run, policy.version))
 
     for version in (5, 4, 5, 9, 5, 8, 10):
@@ -206,7 +207,7 @@ def test_only_a_greater_version_of_the_followed_run_acts(start, monkeypatch):
     offer(2, data=exported(20), run=learner._run)
     offer(12)
     assert taken[7:] == [('run-2', 3), ('run-2', 3), *[(learner._run, 1)] * 3]
-    told = ' '.join(collector._refused.counts)
+    told = ' '.join(collector._rejections.counts)
     assert f'of run run-2 but {learner._run} is followed' in told
     assert 'its file is version 20 of run-1 but its message says 2' in told
     assert "policy has NaN or infinity in its weights 'actor.0.bias'" in told
@@ -252,9 +253,9 @@ def test_every_order_of_starts_comes_to_work(start, order):
         made[name] = nodes.add(KINDS[name]())
         nodes.spin(0.3)
     collector = made['collector']
-    nodes.until(lambda: collector._collecting.policy is not None, patience=10.0)
-    first = collector._collecting.policy.version
-    nodes.until(lambda: collector._collecting.policy.version > first, patience=10.0)
+    nodes.until(lambda: collector._collector.policy is not None, patience=10.0)
+    first = collector._collector.policy.version
+    nodes.until(lambda: collector._collector.policy.version > first, patience=10.0)
     # Who comes late is given what was said before.
     late = nodes.add(rclpy.create_node('late'))
     seen = []

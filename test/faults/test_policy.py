@@ -131,12 +131,12 @@ def test_estop_and_protective_stop_latch(arm: FakeArm, policy_file: Path) -> Non
             arm.resumed()
         arm.node.destroy_publisher(estop)
         arm.until_mode('stopped')
-        assert 'nobody publishes the topic estop' in arm.status['why']
+        assert 'the topic estop has no publisher' in arm.status['why']
 
 
 @pytest.mark.alone
 def test_an_estop_that_falls_silent_stops_the_arm(arm: FakeArm, policy_file: Path) -> None:
-    """With a heartbeat a publisher that is there but says nothing is as good as none."""
+    """With a heartbeat, a publisher that sends nothing counts as none."""
     estop = arm.node.create_publisher(codec.Bool, 'estop', qos.OPERATOR)
     process = policy_process(
         policy_file, **{'policy.estop_required': True, 'policy.estop_heartbeat': 0.5,

@@ -166,7 +166,7 @@ def test_any_message_is_taken_or_refused(nodes):
     def found() -> bool:
         for node in made:
             if isinstance(node, Monitor | Watcher):
-                node.metrics.look()
+                node.metrics.discover()
         return numbers <= {(node.get_name(), subscription.topic_name)
                            for node in made for subscription in node.subscriptions}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What somebody sees who looks in on a graph: the table, and what RViz draws."""
+"""Graph status: the table of the watcher, and what RViz draws."""
 
 import io
 from pathlib import Path
@@ -20,56 +20,56 @@ from rl_control.report.console_status import Status
 from rl_control.robots.kinematics import urdf_path
 from rl_control.robots.urdf import robot_description
 from rl_control.ros import codec, markers, qos
-from rl_control.ros.node_status import LENGTH, NAMES, Watching
+from rl_control.ros.node_status import NAME_LIMIT, TEXT_LIMIT, GraphStatus
 
 
-def test_each_node_has_a_row_and_silence_is_told() -> None:
-    watching = Watching()
-    assert 'ROS_DOMAIN_ID' in watching.rows(0.0, {})['nobody']
-    watching.tell('/learner: learning', 'ok', 'learning', {'updates': '12'}, now=10.0)
-    watching.tell('/policy: driving', 'WARN', 'late', {}, now=12.0)
-    assert watching.rows(12.0, {'critic_loss': 0.123456789}) == {
+def test_each_node_has_a_row_and_silence_is_shown() -> None:
+    status = GraphStatus()
+    assert 'ROS_DOMAIN_ID' in status.rows(0.0, {})['no nodes']
+    status.update('/learner: learning', 'ok', 'learning', {'updates': '12'}, now=10.0)
+    status.update('/policy: driving', 'WARN', 'late', {}, now=12.0)
+    assert status.rows(12.0, {'critic_loss': 0.123456789}) == {
         '/learner: learning': 'ok: learning (updates 12)', '/policy: driving': 'WARN: late',
         'critic_loss': '0.12346'}
-    assert watching.rows(14.0, {})['/learner: learning'].startswith('SILENT for 4 s: ok')
+    assert status.rows(14.0, {})['/learner: learning'].startswith('SILENT for 4 s: ok')
 
 
 def test_an_unknown_success_is_a_dash() -> None:
-    watching = Watching()
-    watching.tell('x', 'ok', '', {}, 0.0)
+    status = GraphStatus()
+    status.update('x', 'ok', '', {}, 0.0)
     for phase in (TRAINING, EVALUATION, EVALUATION):
-        watching.count(phase, 7, None)
-    shown = watching.rows(0.0, {})
+        status.add_episode(phase, 7, None)
+    shown = status.rows(0.0, {})
     assert (shown['evaluation'], shown['exploring']) == ('- (version 7)', '-')
-    watching.count(EVALUATION, 7, True)
-    assert watching.rows(0.0, {})['evaluation'] == '1/1 (version 7)'
+    status.add_episode(EVALUATION, 7, True)
+    assert status.rows(0.0, {})['evaluation'] == '1/1 (version 7)'
 
 
 def test_the_newest_version_and_the_newest_episodes_count() -> None:
-    watching = Watching()
-    watching.tell('x', 'ok', '', {}, 0.0)
+    status = GraphStatus()
+    status.update('x', 'ok', '', {}, 0.0)
     for success in (True, False):
-        watching.count(EVALUATION, 7, success)
-    assert watching.rows(0.0, {})['evaluation'] == '1/2 (version 7)'
-    watching.count(EVALUATION, 8, True)
-    assert watching.rows(0.0, {})['evaluation'] == '1/1 (version 8)'
+        status.add_episode(EVALUATION, 7, success)
+    assert status.rows(0.0, {})['evaluation'] == '1/2 (version 7)'
+    status.add_episode(EVALUATION, 8, True)
+    assert status.rows(0.0, {})['evaluation'] == '1/1 (version 8)'
     for number in range(60):
-        watching.count(TRAINING, 8, number >= 40)
-    assert watching.rows(0.0, {})['exploring'] == '20/50'
+        status.add_episode(TRAINING, 8, number >= 40)
+    assert status.rows(0.0, {})['exploring'] == '20/50'
 
 
 def test_names_are_bounded() -> None:
-    watching = Watching()
-    for number in range(NAMES + 10):
-        watching.tell(f'{number}' * 200, 'ok', 'm' * 10_000, {'k' * 10_000: 'v' * 10_000}, 0.0)
-    assert len(watching.rows(0.0, {})) == NAMES
-    assert sum(len(name) + len(said) for name, said in watching.rows(0.0, {}).items()) < (
-        3 * (LENGTH + 10) * NAMES)
+    status = GraphStatus()
+    for number in range(NAME_LIMIT + 10):
+        status.update(f'{number}' * 200, 'ok', 'm' * 10_000, {'k' * 10_000: 'v' * 10_000}, 0.0)
+    assert len(status.rows(0.0, {})) == NAME_LIMIT
+    assert sum(len(name) + len(said) for name, said in status.rows(0.0, {}).items()) < (
+        3 * (TEXT_LIMIT + 10) * NAME_LIMIT)
 
 
 @pytest.mark.parametrize('terminal', [True, False])
-def test_what_anybody_says_is_shown_and_not_obeyed(terminal: bool, capsys) -> None:
-    status, output = Status('watching', 0.0), io.StringIO()
+def test_any_text_is_shown_without_markup(terminal: bool, capsys) -> None:
+    status, output = Status('status', 0.0), io.StringIO()
     if terminal:
         status._live = Live(console=Console(file=output, force_terminal=True, width=200))
     with status:
@@ -95,9 +95,9 @@ def test_a_urdf_finds_its_meshes_wherever_it_is_read(urdf: str, root: str) -> No
 
 
 def test_the_scene_and_the_watcher_over_topics(ros: int) -> None:
-    arm, heard, texts = FakeArm(), [], []
+    arm, drawn, texts = FakeArm(), [], []
     scene = graph('deploy').processes({'policy': 'x.onnx', 'scene': 'true'})[-1]
-    arm.node.create_subscription(markers.Markers, 'markers', heard.append, qos.MARKERS)
+    arm.node.create_subscription(markers.Markers, 'markers', drawn.append, qos.MARKERS)
     arm.node.create_subscription(
         codec.Text, 'robot_description', texts.append, qos.ROBOT_DESCRIPTION)
     status = arm.node.create_publisher(codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
@@ -106,9 +106,9 @@ def test_the_scene_and_the_watcher_over_topics(ros: int) -> None:
     try:
         with Running(scene):
             arm.until(lambda: texts, 20.0, 'robot_description')
-            arm.until(lambda: heard and len(heard[-1].markers[markers.PATH].points) > 2, 20.0,
+            arm.until(lambda: drawn and len(drawn[-1].markers[markers.PATH].points) > 2, 20.0,
                       'markers')
-        with Running(watcher) as watching:  # whose time begins when somebody speaks
+        with Running(watcher) as watching:
             while watching.child.poll() is None:
                 status.publish(codec.diagnostics('/made_up: learning', codec.WARN, 'slow', {
                     'updates': 7}))
@@ -116,7 +116,7 @@ def test_the_scene_and_the_watcher_over_topics(ros: int) -> None:
             output = watching.child.stdout.read()
     finally:
         arm.close()
-    goal, target, path = heard[-1].markers
+    goal, target, path = drawn[-1].markers
     assert goal.header.frame_id == 'lbr_iiwa_link_0' and goal.pose == target.pose
     assert target.scale.x == 2 * iiwa().task.settings.success_distance > goal.scale.x > 0.0
     tip = iiwa().kinematics.position(iiwa().home)

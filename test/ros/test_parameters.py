@@ -179,15 +179,15 @@ def test_missing_file_and_unknown_name_are_refused(tmp_path, monkeypatch):
     (tmp_path / 'robots').mkdir()
     for name in ('kuka', 'abb'):
         (tmp_path / 'robots' / f'{name}.yaml').write_text('')
-    assert files.named('robots', 'kuka') == tmp_path / 'robots' / 'kuka.yaml'
-    assert files.named('robots', str(tmp_path / 'robots' / 'abb.yaml')).stem == 'abb'
+    assert files.parameter_file('robots', 'kuka') == tmp_path / 'robots' / 'kuka.yaml'
+    assert files.parameter_file('robots', str(tmp_path / 'robots' / 'abb.yaml')).stem == 'abb'
     for name in ('fanuc', '../robots/kuka', ''):
         with pytest.raises(
             InvalidInput, match=f'no {re.escape(repr(name))} in robots; known are abb'
         ):
-            files.named('robots', name)
+            files.parameter_file('robots', name)
     with pytest.raises(InvalidInput, match='there is no file'):
-        files.named('robots', 'nowhere.yaml')
+        files.parameter_file('robots', 'nowhere.yaml')
 
 
 @pytest.mark.parametrize('package', [
