@@ -188,5 +188,19 @@ class Collector:
         factor = self._settings.exploration
         if factor == 1.0:
             return *policy.act(observation, noise), policy.version
-        action, _ = policy.act(observation, factor * noise)
-        return action, math.nan, policy.version  # the density of scaled noise is unknown
+        action, log_prob = policy.act(observation, factor * noise)
+        return action, scaled_log_prob(log_prob, noise, factor), policy.version
+
+
+def scaled_log_prob(log_prob: float, noise: np.ndarray, factor: float) -> float:
+    """
+    Return the log density of an action whose noise was `factor` times standard normal.
+
+    `log_prob` is what the policy computes for that action, as if `factor * noise` (n,) were
+    standard normal itself: change of variables, so log N(noise) - n log factor takes the place
+    of log N(factor noise). NaN for a factor of 0, which leaves one action.
+    """
+    if factor == 0.0:
+        return math.nan
+    return (log_prob + 0.5 * (factor * factor - 1.0) * float(noise @ noise)
+            - len(noise) * math.log(factor))

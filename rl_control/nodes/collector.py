@@ -41,7 +41,8 @@ class CollectorNode(Node):
         live = self._live_arm is not None
         self._environment = (
             self._live_arm.environment if live
-            else declare_environment(self, self.settings.environment, self.settings.seed))
+            else declare_environment(
+                self, self.settings.environment, self.settings.seed, self.settings.simulator))
         self._contract = self._environment.contract
         self._rejections = Rejections(self.get_logger().error)
         self._faults = Rejections(self.get_logger().error)  # of a third-party environment
@@ -130,7 +131,7 @@ class CollectorNode(Node):
         if self._output.disk_error:
             yield codec.ERROR, self._output.disk_error
         steps = self._live_arm.ticks if self._live_arm else self._collector.steps
-        still = self._progress.still(steps, now)
+        still = self._progress.stalled_for(steps, now)
         if still > LEARNER_TIMEOUT and not self._output.waiting:
             yield codec.ERROR, f'no step for {still:.0f} s'
         if self._live_arm is not None:
@@ -142,7 +143,7 @@ class CollectorNode(Node):
             if age > LEARNER_TIMEOUT:
                 yield codec.WARN, f'no acknowledgement for {age:.0f} s; {acting}'
         if policy is None:
-            yield codec.WARN, f'waiting for a policy for {policy_age} s'
+            yield codec.WARN, f'waiting for a policy for {policy_age:.0f} s'
         if self._rejections.total:
             yield codec.WARN, f'{self._rejections.total} messages rejected'
         if self._faults.total:

@@ -17,7 +17,7 @@ from rl_control.report.console_status import Status
 from rl_control.ros import codec, qos
 from rl_control.ros.metrics import Metrics, MetricsSubscriber
 from rl_control.ros.node_main import every, run
-from rl_control.ros.node_status import NAMES
+from rl_control.ros.node_status import NAME_LIMIT
 from rl_control.ros.parameters import declare
 
 SHOWN_LOSSES = ('critic_loss', 'actor_loss', 'alpha')
@@ -43,7 +43,7 @@ class Monitor(Node):
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
-        every(self, DISCOVERY_PERIOD, self.metrics.look)
+        every(self, DISCOVERY_PERIOD, self.metrics.discover)
         every(self, 0.5, self._show)
         self._status = Status('training', self._settings.status_period)
         self._status.__enter__()
@@ -102,7 +102,7 @@ class Monitor(Node):
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
         for name, values in codec.read_diagnostics(message):
             if name.endswith(': collecting') and (
-                    name in self._collectors or len(self._collectors) < NAMES):
+                    name in self._collectors or len(self._collectors) < NAME_LIMIT):
                 self._collectors[name] = (
                     codec.read_value(values, 'version', -1.0),
                     codec.read_value(values, 'policy_age', math.inf))

@@ -225,7 +225,7 @@ def test_an_estop_interrupts_and_only_the_operator_goes_on_from_where_the_arm_is
     rig.after(1.0, lambda: refused.append(rig.controller.resume(rig.now)))
     rig.after(1.1, lambda: rig.press(False))
     away = ARM.home + 0.02
-    rig.after(1.2, lambda: setattr(rig, 'controller', TrajectoryController(away)))
+    rig.after(1.2, lambda: setattr(rig, 'trajectory_controller', TrajectoryController(away)))
     rig.after(2.0, lambda: refused.append(rig.controller.resume(rig.now)))
     resumed = rig.now + 2.0
     rig.world.reset(rng)
@@ -485,12 +485,13 @@ def test_fresh_samples_are_waited_for_after_silence() -> None:
     rig.silent = True
     with pytest.raises(Interrupted):
         rig.world.step(wave(0))
-    told = []
-    rig.after(2.0, lambda: told.append(rig.controller.resume(rig.now)))
+    refusals = []
+    rig.after(2.0, lambda: refusals.append(rig.controller.resume(rig.now)))
     rig.after(2.001, lambda: setattr(rig, 'silent', False))
-    rig.after(2.5, lambda: told.append(rig.controller.resume(rig.now)))
+    rig.after(2.5, lambda: refusals.append(rig.controller.resume(rig.now)))
     rig.begin()
-    assert told[0].startswith(f'only 0 of {RESUME_SAMPLES} fresh joint_states') and told[1] == ''
+    first, second = refusals
+    assert first.startswith(f'only 0 of {RESUME_SAMPLES} fresh joint_states') and second == ''
     assert rig.controller.mode == DRIVING
 
 
@@ -637,12 +638,12 @@ def test_collecting_over_topics_with_the_operator_beside_it(
         attendant.until(lambda: attendant.status.get('mode') == 'stopped', 'stop')
         assert attendant.call(attendant.resume) == (False, 'the estop is pressed')
         assert attendant.status['why'] == 'the estop is pressed'
-        ended, told = len(attendant.ends), attendant.count()
+        ended, count = len(attendant.ends), attendant.count()
         attendant.until(lambda: attendant.rows.truncated[-1], 'truncated row')
         attendant.estop.publish(codec.flag(False))
         attendant.until(lambda: attendant.call(attendant.resume)[0], 'resume')
         attendant.until(lambda: len(attendant.ends) >= ended + 2, 'two more episodes')
-        assert attendant.count() > told
+        assert attendant.count() > count
         status, output = collector.ended(  # which waits for its rows to be acknowledged
             signal.SIGINT, 3.0, lambda: attendant.executor.spin_once(timeout_sec=0.01))
         assert status == 0 and 'Traceback' not in output
@@ -666,8 +667,8 @@ def test_collecting_over_topics_with_the_operator_beside_it(
     assert np.isnan(rows.log_prob[took]).all()
     # Most joints; one may be at a position limit.
     assert np.median(np.abs(rows.applied[took][-3:] + 0.1)) < 1e-3
-    told = {tuple(np.round(goal[:3], 9)) for goal in attendant.goals}
-    assert told & {tuple(np.round((end.goal_x, end.goal_y, end.goal_z), 9))
+    goals = {tuple(np.round(goal[:3], 9)) for goal in attendant.goals}
+    assert goals & {tuple(np.round((end.goal_x, end.goal_y, end.goal_z), 9))
                    for end in attendant.ends}
     # 20 Hz, but for what a busy machine makes late.
     periods = np.diff(rows.stamp)[same]

@@ -209,7 +209,7 @@ def test_only_a_greater_version_of_the_followed_run_acts(start, monkeypatch):
     assert taken[7:] == [('run-2', 3), ('run-2', 3), *[(learner._run, 1)] * 3]
     told = ' '.join(collector._rejections.counts)
     assert f'of run run-2 but {learner._run} is followed' in told
-    assert 'its file is version 20 of run-1 but its message says 2' in told
+    assert 'its file is version 20 of run-1 but its message names 2' in told
     assert "policy has NaN or infinity in its weights 'actor.0.bias'" in told
 
 
