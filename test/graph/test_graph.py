@@ -22,7 +22,7 @@ from rl_control.config.files import read_parameter_file
 from rl_control.config.hardware import HardwareSettings
 from rl_control.config.offline import OfflineSettings
 from rl_control.config.robot import RobotSettings
-from rl_control.learning.algorithms import ALGORITHMS, values_of
+from rl_control.learning.algorithms import ALGORITHMS, settings_of, values_of
 from rl_control.ros.parameters import given_values
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def test_the_task_s_algorithm_comes_before_the_user_s(
     rclpy.init(args=command_line(learner)[3:])
     try:
         node = rclpy.create_node('learner')
-        assert values_of('sac', given_values(node, 'algorithm')) == left
+        assert values_of('sac', given_values(node, 'algorithm', settings_of('sac'))) == left
         node.destroy_node()
     finally:
         rclpy.try_shutdown()
