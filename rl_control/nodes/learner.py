@@ -53,7 +53,7 @@ class Learner(Node):
         super().__init__('learner')
         settings = declare(self, 'learner', LearnerSettings)
         kind = settings_of(settings.algorithm)
-        algorithm = declare(self, 'algorithm', kind, values_of(
+        algorithm = declare(self, 'algorithm', settings_of(settings.algorithm), values_of(
             settings.algorithm, given_values(self, 'algorithm', kind)))
         arm = None if settings.environment else declare_arm(self)
         self._contract = (

@@ -26,7 +26,8 @@ class Offline(Node):
         sampling = declare(self, 'sampling', SamplingSettings)
         kind = settings_of(settings.algorithm)
         self._training = prepare(settings, given_values(self, 'algorithm', kind), sampling)
-        declare(self, 'algorithm', kind, self._training.algorithm.to_mapping())
+        declare(self, 'algorithm', settings_of(settings.algorithm),
+                self._training.algorithm.to_mapping())
         self._metrics = Metrics(self)
         self._newest: Mapping[str, float] = {}
         self._told: Mapping[str, float] = {}

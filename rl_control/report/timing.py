@@ -27,7 +27,8 @@ def draw_timing(figures: Mapping[str, Any], path: Path) -> None:
     for axes, (quantity, words) in zip(grid.flat, QUANTITIES.items(), strict=True):
         bins = [pair.split(':') for pair in figures.get(f'{quantity}_histogram', '').split()]
         edges = np.array([float(edge) for edge, _ in bins])
-        axes.bar(edges, [int(count) for _, count in bins], edges * (10.0 ** (1 / BINS_PER_DECADE) - 1.0),
+        widths = edges * (10.0 ** (1 / BINS_PER_DECADE) - 1.0)
+        axes.bar(edges, [int(count) for _, count in bins], widths,
                  align='edge', log=True)
         for name, line in QUANTILES.items():
             if (value := figures.get(f'{quantity}_{name}_ms')) is not None:

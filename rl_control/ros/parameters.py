@@ -65,8 +65,22 @@ def declare(
 
 
 def given_values(node: Node, prefix: str, settings: type[Settings]) -> dict[str, Any]:
-    """Return the values that files, arguments and launch set below `prefix.`, by field."""
-    return parameter_overrides(node, prefix, [item.name for item in fields(settings)])
+    """
+    Return the values that files, arguments and launch set below `prefix.`, by field.
+
+    Where rclpy lacks its private name, only fields of `settings` are found: a misspelt name then
+    goes unnoticed.
+    """
+    found = parameter_overrides(node, prefix)
+    if found is not None:
+        return found
+    values = {}
+    for item in fields(settings):
+        name = f'{prefix}.{item.name}'
+        values[item.name] = node.declare_parameter(
+            name, None, ParameterDescriptor(dynamic_typing=True)).value
+        node.undeclare_parameter(name)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def watch(node: Node, prefix: str, current: Kind, on_change: Callable[[Kind], None]) -> None:

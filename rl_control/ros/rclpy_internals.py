@@ -5,13 +5,11 @@ Private names of rclpy that this package uses, all in one place.
 `take_message` and `WaitSet` let a thread read a subscription without an executor, at 5 us a
 message. `_parameter_overrides` lists the parameters that files and arguments set, declared or
 not. Where a name is missing, callers use the public API: see DrainedSubscription and
-`parameters.declare`.
+`parameters.given_values`.
 """
 
-from collections.abc import Collection
 from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
 import rclpy
 from rclpy.callback_groups import CallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
@@ -92,23 +90,16 @@ class _WithoutExecutor(CallbackGroup):
         """Do nothing: `beginning_execution` starts nothing."""
 
 
-def parameter_overrides(node: Node, prefix: str, names: Collection[str]) -> dict[str, Any]:
+def parameter_overrides(node: Node, prefix: str) -> dict[str, Any] | None:
     """
     Return the values that files, arguments and launch set below `prefix.`, by field.
 
-    Without the private name only the fields `names` are found, so a misspelt one goes unnoticed.
+    Return None where rclpy lacks the private name.
     """
+    if not hasattr(node, OVERRIDES):
+        return None
     start = f'{prefix}.'
-    if hasattr(node, OVERRIDES):
-        return {
-            name.removeprefix(start): parameter.value
-            for name, parameter in getattr(node, OVERRIDES).items() if name.startswith(start)
-        }
-    found = {}
-    for name in names:
-        value = node.declare_parameter(
-            start + name, None, ParameterDescriptor(dynamic_typing=True)).value
-        node.undeclare_parameter(start + name)
-        if value is not None:
-            found[name] = value
-    return found
+    return {
+        name.removeprefix(start): parameter.value
+        for name, parameter in getattr(node, OVERRIDES).items() if name.startswith(start)
+    }

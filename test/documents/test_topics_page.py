@@ -20,7 +20,8 @@ OPENED = re.compile(
     r"(create_publisher|create_subscription|DrainedSubscription|subscribe_drained)\(\s*(?:[\w.]+,\s*)?"
     r"(codec|markers)\.(\w+),\s*f?'([^']+)'[^)]*?qos\.(\w+)")
 # What several nodes have in common lies in a file of its own.
-SHARED = {'live_arm_interface': ['collector'], 'control_diagnostics': ['policy', 'collector'],
+SHARED = {'live_arm_interface': ['collector'], 'transition_publisher': ['collector'],
+          'control_diagnostics': ['policy', 'collector'],
           'metrics': ['learner', 'monitor', 'offline'], 'transition_player': ['bag play'],
           'arm_topics': ['policy', 'collector']}
 # Opened in a loop, or by a name that is a variable.
