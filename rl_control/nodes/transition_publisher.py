@@ -98,7 +98,8 @@ class TransitionPublisher:
         episode, outcome = end.episode, end.outcome
         row = codec.EpisodeRow(
             episode.number, episode.reward_sum, episode.steps,
-            math.nan if outcome.success is None else float(outcome.success), end.version, end.phase, outcome.stamp, *outcome.goal, outcome.error)
+            math.nan if outcome.success is None else float(outcome.success),
+            end.version, end.phase, outcome.stamp, *outcome.goal, outcome.error)
         origin = codec.Origin(
             self._identity.collector, self.run, self._identity.contract_hash,
             self._episode_count)
