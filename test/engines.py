@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Physics engines for tests: each one that is installed, and both beside each other."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from rl_control.robots.engines import ENGINES, make_simulator
+from rl_control.robots.held_joints import NOTHING_HELD
 from rl_control.robots.robot import Simulator
 
 EACH = pytest.mark.parametrize('engine', ENGINES)
@@ -29,7 +31,10 @@ def require(engine: str) -> None:
     pytest.importorskip(engine)
 
 
-def made(engine: str, urdf: Path, joint_names: tuple[str, ...], period: float) -> Simulator:
+def made(
+    engine: str, urdf: Path, joint_names: tuple[str, ...], period: float,
+    held: Mapping[str, float] = NOTHING_HELD,
+) -> Simulator:
     """Return an arm of `engine`, or skip the test where it is not installed."""
     require(engine)
-    return make_simulator(engine, urdf, joint_names, period)
+    return make_simulator(engine, urdf, joint_names, period, held=held)

@@ -22,6 +22,11 @@ class RobotSettings(Settings):
     joint_names: tuple[str, ...] = setting((), 'driven joints, in the order of the contract')
     end_effector: str = setting('', 'link whose frame is to reach the goal')
     home: tuple[float, ...] = setting((), 'joint positions of the start pose', unit='rad')
+    held_joints: tuple[str, ...] = setting(
+        (), 'joints that are not driven and are held at held_positions, such as a finger; others '
+        'that are not driven are held at 0 or follow the joint that they mimic')
+    held_positions: tuple[float, ...] = setting(
+        (), 'positions of held_joints, m for a prismatic joint', unit='rad')
     position_low: tuple[float, ...] = setting((), 'lower soft limits of position', unit='rad')
     position_high: tuple[float, ...] = setting((), 'upper soft limits of position', unit='rad')
     velocity_limit: tuple[float, ...] = setting(

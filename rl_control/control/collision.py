@@ -36,6 +36,8 @@ class CollisionMargins:
                  for index in range(pybullet.getNumJoints(self._body, **self._world))]
         joints = {info[1].decode(): info[0] for info in infos}
         self._joints = [joints[name] for name in arm.settings.joint_names]
+        for name, position in arm.held.items():
+            pybullet.resetJointState(self._body, joints[name], position, 0.0, **self._world)
         self._names = {-1: 'the base', **{info[0]: info[12].decode() for info in infos}}
         with_shape = [link for link in self._names
                  if pybullet.getCollisionShapeData(self._body, link, **self._world)]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arm model: a robot's description with its task, for simulator, policy node and bags."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from rl_control.common.types import Column, Command, Contract, State
 from rl_control.config.robot import RobotSettings
 from rl_control.config.task import TaskSettings
 from rl_control.environments.tasks import Task, make_task
+from rl_control.robots.held_joints import held_positions
 from rl_control.robots.kinematics import Kinematics, urdf_path
 from rl_control.robots.limits import Limits
 
@@ -24,6 +26,7 @@ class Arm:
     kinematics: Kinematics
     limits: Limits
     home: np.ndarray
+    held: Mapping[str, float]
 
     @classmethod
     def make(cls, robot: RobotSettings, task: TaskSettings) -> 'Arm':
@@ -33,10 +36,18 @@ class Arm:
                 f'robot {robot.name} has {len(robot.joint_names)} joints but '
                 f'{len(robot.home)} home positions; give one per joint'
             )
-        kinematics = Kinematics(urdf_path(robot.urdf), robot.joint_names, robot.end_effector)
+        if len(robot.held_positions) != len(robot.held_joints):
+            raise InvalidInput(
+                f'robot {robot.name} has {len(robot.held_joints)} held joints but '
+                f'{len(robot.held_positions)} held positions; give one per joint')
+        urdf = urdf_path(robot.urdf)
+        held = held_positions(
+            urdf, robot.joint_names,
+            dict(zip(robot.held_joints, robot.held_positions, strict=True)))
+        kinematics = Kinematics(urdf, robot.joint_names, robot.end_effector, held)
         limits = Limits.of(robot, kinematics)
         home = np.array(robot.home or np.zeros(len(robot.joint_names)))
-        return cls(robot, make_task(task, home), kinematics, limits, home)
+        return cls(robot, make_task(task, home), kinematics, limits, home, held)
 
     def with_task(self, task: TaskSettings) -> 'Arm':
         """Return this arm with another task; the URDF is not loaded again."""

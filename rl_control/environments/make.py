@@ -47,7 +47,8 @@ def simulate(
     the world on the display.
     """
     simulator = make_simulator(
-        engine, arm.kinematics.urdf, arm.settings.joint_names, arm.control_period, window)
+        engine, arm.kinematics.urdf, arm.settings.joint_names, arm.control_period, window,
+        held=arm.held)
     robot = (
         simulator if randomization == NO_RANDOMIZATION
         else RandomizedSimulator(simulator, randomization, seed)

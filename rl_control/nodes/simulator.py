@@ -32,7 +32,8 @@ class Simulator(Node):
         engine = resolve(settings.engine)
         self.get_logger().info(f'simulating in {engine}')
         self._robot = make_simulator(
-            engine, self._arm.kinematics.urdf, self._names, self._arm.control_period)
+            engine, self._arm.kinematics.urdf, self._names, self._arm.control_period,
+            held=self._arm.held)
         self._robot.reset(self._arm.home)
         self._joint_states = self.create_publisher(
             codec.JointState, 'joint_states', qos.SENSOR)

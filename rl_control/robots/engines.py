@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Physics engines: the simulators by name, each imported when it is used."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from rl_control.common.errors import InvalidInput
 from rl_control.config.simulators import AUTO, ENGINES, SIMULATORS
+from rl_control.robots.held_joints import NOTHING_HELD
 from rl_control.robots.robot import Simulator
 from rl_control.robots.scene import NO_SCENE, Scene
 
@@ -35,18 +37,19 @@ def resolve(engine: str) -> str:
 
 def make_simulator(
     engine: str, urdf: Path, joint_names: tuple[str, ...], control_period: float,
-    window: bool = False, scene: Scene = NO_SCENE,
+    window: bool = False, scene: Scene = NO_SCENE, held: Mapping[str, float] = NOTHING_HELD,
 ) -> Simulator:
     """
     Return an arm and a scene in a world of their own of `engine`, by name or `auto`.
 
-    `control_period` is in s; `window` shows the world on the display. Raises InvalidInput
-    for an engine that is not installed, and for a URDF that it cannot load.
+    `control_period` is in s; `window` shows the world on the display; `held` has the positions
+    (rad, m) of joints that are not driven, 0 for those that it lacks. Raises InvalidInput for an
+    engine that is not installed, and for a URDF that it cannot load.
     """
     if resolve(engine) == 'pybullet':
         from rl_control.robots.pybullet_simulator import PyBulletSimulator
 
-        return PyBulletSimulator(urdf, joint_names, control_period, window, scene)
+        return PyBulletSimulator(urdf, joint_names, control_period, window, scene, held)
     from rl_control.robots.mujoco_simulator import MujocoSimulator
 
-    return MujocoSimulator(urdf, joint_names, control_period, window, scene)
+    return MujocoSimulator(urdf, joint_names, control_period, window, scene, held)

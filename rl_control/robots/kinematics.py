@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forward kinematics and Jacobian of an arm from its URDF, without a simulator."""
 
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from xml.etree import ElementTree
 
 import numpy as np
@@ -47,11 +49,15 @@ class Kinematics:
     `urdf` is the file and `joint_names` the driven joints, in the order of `q`. `position_low`,
     `position_high` (n,) rad or m (infinite for continuous joints) and `velocity_limit` (n,)
     rad/s or m/s (infinite where the URDF has none) are the URDF's. Joints of the chain that are
-    not driven stay at 0, `mimic` is ignored, and a driven joint beside the chain moves nothing.
+    not driven stay at their position in `held`, or at 0; `mimic` is ignored, and a driven joint
+    beside the chain moves nothing.
     Raises InvalidInput for a URDF that cannot be read or that lacks a joint or the link.
     """
 
-    def __init__(self, urdf: Path, joint_names: tuple[str, ...], end_effector: str) -> None:
+    def __init__(
+        self, urdf: Path, joint_names: tuple[str, ...], end_effector: str,
+        held: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.urdf = urdf
         robot = _parse(urdf)
         joints = {joint.get('name', ''): joint for joint in robot.findall('joint')}
@@ -64,9 +70,11 @@ class Kinematics:
         bounds = [_bounds(urdf, joints, name) for name in self.joint_names]
         self.position_low, self.position_high, self.velocity_limit = (
             np.array(bounds, dtype=float).reshape(-1, 3).T.copy())
-        self._build(urdf, _chain(urdf, joints, end_effector))
+        self._build(urdf, _chain(urdf, joints, end_effector), held)
 
-    def _build(self, urdf: Path, chain: list[ElementTree.Element]) -> None:
+    def _build(
+        self, urdf: Path, chain: list[ElementTree.Element], held: Mapping[str, float],
+    ) -> None:
         """
         Write each driven joint's transform as A + sin(q) B + cos(q) C + q D.
 
@@ -80,7 +88,7 @@ class Kinematics:
         for joint in chain:
             fixed = fixed @ _origin(urdf, joint)
             name = joint.get('name', '')
-            if name not in self.joint_names:
+            if name not in self.joint_names and name not in held:
                 continue
             axis = _axis(urdf, joint)
             sine, cosine, slide = np.zeros((3, 4, 4))
@@ -89,7 +97,12 @@ class Kinematics:
             else:
                 sine[:3, :3] = np.cross(np.eye(3), axis)
                 cosine = -sine @ sine
-            parts.append(fixed @ (np.eye(4) - cosine, sine, cosine, slide))
+            motion = (np.eye(4) - cosine, sine, cosine, slide)
+            if name not in self.joint_names:
+                at = held[name]
+                fixed = fixed @ np.tensordot((1.0, np.sin(at), np.cos(at), at), motion, 1)
+                continue
+            parts.append(fixed @ motion)
             axes.append(axis)
             order.append(self.joint_names.index(name))
             sliding.append(joint.get('type') == 'prismatic')

@@ -31,8 +31,8 @@ def arm_spec(urdf: Path, joint_names: tuple[str, ...], timestep: float) -> mujoc
 
     Bodies and joints have the names of the URDF's links and joints; links at fixed joints stay
     bodies. Each driven joint has an actuator of its name, which takes position and velocity;
-    joints that are not driven are held at 0 by their effort limit (free where it is 0), or
-    coupled as `mimic` says. Raises InvalidInput for what MuJoCo cannot have.
+    joints that are not driven are held still by their effort limit (free where it is 0), or
+    coupled as `mimic` says to a driven or a free one. Raises InvalidInput for what MuJoCo cannot have.
     """
     return _Reader(urdf, joint_names, timestep).spec
 
@@ -47,6 +47,9 @@ class _Reader:
         self._joints: dict[str, list[ElementTree.Element]] = {}
         for joint in robot.findall('joint'):
             self._joints.setdefault(_end(joint, 'parent'), []).append(joint)
+        self._held = {
+            joint.get('name', '') for joint in robot.findall('joint')
+            if joint.get('name') not in joint_names and self._value(joint, 'limit', 'effort')}
         self._colours = {
             material.get('name', ''): colour for material in robot.findall('material')
             if (colour := self._colour(material)) is not None}
@@ -118,15 +121,16 @@ class _Reader:
         mimic = element.find('mimic')
         if name in self._driven:
             self._add_servo(name, effort or DEFAULT_EFFORT)
+        elif name in self._held and (mimic is None or mimic.get('joint') in self._held):
+            self._add_servo(name, effort)
         elif mimic is not None:
             coefficients = np.zeros(12)
             coefficients[:2] = (self._value(element, 'mimic', 'offset'),
                                 self._value(element, 'mimic', 'multiplier', '1'))
             self.spec.add_equality(
                 type=mujoco.mjtEq.mjEQ_JOINT, objtype=mujoco.mjtObj.mjOBJ_JOINT, name1=name,
-                name2=mimic.get('joint', ''), data=coefficients)
-        elif effort:
-            self._add_servo(name, effort)
+                name2=mimic.get('joint', ''), data=coefficients,
+                solref=(2.0 * self.spec.option.timestep, 1.0))  # as stiff as is stable
 
     def _add_servo(self, joint: str, effort: float) -> None:
         servo = self.spec.add_actuator(

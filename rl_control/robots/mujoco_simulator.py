@@ -12,6 +12,7 @@ from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Command
 from rl_control.robots.camera import Camera
 from rl_control.robots.cubic_setpoints import CubicSetpoints, at_start, substeps_of
+from rl_control.robots.held_joints import NOTHING_HELD
 from rl_control.robots.mujoco_camera import MujocoCamera
 from rl_control.robots.mujoco_model import arm_spec
 from rl_control.robots.mujoco_scene import MujocoBodies, add_scene
@@ -29,7 +30,8 @@ class MujocoSimulator:
     The joints have stiff, critically damped position controllers within their effort limits, and
     gravity is compensated, as by an arm's own controller. `track` sets one setpoint (q, dq) a
     substep; `send` does so for a whole control period on the cubic between two commands, as a
-    joint-trajectory controller does. `window` shows the world on the display.
+    joint-trajectory controller does. `window` shows the world on the display. Joints that are not
+    driven are held at their position in `held` (rad, m) or at 0.
     Raises InvalidInput for a URDF that MuJoCo cannot load.
     """
 
@@ -37,7 +39,7 @@ class MujocoSimulator:
 
     def __init__(
         self, urdf: Path, joint_names: tuple[str, ...], control_period: float,
-        window: bool = False, scene: Scene = NO_SCENE,
+        window: bool = False, scene: Scene = NO_SCENE, held: Mapping[str, float] = NOTHING_HELD,
     ) -> None:
         substeps = substeps_of(control_period)
         self.substep_period = control_period / substeps
@@ -57,6 +59,12 @@ class MujocoSimulator:
         self._dq = np.array([joint.dofadr[0] for joint in joints], dtype=int)
         inputs = [self.model.actuator(name).id * 2 for name in joint_names]
         self._inputs = np.array([inputs, [part + 1 for part in inputs]], dtype=int)
+        self._held = {self.model.joint(name).qposadr[0]: held[name] for name in held}
+        self._idle = np.zeros(len(self.data.ctrl))
+        for name, position in held.items():
+            servo = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_ACTUATOR, name)
+            if servo >= 0:  # a joint without effort limit has none, nor has one that mimics
+                self._idle[servo * 2] = position
         self._masses = self.masses
         self._inertias = self.model.body_inertia[1:self._links].copy()
         self._stiffen()
@@ -111,7 +119,7 @@ class MujocoSimulator:
     def track(self, setpoints: ArrayLike) -> None:
         """Advance k substeps to the setpoints (k, 2, n): q and dq at the end of each."""
         model, data, step, control = self.model, self.data, mujoco.mj_step, self.data.ctrl
-        inputs = np.zeros((len(setpoints), len(control)))
+        inputs = np.tile(self._idle, (len(setpoints), 1))
         inputs[:, self._inputs] = at_start(setpoints, self.substep_period)
         for row in inputs:
             control[:] = row
@@ -125,8 +133,9 @@ class MujocoSimulator:
         self.track(self._setpoints.advance(command))
 
     def reset(self, q: np.ndarray) -> None:
-        """Set the arm to rest at `q` (n,) rad, other joints to 0, objects to their poses."""
+        """Set the arm to rest at `q` (n,) rad, held joints and objects to their places."""
         mujoco.mj_resetData(self.model, self.data)
+        self.data.qpos[list(self._held)] = list(self._held.values())
         self.data.qpos[self._q] = q
         self._setpoints.restart(q)
 

@@ -12,6 +12,7 @@ from rl_control.common.types import Command
 from rl_control.robots.bullet import pybullet
 from rl_control.robots.camera import Camera
 from rl_control.robots.cubic_setpoints import GRAVITY, CubicSetpoints, at_start, substeps_of
+from rl_control.robots.held_joints import NOTHING_HELD
 from rl_control.robots.pybullet_camera import PyBulletCamera
 from rl_control.robots.pybullet_scene import PyBulletBodies
 from rl_control.robots.scene import NO_SCENE, Scene
@@ -23,7 +24,8 @@ class PyBulletSimulator:
 
     `track` sets one setpoint (q, dq) of the position controllers a substep; `send` does so for a
     whole control period on the cubic between two commands, as a joint-trajectory controller does.
-    `window` shows the world on the display.
+    `window` shows the world on the display. Joints that are not driven are held at their position
+    in `held` (rad, m) or at 0.
     Raises InvalidInput for a URDF that PyBullet cannot load.
     """
 
@@ -31,7 +33,7 @@ class PyBulletSimulator:
 
     def __init__(
         self, urdf: Path, joint_names: tuple[str, ...], control_period: float,
-        window: bool = False, scene: Scene = NO_SCENE,
+        window: bool = False, scene: Scene = NO_SCENE, held: Mapping[str, float] = NOTHING_HELD,
     ) -> None:
         self._client = pybullet.connect(pybullet.GUI if window else pybullet.DIRECT)
         self._world = {'physicsClientId': self._client}
@@ -55,11 +57,13 @@ class PyBulletSimulator:
         ]
         by_name = {info[1].decode(): info for info in infos}
         self._joints = [by_name[name][0] for name in joint_names]
-        self._others = [info[0] for info in infos if info[0] not in self._joints]
+        self._others = {
+            info[0]: held.get(info[1].decode(), 0.0) for info in infos
+            if info[0] not in self._joints}
         self._forces = [by_name[name][10] or 1000.0 for name in joint_names]
-        for index in self._others:  # held at 0 by their effort limit, free where it is 0
+        for index, position in self._others.items():  # free where the effort limit is 0
             pybullet.setJointMotorControl2(
-                self.body, index, pybullet.POSITION_CONTROL, targetPosition=0.0,
+                self.body, index, pybullet.POSITION_CONTROL, targetPosition=position,
                 force=infos[index][10], **self._world)
         self._links = [-1, *(info[0] for info in infos)]
         # PyBullet slows each body down by 4 % a second, as air would, which no URDF asks for.
@@ -120,9 +124,9 @@ class PyBulletSimulator:
         self.track(self._setpoints.advance(command))
 
     def reset(self, q: np.ndarray) -> None:
-        """Set the arm to rest at `q` (n,) rad, other joints to 0, objects to their poses."""
-        for joint in self._others:  # so that no two episodes begin with different fingers
-            pybullet.resetJointState(self.body, joint, 0.0, 0.0, **self._world)
+        """Set the arm to rest at `q` (n,) rad, held joints and objects to their places."""
+        for joint, position in self._others.items():  # the same fingers in each episode
+            pybullet.resetJointState(self.body, joint, position, 0.0, **self._world)
         for joint, angle in zip(self._joints, q, strict=True):
             pybullet.resetJointState(self.body, joint, angle, 0.0, **self._world)
         self.bodies.reset()

@@ -64,8 +64,8 @@ def test_the_collision_distance_of_the_robot_file_is_checked(
                         + f'    policy:\n      collision_distance: {distance}\n')
         return {finding.what: finding for finding in check(policy, str(path))}
 
-    near = found('iiwa', 0.1)
-    assert '0.1 m kept' in near['margins'].text
+    near = found('iiwa', 0.11)
+    assert '0.11 m kept' in near['margins'].text
     hand = 'lbr_iiwa_link_5 and lbr_iiwa_link_7'  # one joint between them
     assert near['collision distance'].level == WARNING
     assert near['collision distance'].text.endswith(f'not checked: {hand}')
