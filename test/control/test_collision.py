@@ -86,3 +86,12 @@ def test_the_arms_of_the_package_are_clear_at_home() -> None:
     for name in ('iiwa', 'panda'):
         found = load_arm(name, 'reach')
         assert CollisionMargins(found, 0.02).excess(found.home) == 0.0
+
+
+def test_fingers_stand_where_the_robot_file_holds_them() -> None:
+    arm = load_arm('panda', 'reach')
+    margins = CollisionMargins(arm, 0.1)
+    fingers = (margins._body, *sorted(
+        link for link, name in margins._names.items() if name.endswith('finger')))
+    # Pads of 15 mm whose inner faces are where the joints say, 0.04 m to each side.
+    assert margins._nearest(*fingers) == pytest.approx(0.08, abs=1e-4)
