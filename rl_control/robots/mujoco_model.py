@@ -32,7 +32,8 @@ def arm_spec(urdf: Path, joint_names: tuple[str, ...], timestep: float) -> mujoc
     Bodies and joints have the names of the URDF's links and joints; links at fixed joints stay
     bodies. Each driven joint has an actuator of its name, which takes position and velocity;
     joints that are not driven are held still by their effort limit (free where it is 0), or
-    coupled as `mimic` says to a driven or a free one. Raises InvalidInput for what MuJoCo cannot have.
+    coupled as `mimic` says to a driven or a free one. Raises InvalidInput for what MuJoCo cannot
+    have.
     """
     return _Reader(urdf, joint_names, timestep).spec
 
