@@ -19,7 +19,7 @@ NAMESPACE = 'rl_control'
 
 def register_with_gymnasium() -> None:
     """Register the ids now if Gymnasium is imported, else as soon as it is."""
-    if 'gymnasium' in sys.modules:
+    if sys.modules.get('gymnasium') is not None:
         _register()
     elif not any(isinstance(finder, _AfterGymnasium) for finder in sys.meta_path):
         sys.meta_path.insert(0, _AfterGymnasium())
