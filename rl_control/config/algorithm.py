@@ -157,18 +157,19 @@ class EnsembleSettings(AlgorithmSettings):
 
 
 @dataclass(frozen=True)
-@defaults(tau=0.001, batch_size=64, hidden_sizes=(400, 300), critic_learning_rate=1e-3,
-          exploration_scale=0.38, exploration_correlation=0.85)
+@defaults(batch_size=100, hidden_sizes=(400, 300), critic_learning_rate=1e-3)
 class DdpgSettings(ExploringSettings):
     """
-    Deep deterministic policy gradient; the defaults are those of Lillicrap et al. 2016, section 7.
+    Deep deterministic policy gradient; the defaults are those of Fujimoto et al. 2018 for DDPG.
 
-    Their Ornstein-Uhlenbeck process, theta 0.15 and sigma 0.2, keeps 1 - theta of itself and has
+    Those of Lillicrap et al. 2016, section 7: tau 0.001, batch_size 64, actor_learning_rate 1e-4,
+    exploration_scale 0.38 and exploration_correlation 0.85. The latter two are their
+    Ornstein-Uhlenbeck process, theta 0.15 and sigma 0.2, which keeps 1 - theta of itself and has
     the standard deviation sigma / sqrt(1 - (1 - theta)^2).
     """
 
     actor_learning_rate: float = setting(
-        1e-4, 'step size of the actor, for Adam', low=0.0, high=1.0)
+        1e-3, 'step size of the actor, for Adam', low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -207,12 +208,18 @@ class NafSettings(ExploringSettings):
 
 
 @dataclass(frozen=True)
-@defaults(gamma=0.9, tau=0.0001, critics=1, target_critics=1)
+@defaults(batch_size=64, hidden_sizes=(128, 128), critic_learning_rate=1e-3, critics=1,
+          target_critics=1)
 class QtOptSettings(EnsembleSettings, ExploringSettings):
-    """QT-Opt; targets and cross-entropy method as in Kalashnikov et al. 2018, section 4."""
+    """
+    QT-Opt; targets and cross-entropy method as in Kalashnikov et al. 2018, section 4.
+
+    Their gamma 0.9, tau 0.0001 and lag 6000 are for short grasps and millions of updates; the
+    defaults are for some 10,000.
+    """
 
     lag: int = setting(
-        6000, 'updates between two copies of the averaged network to the lagged one',
+        100, 'updates between two copies of the averaged network to the lagged one',
         low=1, high=10_000_000)
     cem_samples: int = setting(
         64, 'actions sampled in one iteration of the cross-entropy method', low=2, high=4096)

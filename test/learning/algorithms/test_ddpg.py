@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deep deterministic policy gradient by numbers worked by hand."""
 
+import re
+
 from learning import ACTION, Fixed, made_up_batch, shaken, small_agent
 import numpy as np
 import pytest
 import torch
+
+from rl_control.config.algorithm import DdpgSettings
 
 
 def test_target_q():
@@ -76,15 +80,19 @@ def test_exploration_is_noise_beside_the_action():
     torch.testing.assert_close(moved - still, 0.2 * 0.5 * torch.tensor([2.0, 0.15, 1.3]))
 
 
-def test_the_defaults_are_the_papers_process():
+def test_the_settings_in_the_docstring_are_the_papers_process():
     """Theta 0.15 and sigma 0.2: the process drawn step by step, against the two settings."""
-    settings = small_agent('ddpg').settings
+    scale, correlation = map(float, re.search(
+        r'exploration_scale (0\.\d+) and exploration_correlation (0\.\d+)',
+        DdpgSettings.__doc__).groups())
+    agent = small_agent('ddpg', exploration_scale=scale, exploration_correlation=correlation)
+    settings = agent.settings
     draws = np.random.default_rng(0).standard_normal(200_000)
     process, value = np.empty(len(draws)), 0.0
     for k, draw in enumerate(draws):
         value += -0.15 * value + 0.2 * draw
         process[k] = value
     assert settings.exploration_scale == pytest.approx(process.std(), rel=0.02)
-    assert small_agent('ddpg').policy.noise_correlation == settings.exploration_correlation
+    assert agent.policy.noise_correlation == settings.exploration_correlation
     kept = np.corrcoef(process[:-1], process[1:])[0, 1]
     assert settings.exploration_correlation == pytest.approx(kept, abs=0.01)
