@@ -67,7 +67,7 @@ class Arm(FakeArm):
 
 
 def trial(arm: Arm, fault: str, rng: np.random.Generator) -> float:
-    """Return s from the last good joint state to the first command that brakes."""
+    """Return s from the last good joint state until the arm is commanded to brake."""
     name, value, text = FAULTS[fault]
     good = getattr(arm, name)
     arm.send_back()
@@ -77,8 +77,10 @@ def trial(arm: Arm, fault: str, rng: np.random.Generator) -> float:
     count = len(arm.sent)
     setattr(arm, name, value)
     arm.until_mode('stopped')
-    speeds = [(sent.receipt, np.abs(sent.commands[0].dq).max()) for sent in arm.sent[count - 1:]]
-    braking = next((receipt for (_, before), (receipt, speed) in pairwise(speeds)
+    speeds = [(sent, np.abs(sent.commands[0].dq).max()) for sent in arm.sent[count - 1:]]
+    # After its first command each trajectory brakes.
+    braking = next((min(sent.receipt, last.receipt + last.times[0])
+                    for (last, before), (sent, speed) in pairwise(speeds)
                     if speed < before - 1e-6), np.inf)
     found = braking - arm.last_good
     if text not in arm.status['why']:

@@ -9,6 +9,7 @@ from rl_control.control.policy_controller import (
     Margins,
     PolicyController,
 )
+from rl_control.control.state_evidence import EVIDENCE_SAMPLES
 
 PERIOD = iiwa().control_period
 GOAL = np.array([0.4, 0.2, 0.6])
@@ -20,16 +21,26 @@ def wave(observation: np.ndarray) -> np.ndarray:
     return WAVE * np.sin(np.sum(observation * np.linspace(0.2, 1.0, len(observation))))
 
 
+def give_evidence(controller: PolicyController, q: np.ndarray, now: float, stamp: float) -> None:
+    """Let the joint states come that are awaited before a motion, the last 1 ms before `now`."""
+    for number in range(EVIDENCE_SAMPLES, 0, -1):
+        before = 1e-3 * number
+        controller.receive(now - before, stamp - before, q, np.zeros_like(q))
+
+
 class Rig:
     """A Driving whose joint states are where its own commands are, tick by tick."""
 
-    def __init__(self, act=wave, interlocks=(), **margins) -> None:
+    def __init__(self, act=wave, interlocks=(), evidence=True, **margins) -> None:
         self.arm = iiwa()
         self.controller = PolicyController(self.arm, Margins(**margins), interlocks)
         self.controller.policy, self.controller.goal = acting(act), GOAL
         self.trajectory_controller = TrajectoryController(self.arm.home)
         self.now, self.stamp = 100.0, 5000.0
         self.plans = []
+        if evidence:
+            give_evidence(
+                self.controller, self.arm.home, self.now, self.stamp + self.now)
 
     def sense(self, **changes) -> None:
         """Let one joint state come in."""

@@ -139,7 +139,7 @@ class LiveArm:
         missed = max(0, round((now - self._due) / self._period))
         due = self._due + (1 + missed) * self._period
         if plan is not None:
-            due = now + plan.times[0]  # the instant of the grid that the plan aims at
+            due = self.controller.target_time  # the instant of the grid that the plan aims at
         self.statistics.add(self._due, now, self._clock(), missed)
         self._due = due = due + self._connection.phase_shift(self._due, plan is None)
         self._wait(due)

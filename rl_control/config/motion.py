@@ -11,8 +11,8 @@ class MotionSettings(Settings):
     """Stop conditions and workspace of an arm that moves in real time."""
 
     stale_period: float = setting(
-        0.1, 'age of joint_states at which the arm is brought to rest; at least two control '
-        'periods', unit='s', low=0.001, high=10.0)
+        0.1, 'age of joint_states at which the arm is brought to rest; two control periods where '
+        'that is longer', unit='s', low=0.001, high=10.0)
     tracking_limit: float = setting(
         0.5, 'distance of a joint from its command at which the arm is brought to rest; 0: '
         'none', unit='rad', low=0.0, high=10.0)

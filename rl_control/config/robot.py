@@ -27,6 +27,9 @@ class RobotSettings(Settings):
         'that are not driven are held at 0 or follow the joint that they mimic')
     held_positions: tuple[float, ...] = setting(
         (), 'positions of held_joints, m for a prismatic joint', unit='rad')
+    zero_is_valid: bool = setting(
+        False, 'accept joint states that are exactly 0.0 for all joints before the first motion; '
+        'drivers publish such before they have measured')
     position_low: tuple[float, ...] = setting((), 'lower soft limits of position', unit='rad')
     position_high: tuple[float, ...] = setting((), 'upper soft limits of position', unit='rad')
     velocity_limit: tuple[float, ...] = setting(

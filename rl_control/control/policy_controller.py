@@ -12,17 +12,18 @@ from rl_control.common.types import Command
 from rl_control.config.motion import MotionSettings
 from rl_control.control.interlocks import Interlock
 from rl_control.control.policy_switch import Blend
+from rl_control.control.state_evidence import EVIDENCE_SAMPLES, StateEvidence
 from rl_control.control.stop_trajectory import Plan
-from rl_control.control.watchdog import Watchdog
+from rl_control.control.watchdog import Watchdog, stale_age
 from rl_control.control.workspace import Workspace
 from rl_control.environments.arm_model import Arm
 from rl_control.policies.onnx_policy import OnnxPolicy
 from rl_control.robots import limits
 
 WAITING, DRIVING, STOPPING, STOPPED = 'waiting', 'driving', 'stopping', 'stopped'
-RESUME_SAMPLES = 10  # fresh samples in a row before the arm may be resumed
 CLOCK_RESET = 1.0  # s back: larger than any late tick aims ahead, so the clock has jumped
 STALL_TIMEOUT = 0.5  # s without a tick after which the operator must resume
+TRANSPORT_TIME = 2e-3  # s that a trajectory may take to its controller
 REST_SPEED = 0.05  # of the velocity limit: slower counts as rest
 
 
@@ -70,10 +71,9 @@ class PolicyController:
             margins.workspace_low, margins.workspace_high, arm.kinematics, arm.limits,
             _clearance(arm, margins.collision_distance))
         self._blend = Blend(margins.blend_period)
-        # At the next tick the newest sample is one period older, too late to start the stop.
-        age_limit = max(margins.stale_period, 2.0 * self._period) - self._period
-        self.watchdog = Watchdog(
-            'joint_states', age_limit, max(margins.stale_period, self._period))
+        age_limit = stale_age(margins.stale_period, self._period)
+        self.watchdog = Watchdog('joint_states', age_limit, age_limit)
+        self._evidence = StateEvidence(arm, age_limit)
         self._interlocks = interlocks
         self.policy: OnnxPolicy | None = None
         self.goal: np.ndarray | None = None
@@ -82,6 +82,7 @@ class PolicyController:
         self.command: Command | None = None
         self.speed = 1.0  # fraction of each velocity limit that requests may use
         self.workspace_stops = 0  # ticks at which the workspace stopped a motion
+        self.target_time = 0.0  # the instant of the ticks' grid that the last plan leads to
         self._command_time = 0.0  # when `command` is to be reached
         self._tick_time = 0.0  # of the last tick, on the steady clock
         self._joints: tuple[float, np.ndarray, np.ndarray] | None = None
@@ -91,13 +92,18 @@ class PolicyController:
     def receive(self, receipt: float, stamp: float, q: np.ndarray, dq: np.ndarray) -> None:
         """Store measured joints (n,) rad, (n,) rad/s of `stamp` s, received at `receipt` s."""
         if self.watchdog.receive(receipt, stamp):
+            if self.watchdog.fresh <= 1:
+                self._evidence.reset()
             self._joints = stamp, q, dq
+            jump = self._evidence.add(receipt, stamp, q)
+            if jump and self.command is not None:
+                self.fault(f'{jump}, faster than it can')
 
     def fault(self, reason: str) -> None:
         """Bring the arm to rest at the next ticks and stay there until `resume`."""
         if not self._fault:
             self._fault = reason
-            self.watchdog.reset()
+            self._forget_states()
 
     def resume(self, now: float) -> str:
         """Continue from the measured state at the next tick; return why not, or ''."""
@@ -108,9 +114,12 @@ class PolicyController:
         for interlock in self._interlocks:
             if reason := interlock.fault(now):
                 return reason
-        if self.watchdog.fresh < RESUME_SAMPLES:
-            return (f'only {self.watchdog.fresh} of {RESUME_SAMPLES} fresh joint_states received '
-                    f'since the stop ({self._fault})')
+        if self.watchdog.age(now) > self.watchdog.age_limit:
+            self._forget_states()
+        if self._evidence.missing():
+            why = f': {self._evidence.reason}' if self._evidence.reason else ''
+            return (f'only {self._evidence.count} of {EVIDENCE_SAMPLES} fresh joint_states that '
+                    f'agree received since the stop ({self._fault}){why}')
         self._resume = True
         return ''
 
@@ -169,14 +178,18 @@ class PolicyController:
             self.mode, self.reason = STOPPED, self._fault
             return None
         dt = self._time_to_target(now, due)
+        self.target_time = now + dt
+        # The plan's stop begins when the joint states become stale, also between two ticks.
+        valid = self.watchdog.age_limit - self.watchdog.age(steady) - TRANSPORT_TIME
+        expiring = valid < 0.5 * self._period
+        if not expiring:
+            dt = min(dt, valid)
         # An early tick continues from a command that is still to be reached.
         span = min(dt, now + dt - self._command_time)
-        command = None if self._fault else self._limited_command(now, span)
+        command = None if self._fault or expiring else self._limited_command(now, span)
         if command is None:
-            self.mode, self.reason = STOPPING, self._fault
             command = limits.stop(self.command, span, self._arm.limits)
-        else:
-            self.mode, self.reason = DRIVING, ''
+        self.mode, self.reason = STOPPING if self._fault else DRIVING, self._fault
         self.command, self._command_time = command, now + dt
         return Plan.of(command, dt, self._arm.limits)
 
@@ -193,11 +206,18 @@ class PolicyController:
         if reason := self._missing_source():
             return reason
         if self._joints is None or self.watchdog.fault(now):
-            self.watchdog.reset()
+            self._forget_states()
             return 'waiting for joint_states'
+        if reason := self._evidence.missing():
+            return reason
         if self.goal is None:
             return 'waiting for a goal'
         return self._waiting_for_rest()
+
+    def _forget_states(self) -> None:
+        """Start the counts of fresh joint states and of those that agree anew."""
+        self.watchdog.reset()
+        self._evidence.reset()
 
     def _missing_source(self) -> str:
         """Return which source of requests is missing, or ''."""

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 import resource
 import time
@@ -15,6 +16,7 @@ from rl_control.config.files import parameter_file, read_parameter_file
 from rl_control.config.nodes import PolicyNodeSettings
 from rl_control.control.policy_controller import Margins, PolicyController
 from rl_control.control.realtime_loop import PRIORITY
+from rl_control.control.watchdog import stale_age
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import load_arm
 from rl_control.policies.onnx_policy import OnnxPolicy, load
@@ -53,7 +55,8 @@ def check(policy: Path | str, robot: str = '', task: str = '') -> list[Finding]:
         arm = _attempt(findings, 'robot', lambda: load_arm(robot, task or 'reach'), _describe_arm)
     if arm is not None:
         findings.append(_rest_time(arm))
-        margins = _attempt(findings, 'margins', lambda: _margins(arm, robot), _describe_margins)
+        margins = _attempt(findings, 'margins', lambda: _margins(arm, robot),
+                           partial(_describe_margins, arm))
     if margins is not None and margins.collision_distance:
         findings += _distance(arm, margins.collision_distance)
     if loaded is None or margins is None:
@@ -152,9 +155,10 @@ def _margins(arm: Arm, robot: str) -> Margins:
     return margins
 
 
-def _describe_margins(margins: Margins) -> str:
+def _describe_margins(arm: Arm, margins: Margins) -> str:
     distance = margins.collision_distance
-    return (f'stale after {margins.stale_period:g} s, tracking within {margins.tracking_limit:g} '
+    stale = stale_age(margins.stale_period, arm.control_period)
+    return (f'stale after {stale:g} s, tracking within {margins.tracking_limit:g} '
             'rad, ' + ('a box, ' if margins.workspace_low else 'no box, ')
             + (f'{distance:g} m kept' if distance else 'no distance kept')
             + ' from itself and the table')

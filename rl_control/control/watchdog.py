@@ -7,6 +7,11 @@ DRIFT_LIMIT = 1e-3  # s/s by which two clocks may drift apart: NTP slews at most
 JUMP_LIMIT = 1.0  # s by which a stamp may differ from the steady clock's progress
 
 
+def stale_age(stale_period: float, control_period: float) -> float:
+    """Return the age in s at which joint states are stale, for settings in s."""
+    return max(stale_period, 2.0 * control_period)
+
+
 class Watchdog:
     """
     Check the samples of one input by their times of receipt and their own stamps.
@@ -33,9 +38,10 @@ class Watchdog:
         passed = receipt - self._receipt
         advance = stamp - self._stamp
         self._frozen = advance == 0.0
-        if self._frozen:
+        if passed > self.age_limit:
             self.fresh = 0
-            return False
+        if self._frozen:
+            return False  # a driver may send each of its states twice
         if not math.isnan(advance) and (advance < 0.0 or advance > passed + JUMP_LIMIT):
             self._jump = f'stamps of {self.name} jumped by {advance - passed:+.3f} s'
             self._min_delay = math.inf

@@ -58,6 +58,11 @@ class Arm:
         """Return the control period in s."""
         return 1.0 / self.settings.control_rate
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Return the unit of each driven joint's position: 'm' if it is prismatic, else 'rad'."""
+        return tuple('m' if slides else 'rad' for slides in self.kinematics.prismatic)
+
     def contract(self) -> Contract:
         """Return the contract of policies for this arm and task; actions are joint velocities."""
         joint_names = self.settings.joint_names

@@ -67,6 +67,7 @@ class ControlDiagnostics:
             'version': policy.version if policy else -1,
             'run': policy.run if policy else '',
             'joint_states_age': round(controller.watchdog.age(now), 4),
+            'joint_states_age_limit': controller.watchdog.age_limit,
             'joint_states_delay': round(controller.watchdog.delay, 4),
             'held_back': controller.workspace_stops,
             **(loop.statistics.figures() | loop.statistics.histograms() if loop else {}),

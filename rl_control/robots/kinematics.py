@@ -48,9 +48,9 @@ class Kinematics:
 
     `urdf` is the file and `joint_names` the driven joints, in the order of `q`. `position_low`,
     `position_high` (n,) rad or m (infinite for continuous joints) and `velocity_limit` (n,)
-    rad/s or m/s (infinite where the URDF has none) are the URDF's. Joints of the chain that are
-    not driven stay at their position in `held`, or at 0; `mimic` is ignored, and a driven joint
-    beside the chain moves nothing.
+    rad/s or m/s (infinite where the URDF has none) are the URDF's, `prismatic` (n,) marks those
+    in m. Joints of the chain that are not driven stay at their position in `held`, or at 0;
+    `mimic` is ignored, and a driven joint beside the chain moves nothing.
     Raises InvalidInput for a URDF that cannot be read or that lacks a joint or the link.
     """
 
@@ -70,6 +70,8 @@ class Kinematics:
         bounds = [_bounds(urdf, joints, name) for name in self.joint_names]
         self.position_low, self.position_high, self.velocity_limit = (
             np.array(bounds, dtype=float).reshape(-1, 3).T.copy())
+        self.prismatic = np.array(
+            [joints[name].get('type') == 'prismatic' for name in self.joint_names], dtype=bool)
         self._build(urdf, _chain(urdf, joints, end_effector), held)
 
     def _build(

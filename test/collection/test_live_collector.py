@@ -27,7 +27,8 @@ from rl_control.config.hardware import HardwareSettings
 from rl_control.config.nodes import CollectorSettings
 from rl_control.control.emulated_controllers import TrajectoryController
 from rl_control.control.interlocks import BoolInterlock, PublisherInterlock
-from rl_control.control.policy_controller import DRIVING, RESUME_SAMPLES, STOPPED, WAITING, Margins
+from rl_control.control.policy_controller import DRIVING, STOPPED, WAITING, Margins
+from rl_control.control.state_evidence import EVIDENCE_SAMPLES
 from rl_control.control.velocity_controller import VelocityController
 from rl_control.environments.environment import Interrupted
 from rl_control.ros import codec, qos
@@ -491,7 +492,7 @@ def test_fresh_samples_are_waited_for_after_silence() -> None:
     rig.after(2.5, lambda: refusals.append(rig.controller.resume(rig.now)))
     rig.begin()
     first, second = refusals
-    assert first.startswith(f'only 0 of {RESUME_SAMPLES} fresh joint_states') and second == ''
+    assert first.startswith(f'only 0 of {EVIDENCE_SAMPLES} fresh joint_states') and second == ''
     assert rig.controller.mode == DRIVING
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from arms import acting
-from controllers import GOAL, PERIOD
+from controllers import GOAL, PERIOD, give_evidence
 import numpy as np
 import pytest
 
@@ -56,6 +56,7 @@ def test_the_arm_stops_before_the_table_and_may_leave(arm) -> None:
     stand_in = acting(lambda observation: np.array([1.5, 0.0]))
     controller = PolicyController(arm, Margins(collision_distance=0.05))
     controller.policy, controller.goal = stand_in, GOAL
+    give_evidence(controller, arm.home, 0.0, 0.0)
 
     def drive(start: int, ticks: int) -> list[float]:
         heights = []

@@ -2,20 +2,20 @@
 """The policy node's tick without ROS: as in training, within limits, and stopped by faults."""
 
 from arms import acting, iiwa
-from controllers import GOAL, PERIOD, WAVE, Rig, wave
+from controllers import GOAL, PERIOD, WAVE, Rig, give_evidence, wave
 import numpy as np
 import pytest
 
 from rl_control.common.types import Command
 from rl_control.control.policy_controller import (
     DRIVING,
-    RESUME_SAMPLES,
     STOPPED,
     STOPPING,
     WAITING,
     Margins,
     PolicyController,
 )
+from rl_control.control.state_evidence import EVIDENCE_SAMPLES
 from rl_control.environments.make import simulate
 from rl_control.robots import limits
 
@@ -29,6 +29,8 @@ def test_each_tick_is_the_environments() -> None:
     environment._state = environment._read(environment._state.command, GOAL)
     controller = PolicyController(arm, Margins())
     controller.policy, controller.goal = acting(wave), GOAL
+    stamp, q, _ = environment._robot.read()
+    give_evidence(controller, q, 0.0, stamp)
     for step in range(60):
         now = step * PERIOD  # small, so that its rounding is
         stamp, q, dq = environment._robot.read()
@@ -70,11 +72,14 @@ def test_every_plan_ends_at_rest_within_limits() -> None:
 
 
 def test_it_waits_for_each_thing_by_name() -> None:
-    rig = Rig()
+    rig = Rig(evidence=False)
     rig.controller.policy, rig.controller.goal = None, None
     assert rig.tick(sensed=False) is None and rig.controller.reason == 'waiting for a policy'
     rig.controller.policy = acting(wave)
     assert rig.tick(sensed=False) is None and rig.controller.reason == 'waiting for joint_states'
+    for _ in range(EVIDENCE_SAMPLES - 1):
+        assert rig.tick() is None
+        assert rig.controller.reason == f'waiting for {EVIDENCE_SAMPLES} joint states that agree'
     assert rig.tick() is None and rig.controller.reason == 'waiting for a goal'
     rig.controller.goal = GOAL
     rig.now += PERIOD
@@ -87,7 +92,7 @@ def test_it_waits_for_each_thing_by_name() -> None:
 
 def test_the_first_command_starts_from_the_measured_state() -> None:
     rig = Rig(lambda observation: np.full(7, 3.0))
-    away = rig.arm.home + 0.05
+    away = rig.arm.home + 0.04
     rig.now += PERIOD
     rig.sense(q=away, dq=np.zeros(7))
     plan = rig.controller.tick(rig.now, rig.now)
@@ -101,10 +106,15 @@ def test_silence_stops_in_time_and_latches_until_resumed() -> None:
         rig.tick()
     last_heard = rig.now
     speeds = [np.abs(rig.controller.command.dq)]
+    moving = np.abs(rig.controller.command.dq).max()
+    while np.abs(rig.controller.command.dq).max() >= moving - 1e-9:
+        rig.tick(sensed=False)
+    assert rig.now - last_heard <= 0.1 + 1e-9  # when the first slower command is sent
     while rig.controller.mode == DRIVING:
+        speeds.append(np.abs(rig.controller.command.dq))
         rig.tick(sensed=False)
     assert rig.controller.mode == STOPPING
-    assert rig.now - last_heard <= 0.1 + 1e-9
+    assert rig.now - last_heard <= 0.1 + PERIOD + 1e-9
     while rig.controller.mode == STOPPING:
         speeds.append(np.abs(rig.controller.command.dq))
         rig.tick(sensed=False)
@@ -112,11 +122,11 @@ def test_silence_stops_in_time_and_latches_until_resumed() -> None:
     assert 'no new joint_states' in rig.controller.reason
     assert (np.diff(speeds[2:], axis=0) <= 1e-9).all()
     assert rig.now - last_heard < 0.6
-    for count in range(RESUME_SAMPLES):
+    for count in range(EVIDENCE_SAMPLES):
         rig.tick()
         assert rig.plans[-1] is None
-        if count < RESUME_SAMPLES - 1:
-            assert f'{count + 1} of {RESUME_SAMPLES} fresh' in rig.controller.resume(rig.now)
+        if count < EVIDENCE_SAMPLES - 1:
+            assert f'{count + 1} of {EVIDENCE_SAMPLES} fresh' in rig.controller.resume(rig.now)
     assert rig.controller.resume(rig.now) == ''
     measured = rig.trajectory_controller.sample(rig.now + PERIOD)[0]
     plan = rig.tick()

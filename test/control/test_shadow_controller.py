@@ -2,6 +2,7 @@
 """Shadow mode: from the measured motion, and how far from it."""
 
 from arms import acting, iiwa
+from controllers import give_evidence
 import numpy as np
 
 from rl_control.common.types import Command
@@ -18,6 +19,7 @@ def test_it_answers_the_measured_motion_and_says_how_far_it_is() -> None:
     shadow.policy, shadow.goal = acting(lambda _: request), np.zeros(3)
     dq = np.full(7, 0.3)  # somebody else moves the arm
     would = None
+    give_evidence(shadow, arm.home, 0.0, 0.0)
     for tick in range(10):
         now, q = tick * PERIOD, arm.home + 0.3 * tick * PERIOD
         shadow.receive(now, now, q, dq)

@@ -2,6 +2,7 @@
 """The box in space: not left, not stuck to, and the way back into it."""
 
 from arms import acting, iiwa
+from controllers import give_evidence
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ def heights(request, margin: float, ticks: int = 60) -> list[float]:
     controller = PolicyController(arm, Margins(workspace_low=low, workspace_high=high))
     controller.policy, controller.goal = acting(request), np.zeros(3)
     q, dq, found = arm.home, np.zeros(7), []
+    give_evidence(controller, q, 0.0, 0.0)
     for tick in range(ticks):
         now = tick * PERIOD
         controller.receive(now, now, q, dq)
