@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Launch description of a graph; needs ROS 2's `launch` and `launch_ros`."""
+"""
+Launch description of a graph; needs ROS 2's `launch` and `launch_ros`.
+
+A graph that ends shuts down its own nodes alone, so that it may be included in the launch file of
+a whole robot. As the only description, it ends `ros2 launch`, which then has no process left.
+"""
 
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
-from launch.events.process import ProcessExited
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction
+from launch.events.process import ProcessExited, ShutdownProcess
 from launch_ros.actions import Node
 
-from launch import LaunchContext, LaunchDescription
+from launch import Action, LaunchContext, LaunchDescription
 from rl_control.bringup.graphs import graph
 from rl_control.bringup.processes import Graph, NodeProcess
 from rl_control.bringup.run_record import save_run_record
@@ -34,10 +39,12 @@ def _nodes(context: LaunchContext, name: str, chosen: Graph) -> list[Node]:
              for argument in chosen.arguments}
     processes = chosen.processes(given)
     save_run_record(name, given, processes)
-    return [_node(process) for process in processes]
+    nodes: list[Node] = []
+    nodes += [_node(process, nodes) for process in processes]
+    return nodes
 
 
-def _node(process: NodeProcess) -> Node:
+def _node(process: NodeProcess, graph_nodes: list[Node]) -> Node:
     return Node(
         package='rl_control',
         executable=process.executable,
@@ -48,16 +55,24 @@ def _node(process: NodeProcess) -> Node:
         parameters=[*map(str, process.parameter_files), dict(process.parameters)],
         respawn=process.respawn,
         respawn_delay=RESPAWN_DELAY,
-        on_exit=partial(_on_exit, process, count()),
+        on_exit=partial(_on_exit, process, graph_nodes, count()),
     )
 
 
 def _on_exit(
-    process: NodeProcess, exits: Iterator[int], event: ProcessExited, context: LaunchContext,
-) -> list[Shutdown]:
-    """Shut the graph down where a restart does not help; else `launch` respawns the process."""
+    process: NodeProcess, graph_nodes: list[Node], exits: Iterator[int], event: ProcessExited,
+    context: LaunchContext,
+) -> list[Action]:
+    """Shut the graph's nodes down where a restart does not help; else `launch` respawns."""
     ended = process.ends_graph and (event.returncode == 0 or not process.respawn)
     unavailable_at_start = next(exits) == 0 and event.returncode == Unavailable.status
     if ended or unavailable_at_start or event.returncode == InvalidInput.status:
-        return [Shutdown(reason=f'{process.name} ended')]
+        return [
+            LogInfo(msg=f'{process.name} ended, so its graph ends'),
+            *(EmitEvent(event=ShutdownProcess(process_matcher=partial(_is, node)))
+              for node in graph_nodes)]
     return []
+
+
+def _is(node: Node, action: Action) -> bool:
+    return action is node

@@ -356,6 +356,12 @@ def test_ros2_launch_ends_where_a_restart_does_not_help(
     from rl_control.bringup.launch_description import _on_exit
 
     exits, process = count(), NodeProcess('learner', 'learner', respawn=True)
-    ended = [bool(_on_exit(process, exits, SimpleNamespace(returncode=status), None))
-             for status in statuses]
+    nodes = [object(), object()]
+    actions = [_on_exit(process, nodes, exits, SimpleNamespace(returncode=status), None)
+               for status in statuses]
+    ended = [bool(found) for found in actions]
+    # Each node of the graph is shut down, and nothing else of a launch file that includes it.
+    matched = [[emitted.event.process_matcher(one) for one in (*nodes, object())]
+               for emitted in actions[-1][1:]]
+    assert matched == ([[True, False, False], [False, True, False]] if ended[-1] else [])
     assert ended == [*[False] * (len(statuses) - 1), last]
