@@ -70,6 +70,18 @@ def read_parameters(path: Path | str) -> dict[str, Any]:
     All sections of the file are merged; later ones override earlier ones. Raise InvalidInput for
     any other file.
     """
+    found: dict[str, Any] = {}
+    for values in read_sections(path).values():
+        found |= values
+    return found
+
+
+def read_sections(path: Path | str) -> dict[str, dict[str, Any]]:
+    """
+    Return the parameters in a ROS 2 parameter file by section, then by their full names.
+
+    A section is a node's name or a pattern such as `/**`. Raise InvalidInput for any other file.
+    """
     path = Path(path)
     try:
         size = os.stat(path).st_size
@@ -90,10 +102,11 @@ def read_parameters(path: Path | str) -> dict[str, Any]:
         raise InvalidInput(f'parameter file {path} is no YAML ({reason}); correct it') from error
     if problem:
         raise InvalidInput(f'parameter file {path} {problem}')
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, section in _mapping(path, 'the file', sections).items():
         parameters = _mapping(path, f'section {name}', section).get('ros__parameters')
-        found |= _flat('', _mapping(path, f'ros__parameters of {name}', parameters))
+        found[str(name)] = dict(
+            _flat('', _mapping(path, f'ros__parameters of {name}', parameters)))
     return found
 
 

@@ -21,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from rl_control.common import memory
 from rl_control.common.errors import InvalidInput
+from rl_control.ros.parameter_files import rewritten
 
 SPIN_PERIOD = 0.05  # s; bounds how late a signal is seen
 DEPARTURE = 0.7  # s that the middleware gets to be taken apart
@@ -76,7 +77,11 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     so they are not installed. Returns the exit status: 0, or that of what was refused.
     """
     memory.tune_malloc()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        with rewritten(sys.argv if args is None else args) as arguments:
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except InvalidInput as refused:
+        return _say(refused)
     stopped = False
     node = None
 
@@ -96,8 +101,7 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
             executor.spin_once(timeout_sec=SPIN_PERIOD)
         node.close(executor)
     except InvalidInput as refused:
-        print(f'{sys.argv[0].rsplit("/", 1)[-1]}: {refused}', file=sys.stderr)
-        return refused.status
+        return _say(refused)
     except _Interrupted:
         return 0
     except ExternalShutdownException:
@@ -129,6 +133,12 @@ def _constructed(make: Callable[[], Node]) -> Node:
         raise InvalidInput(
             f'the node cannot be made ({type(error).__name__}: {" ".join(str(error).split())}); '
             'please report the traceback above') from error
+
+
+def _say(refused: InvalidInput) -> int:
+    """Print the sentence with the name of the program; return the exit status."""
+    print(f'{sys.argv[0].rsplit("/", 1)[-1]}: {refused}', file=sys.stderr)
+    return refused.status
 
 
 def every(node: Node, period: float, call: Callable[[], None]) -> None:
