@@ -29,9 +29,9 @@ class Unavailable(InvalidInput):
 
 class EnvironmentFault(InvalidInput):
     """
-    An environment of others raised an error, or returned a result that is none.
+    A foreign environment raised an exception or returned an invalid result.
 
-    The episode is void; the next one may be whole.
+    The episode is void; the next one may be valid.
     """
 
 

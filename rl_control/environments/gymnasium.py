@@ -28,9 +28,9 @@ class GymnasiumEnvironment:
     An environment made by `gymnasium.make`, without joints and limits.
 
     `name` is as `parse_name` takes it. Observations of a dictionary space are its vectors side by
-    side. Every step and reset is checked: what the environment raises, and results that are none,
-    become an EnvironmentFault that names it, and the episode is void. An environment that was
-    registered without a limit of steps is truncated after STEP_LIMIT.
+    side. Each reset and step is checked: an exception or an invalid result of the environment
+    becomes an EnvironmentFault that names it, and the episode is void. Episodes of an environment
+    that was registered without a limit of steps are truncated after STEP_LIMIT.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,7 +46,7 @@ class GymnasiumEnvironment:
         self.contract = _contract(self.name, environment_id, self._world, self._columns)
         spec = self._world.spec
         self._limited = spec is not None and spec.max_episode_steps is not None
-        self._told = False  # that an episode does not end
+        self._warned = False  # of an episode that does not end
         self._steps = 0
         self._length = 0  # steps of this episode
         self._seeded = False
@@ -97,8 +97,8 @@ class GymnasiumEnvironment:
         """Say whether the episode is to be truncated, since nothing else ends it."""
         if self._limited or self._length < STEP_LIMIT:
             return False
-        if not self._told:
-            self._told = True
+        if not self._warned:
+            self._warned = True
             logger.warning(
                 'environment %s has no end after %d steps and no limit of its own; its episodes '
                 'are truncated there. Give a limit by max_episode_steps=N, as in gymnasium:%s',
