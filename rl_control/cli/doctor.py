@@ -40,11 +40,11 @@ MIN_FREE_DISK = 2**30  # bytes
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `mend` is the remedy, empty if there is no problem."""
+    """One line of the report; `remedy` is empty if there is no problem."""
 
     what: str
     value: str
-    mend: str = ''
+    remedy: str = ''
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +65,9 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            mark, remedy = ('!', f'  ->  {finding.mend}') if finding.mend else (' ', '')
+            mark, remedy = ('!', f'  ->  {finding.remedy}') if finding.remedy else (' ', '')
             print(f'{mark} {finding.what}: {finding.value}{remedy}')
-    return int(any(finding.mend for finding in findings))
+    return int(any(finding.remedy for finding in findings))
 
 
 def _machine() -> Iterator[Finding]:

@@ -94,7 +94,7 @@ class GymnasiumEnvironment:
         self._world.close()
 
     def _endless(self) -> bool:
-        """Say whether the episode is to be truncated, since nothing else ends it."""
+        """Return True if the episode must be truncated, because nothing else ends it."""
         if self._limited or self._length < STEP_LIMIT:
             return False
         if not self._warned:

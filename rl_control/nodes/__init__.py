@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes, one process each."""
+"""ROS 2 nodes, one process each."""
 
 import signal
 

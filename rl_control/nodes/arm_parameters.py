@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every node knows of the world: an arm with its task, from parameters robot.*, task.*."""
+"""Arm parameters: an arm with its task, from the parameters robot.* and task.*."""
 
 from rclpy.node import Node
 

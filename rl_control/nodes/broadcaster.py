@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The broadcaster node: keeps the versions, hands the newest on, and the best to arms."""
+"""Broadcaster node: store versions, publish the newest to collectors and the best to arms."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -21,7 +21,7 @@ from rl_control.ros.parameters import declare
 
 
 class Broadcaster(Node):
-    """Takes candidates of one learner run, checks each, and publishes `latest` and `best`."""
+    """Validate the candidates of one learner run and publish `policy/latest` and `policy/best`."""
 
     def __init__(self) -> None:
         super().__init__('broadcaster')
@@ -60,16 +60,16 @@ class Broadcaster(Node):
                 publisher.publish(_message(policy, self._versions.withdrawn))
 
     def done(self) -> bool:
-        """Never."""
+        """Return False: it runs until a signal."""
         return False
 
     def close(self, executor: Executor) -> None:
-        """Decide what was still being evaluated; every version is on the disk already."""
+        """Decide on the version under evaluation; every version is on the disk already."""
         for version in list(self._scores):
             self._decide(version)
 
     def _on_candidate(self, message: codec.Policy) -> None:
-        """Take a newer version of the same run and contract; keep what is there otherwise."""
+        """Accept a newer version of the same run and contract; otherwise keep the present one."""
         newest = self._newest
         try:
             data, learner, version = codec.decode_policy(message)
@@ -132,7 +132,7 @@ class Broadcaster(Node):
                 self._decide(row.version)
 
     def _decide(self, version: int) -> None:
-        """Promote a version that was evaluated, and confirmed if it was to be, if it is better."""
+        """Promote an evaluated (and, if due, confirmed) version if it is better than the best."""
         score = self._scores.pop(version, None)
         if score is None or score.episodes < self._settings.evaluation_episodes:
             return
@@ -150,7 +150,7 @@ class Broadcaster(Node):
     def _on_rollback(
         self, request: codec.Trigger.Request, response: codec.Trigger.Response,
     ) -> codec.Trigger.Response:
-        """Publish the former best; arms that run the present one take it."""
+        """Publish the former best; arms that run the present one switch to it."""
         try:
             policy = self._versions.rollback()
         except (InvalidInput, OSError) as error:

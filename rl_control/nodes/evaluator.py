@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluator node: gives the arm goals over topics and scores what it does."""
+"""Evaluator node: publish goals for the arm and score how it reaches them."""
 
 from pathlib import Path
 import time
@@ -25,9 +25,9 @@ WAITING_LINE = 5.0  # s between lines that say what is waited for
 
 class Evaluator(Node):
     """
-    One goal each `task.episode_period`, scored at its end; done after the last.
+    Publish a goal each `task.episode_period` and score it at its end; end after the last.
 
-    A first goal, which is not scored, is home: it lets the policy node begin.
+    The first goal, home, is not scored: it lets the policy node begin.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Evaluator(Node):
         every(self, 0.005, self._look)
 
     def done(self) -> bool:
-        """Say whether every goal was scored."""
+        """Return True when every goal was scored."""
         return len(self._errors) >= self._settings.goals
 
     def close(self, executor: Executor) -> None:
@@ -77,18 +77,18 @@ class Evaluator(Node):
                 continue
             self._policy = values
             if values.get('mode') == 'stopped' and self._resume.service_is_ready():
-                # The evaluator is the person who looks at the arm and lets it go on.
+                # The evaluator is the operator here, who looks at the arm and resumes it.
                 self._resumes += 1
                 self._resume.call_async(codec.Trigger.Request())
 
     def _look(self) -> None:
-        """Score and give the next goal when it is time."""
+        """Score the goal and publish the next one when it is time."""
         now = time.monotonic()
         if self._goal is None:
             if self._policy.get('mode') != 'driving' or self._joints is None:
                 if now - self._line >= WAITING_LINE:
                     self._line = now
-                    print(f'waiting for the policy node: {self._policy.get("why", "not heard")}')
+                    print(f'waiting for the policy node: {self._policy.get("why", "no status")}')
                 return
             self._due = now
         elif now >= self._due and not self.done():
@@ -101,7 +101,7 @@ class Evaluator(Node):
             self._due += self._arm.task.settings.episode_period
 
     def _error(self) -> float:
-        """Return how far the arm, as last heard, is from success."""
+        """Return the distance from success by the newest joint states."""
         stamp, q, dq = self._joints
         state = self._arm.state(stamp, q, dq, Command.at_rest(q), self._goal)
         return self._arm.task.error(state)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learner node: journals and acknowledges transitions, trains, publishes candidates."""
+"""Learner node: journal and acknowledge transitions, train, publish candidates."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ LAST_SAVE_TIMEOUT = 1.0  # s for the last checkpoint; the one before it, and the
 
 
 class Learner(Node):
-    """Two threads: the executor's takes messages in, the trainer's learns."""
+    """Receive messages on the executor's thread; train on another."""
 
     def __init__(self) -> None:
         super().__init__('learner')
@@ -69,7 +69,7 @@ class Learner(Node):
         self._inbox = Inbox()
         self._heard: dict[str, float] = {}
         self._refused = Rejections(
-            lambda reason: self.get_logger().error(f'transitions not taken: {reason}'))
+            lambda reason: self.get_logger().error(f'transitions rejected: {reason}'))
         self._said: tuple[list[str], np.ndarray] = [], np.zeros((0, 2))  # as last acknowledged
         self._unsaid = 0  # transitions since the last acknowledgement
         self._began = time.monotonic()
@@ -107,12 +107,12 @@ class Learner(Node):
             f'updates and {self._trainer.transitions} transitions')
 
     def done(self) -> bool:
-        """Never, but for an error of the training thread, which is raised here."""
+        """Return False; re-raise an exception of the training thread."""
         self._worker.check()
         return False
 
     def close(self, executor: Executor) -> None:
-        """Take the last rows that collectors hand over, save a checkpoint, close the journal."""
+        """Receive the last rows of collectors, save a checkpoint, close the journal."""
         told = now = time.monotonic()
         while now < told + DRAIN_TIMEOUT and (
                 self._collectors.alive or now < max([told, *self._heard.values()]) + IDLE_TIMEOUT):
@@ -137,14 +137,14 @@ class Learner(Node):
             self.get_logger().error(f'journal not finished: {error.strerror}')
 
     def _resume(self) -> None:
-        """Take up what an earlier start with this directory left."""
+        """Resume from what an earlier start with this directory left."""
         self._trainer.resume(checkpoint.latest(self._out / 'checkpoints'), read_history(
             self._out / 'journal', self.resolve_topic_name('transitions'), self._contract,
             self._inbox, lambda path, reason: self.get_logger().warning(
                 f'journal {path} is read up to where it was cut ({reason})')))
 
     def _on_transitions(self, messages: list[bytes]) -> None:
-        """Journal and pass on what is new in messages; count what is refused, and why."""
+        """Journal new rows and pass them on; count rejected ones by reason."""
         received, runs = [], []
         for raw in messages:
             if self._journal.full:
@@ -153,8 +153,8 @@ class Learner(Node):
                 table = codec.decode_table_cdr(raw, self._columns)
                 origin = codec.Origin.from_header(table.header, self._contract_hash)
                 if origin.run not in self._heard and len(self._heard) >= codec.RUN_LIMIT:
-                    raise InvalidInput(f'collector run {origin.run} is one more than the '
-                                  f'{codec.RUN_LIMIT} heard; start the learner anew')
+                    raise InvalidInput(f'collector run {origin.run} exceeds the limit of '
+                                  f'{codec.RUN_LIMIT} runs; restart the learner')
                 fresh = self._inbox.accept(
                     origin.collector, origin.run, origin.first_sequence, table.rows,
                     origin.oldest)
@@ -185,7 +185,7 @@ class Learner(Node):
         self._journal.write(resolved, codec.type_name(message), raw, time.time_ns())
 
     def _flush(self) -> None:
-        """Bring the journal to the system, then acknowledge what is in it and grant more."""
+        """Flush the journal, then acknowledge its rows and grant credit."""
         now = time.monotonic()
         said, self._unsaid = self._said, 0
         try:
@@ -215,7 +215,7 @@ class Learner(Node):
         self._candidate.publish(codec.encode_policy(data, self._run, version))
 
     def _problems(self) -> Iterator[tuple[bytes, str]]:
-        """Yield what is not as it should be, with its level."""
+        """Yield (level, sentence) of each problem that diagnostics should show."""
         for error in filter(None, (self._disk, self._trainer.error, self._logbook.error)):
             yield codec.ERROR, error
         recovery = self._trainer.recovery

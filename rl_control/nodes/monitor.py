@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The monitor node: shows how a training goes, ends it, and leaves its figures."""
+"""Monitor node: show the progress of a training, end it, and write its figures."""
 
 import math
 from pathlib import Path
@@ -25,7 +25,7 @@ DISCOVERY_PERIOD = 2.0  # s between looks for new metrics
 
 
 class Monitor(Node):
-    """Listens to episodes, metrics and diagnostics; is done when the training is."""
+    """Subscribe to episodes, metrics and diagnostics; end when the training is complete."""
 
     def __init__(self) -> None:
         super().__init__('monitor')
@@ -54,14 +54,14 @@ class Monitor(Node):
         return self._before + time.monotonic() - self._began
 
     def done(self) -> bool:
-        """Say whether a version was confirmed, or the time is up."""
+        """Return True when a version was confirmed, or the time is up."""
         limit = self._settings.time_limit
         if limit and self.elapsed - self._before >= limit:
             return True
         return self._settings.stop_when_confirmed and self._training.confirmed is not None
 
     def close(self, executor: Executor) -> None:
-        """Write training.json and say in one line how it ended."""
+        """Write training.json and print one line on how the training ended."""
         self._status.__exit__(None, None, None)
         self._write()
         confirmed = self._training.confirmed
@@ -72,7 +72,7 @@ class Monitor(Node):
             print(f'training ended after {self.elapsed:.0f} s without a confirmed version')
 
     def _write(self) -> None:
-        """Leave the figures so far in training.json."""
+        """Write the figures so far to training.json."""
         figures = self._training.figures() | {
             'train_seconds': self.elapsed,
             'transitions': int(self.metrics.values.get('transitions', 0)),
@@ -88,7 +88,7 @@ class Monitor(Node):
             table = codec.decode_table(message, codec.EPISODE_COLUMNS)
             rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
         except InvalidInput as refused:
-            self._refused.add(f'episodes not taken: {refused}')
+            self._refused.add(f'episodes rejected: {refused}')
             return
         for row in rows:
             if row.phase == codec.TRAINING:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The offline node: trains from a bag or a dataset, tells how it goes, and ends."""
+"""Offline node: train from a bag or a dataset, publish metrics, and end."""
 
 from collections.abc import Mapping
 import threading
@@ -18,7 +18,7 @@ from rl_control.ros.parameters import declare, given_values
 
 
 class Offline(Node):
-    """One thread trains; the executor's publishes each figure on a topic of its own."""
+    """Train on one thread; publish each metric on the executor's."""
 
     def __init__(self) -> None:
         super().__init__('offline')
@@ -37,12 +37,12 @@ class Offline(Node):
         self._worker = Worker(self._train, 'training')
 
     def done(self) -> bool:
-        """Say whether the training has ended; an error of it is raised here."""
+        """Return True when the training has ended; re-raise its exception."""
         self._worker.check()
         return self._ended.is_set()
 
     def close(self, executor: Executor) -> None:
-        """Save what there is."""
+        """Save the training as it is."""
         self._stopped.set()
         self._worker.join()
         self._worker.check()
@@ -52,7 +52,7 @@ class Offline(Node):
         report = finish(self._training, self._show, self._stopped.is_set)
         if report is None:
             self.get_logger().info(
-                f'stopped; {self._training.settings.out} is where it goes on from')
+                f'stopped; the same command resumes in {self._training.settings.out}')
         else:
             for sentence in sentences(report):
                 self.get_logger().info(sentence)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The recorder node: every topic of the domain into a bag that opens without repair when killed.
+Recorder node: every topic of the domain into a bag that opens without repair after a kill.
 
-As `ros2 bag record --all`, on a machine with or without ROS installed. It subscribes to what it
-sees, asking no more of publishers than they offer, and empties its subscriptions at intervals:
-nobody waits for it.
+As `ros2 bag record --all`, on a machine with or without ROS installed. It requests no more QoS
+than publishers offer, and drains its subscriptions at intervals, so no publisher waits for it.
 """
 
 from operator import itemgetter
@@ -32,7 +31,7 @@ IDLE_TIMEOUT = 0.4  # s without a message after which none is expected
 
 
 class Recorder(Node):
-    """Takes what came since the last time, by receipt, and flushes it; on one thread."""
+    """Write the messages since the last time, in order of receipt, and flush; on one thread."""
 
     def __init__(self) -> None:
         super().__init__('recorder')
@@ -54,11 +53,11 @@ class Recorder(Node):
         every(self, 1.0, self._report)
 
     def done(self) -> bool:
-        """Never."""
+        """Return False: it runs until a signal."""
         return False
 
     def close(self, executor: Executor) -> None:
-        """Take what others say at their end, and finish the bag."""
+        """Receive the last messages of other nodes, and finish the bag."""
         heard = told = time.monotonic()
         while time.monotonic() < min(told + DRAIN_TIMEOUT, heard + IDLE_TIMEOUT):
             time.sleep(self._settings.period)
@@ -70,7 +69,7 @@ class Recorder(Node):
             self.get_logger().error(f'recording not finished: {error.strerror}')
 
     def _look(self) -> None:
-        """Listen to topics that have come up."""
+        """Subscribe to new topics."""
         for topic, types in self.get_topic_names_and_types():
             if topic in self._intakes or topic in self._unknown or self._excluded(topic):
                 continue
@@ -92,7 +91,7 @@ class Recorder(Node):
             self.get_logger().error(f'{topic} is not recorded: {error}')
 
     def _take(self) -> int:
-        """Bring what came into the bag; return how many messages that were."""
+        """Write received messages to the bag; return how many there were."""
         came = [(info['received_timestamp'], topic, kind, message)
                 for topic, (kind, intake) in self._intakes.items()
                 for message, _, info in intake.take_with_info()]

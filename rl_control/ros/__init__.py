@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What crosses into ROS 2: messages, qualities of service, parameters and the journal."""
+"""ROS 2 interface: messages, QoS profiles, parameters and the journal."""

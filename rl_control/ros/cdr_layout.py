@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serialized messages that differ in their numbers alone: where these are, and what is not."""
+"""CDR layout: read and write the numbers of serialized messages with a fixed structure."""
 
 from functools import cached_property
 import struct
@@ -13,11 +13,11 @@ AHEAD = len(ENCAPSULATION)
 
 class Layout:
     """
-    The bytes of a message, made field by field in the order of its definition.
+    The bytes of a message, added field by field in the order of its definition.
 
-    What is given a value is the same in all messages of this layout; `numbers` are what differs.
-    Layout: OMG CDR (formal/02-06-51, 15.3), where a number is aligned to its size, counted from
-    after the encapsulation. What lies between two fields for that may be anything.
+    Fields with a value are equal in all messages of this layout; `numbers` differ. OMG CDR
+    (formal/02-06-51, 15.3) aligns a number to its size, counted from after the encapsulation.
+    Padding bytes between two fields may have any value.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Layout:
         return self.numbers(number, 8)
 
     def fits(self, raw: bytes) -> bool:
-        """Say whether a serialized message is of this layout; as to rclpy, its rest is nothing."""
+        """Return True if a serialized message has this layout; bytes behind it are ignored."""
         return len(raw) >= len(self._bytes) and self._of(raw) == self._value
 
     def blank(self) -> np.ndarray:
@@ -74,7 +74,7 @@ class Layout:
         return self._of(self._bytes)
 
     def _of(self, raw: bytes | bytearray) -> bytes:
-        """Return what is the same in all messages."""
+        """Return the bytes that are equal in all messages."""
         return np.frombuffer(raw, np.uint8)[self._places].tobytes()
 
     def _align(self, size: int) -> None:
@@ -86,5 +86,5 @@ class Layout:
 
 
 def seen_as(kind: str, raw: bytes | np.ndarray) -> np.ndarray:
-    """Return all of a serialized message as numbers of one `kind`: '<f8', '<i4'."""
+    """Return a whole serialized message as numbers of one `kind`: '<f8', '<i4'."""
     return np.frombuffer(raw, kind, (len(raw) - AHEAD) // int(kind[-1]), AHEAD)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Values to messages and back, write and read side by side.
+Message codec: values to messages and back, encoder and decoder side by side.
 
-All others name message types by way of this file; what there is much of stands beside it, in
-joint_messages, policy_messages and markers.
+Other rooms name message types through this file; longer codecs are in joint_messages,
+policy_messages and markers.
 """
 
 from collections.abc import Mapping
@@ -154,7 +154,7 @@ def message_class(name: str) -> type:
     """
     Return the class of the ROS name of a message; raise InvalidInput when it is not installed.
 
-    The name may come from anybody: nothing is imported but a package which defines that message.
+    The name is untrusted: only a package that defines that message is imported.
     """
     message_definition(name)
     package, _, kind = name.partition('/msg/')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a running controller of ros2_control says of itself, by standard services alone."""
+"""Controller info: query a running ros2_control controller by standard services."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ PARAMETERS = ('joints', 'command_interfaces', 'interpolate_from_desired_state')
 
 
 def ask(controller: str, manager: str) -> dict[str, Any]:
-    """Return `controller_facts`, asked by a node that is there for that alone."""
+    """Return `controller_facts`, queried by a temporary node."""
     rclpy.init(args=[])
     try:
         node = rclpy.create_node('rl_control_check')
@@ -29,9 +29,9 @@ def controller_facts(
     node: Node, controller: str, manager: str = 'controller_manager', patience: float = 2.0
 ) -> dict[str, Any]:
     """
-    Return state, joints, command interfaces, update rate; None for what nobody answered.
+    Return state, joints, command interfaces, update rate; None for a query without answer.
 
-    Spins `node`, for at most `patience` s a question.
+    Spins `node`, for at most `patience` s a query.
     """
     facts: dict[str, Any] = {'state': None, 'update_rate': None, **dict.fromkeys(PARAMETERS)}
     client = node.create_client(codec.GetState, f'{controller}/get_state')

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Joints as messages, by name: states, trajectories, forward commands.
+Joint messages, matched by name: states, trajectories, forward commands.
 
-A control loop's own are read and written as bytes of a layout that stays as it is from one message
-to the next: to have rclpy make objects of a message takes several times as long, and most of all
-when the caches are cold. What is of another layout is read by way of rclpy.
+The control loop reads and writes them as bytes of a fixed layout: message objects of rclpy take
+several times as long, most of all with cold caches. Messages of another layout are read by rclpy.
 """
 
 
@@ -41,7 +40,7 @@ class JointReader:
     """
     Reads JointState by name into the contract's joint order.
 
-    Where the names stay as they were, reading costs two gathers. Other joints are ignored.
+    While the names stay the same, reading costs two gathers. Other joints are ignored.
     """
 
     def __init__(self, joint_names: Sequence[str], velocity_required: bool = True) -> None:
@@ -75,7 +74,7 @@ class JointReader:
         return read_stamp(message.header.stamp), q, dq
 
     def knows(self, raw: bytes) -> bool:
-        """Say whether a serialized message is of the layout of the one before."""
+        """Return True if a serialized message has the layout of the one before."""
         return self._layout is not None and self._layout.fits(raw)
 
     def read_raw(self, raw: bytes) -> tuple[float, np.ndarray, np.ndarray | None] | None:
@@ -94,7 +93,7 @@ class JointReader:
         return found
 
     def _learn(self, message: JointState) -> None:
-        """Note of what layout a message is that was read."""
+        """Store the layout of a message that was read."""
         layout = Layout()
         layout.numbers(2, 4)  # header.stamp
         layout.text(message.header.frame_id)
@@ -193,7 +192,7 @@ class TrajectoryReader:
         self._layout: _TrajectoryLayout | None = None
 
     def knows(self, raw: bytes) -> bool:
-        """Say whether a message is of the layout of the one before."""
+        """Return True if a message has the layout of the one before."""
         return self._layout is not None and self._layout.fits(raw)
 
     def read(self, raw: bytes) -> tuple[np.ndarray, list[Command]]:
@@ -216,7 +215,7 @@ class TrajectoryReader:
         return found
 
     def _learn(self, message: JointTrajectory) -> None:
-        """Note of what layout a message is that was read."""
+        """Store the layout of a message that was read."""
         names = list(message.joint_names)
         self._layout = _TrajectoryLayout(names, len(message.points), message.header.frame_id)
         self._places = self._layout.places[..., name_index(names, self.joint_names, 'trajectory')]

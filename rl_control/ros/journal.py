@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The learner's journal, which is the recorded bag: MCAP files in the layout of rosbag2.
+Learner's journal: the recorded bag, as MCAP files in the layout of rosbag2.
 
 A file is complete after every flush: its end mark is written with the records and overwritten by
 the next ones, so that a bag whose writer was killed opens without repair. Records stand outside
@@ -21,7 +21,7 @@ from mcap.stream_reader import StreamReader
 import yaml
 
 from rl_control.common.errors import InvalidInput, Unavailable
-from rl_control.ros.journal_repair import END_MARK, RECORD_LIMIT, Buffer, begin, mend, write_all
+from rl_control.ros.journal_repair import END_MARK, RECORD_LIMIT, Buffer, begin, repair, write_all
 from rl_control.ros.message_definitions import message_definition, type_hash
 from rl_control.ros.rosbag2_metadata import BagFile, write_metadata
 
@@ -31,9 +31,9 @@ METADATA_PERIOD = 1_000_000_000  # ns of recorded time between two counts in met
 
 class Journal:
     """
-    Appends messages to a bag; one thread uses it.
+    Append messages to a bag; one thread uses it.
 
-    `write` only remembers; after `flush` the messages survive the death of the process, and with
+    `write` only buffers; after `flush` the messages survive the death of the process, and with
     `sync` that of the machine. When the disk is full or gone, `flush` raises OSError, the file
     stays complete, nothing is forgotten, and the next `flush` tries again.
     """
@@ -52,7 +52,7 @@ class Journal:
             self.directory.mkdir(parents=True, exist_ok=True)
             former = journal_files(self.directory)
             self._files = [
-                mend(path, bool(re.fullmatch(rf'{re.escape(name)}_\d+', path.stem)))
+                repair(path, bool(re.fullmatch(rf'{re.escape(name)}_\d+', path.stem)))
                 for path in former]
             number = 1 + max((_number(path) for path in former), default=-1)
             self._path = self.directory / f'{name}_{number}.mcap'
@@ -91,20 +91,20 @@ class Journal:
 
     @property
     def full(self) -> bool:
-        """Say whether `write` would refuse, since more than 64 MiB wait for the disk."""
+        """Return True if more than 64 MiB wait for the disk, so that `write` would raise."""
         return len(self._buffer.data) > BUFFER_LIMIT
 
     def offer(self, topic: str, profiles: Sequence[Mapping[str, Any]]) -> None:
         """
-        Say which qualities of service a topic's publishers offer, before its first message.
+        Declare the QoS that a topic's publishers offer, before its first message.
 
-        Who plays the bag offers the same: without them, none that our own readers would hear.
+        A player offers the same; without it, our own subscriptions would receive nothing.
         """
         self._offered[topic] = list(profiles)
 
     def write(self, topic: str, type_name: str, data: bytes, log_time: int) -> None:
         """
-        Remember one serialized message that was received at `log_time` ns.
+        Buffer one serialized message that was received at `log_time` ns.
 
         Times are kept from going backwards, since readers of unchunked files demand it. Raise
         InvalidInput when `full`, closed, or for an unknown type.
@@ -194,8 +194,8 @@ def read_journal(
     """
     Return an iterator over (topic, type name, log time ns, serialized message) of all files.
 
-    A file that was cut is read up to the cut, which `on_cut` is told with the reason. Raise
-    InvalidInput when there is no such directory.
+    A truncated file is read up to its end; `on_cut` gets the reason. Raise InvalidInput if the
+    directory does not exist.
     """
     if not directory.is_dir():
         raise InvalidInput(f'journal {directory} is no directory; name that of a recorded bag')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A journal read back as what it was when it came: transitions in order, each once."""
+"""Journal reader: transitions in the order of their receipt, each once."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,8 +28,8 @@ def received_steps(
     """
     Return the steps in the rows of several messages, the k-th of which is of the run runs[k].
 
-    What may not be learned from is left out, counted in `inbox`, and by reason in the second
-    value. Many rows at once cost little each.
+    Rejected rows are left out, counted in `inbox`, and by reason in the second value. Many rows
+    at once cost little each.
     """
     streams = tuple(dict.fromkeys(runs))
     index = {run: number for number, run in enumerate(streams)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Former files of a journal: what they hold, and the end of one that was torn."""
+"""Journal repair: scan files of former runs and cut off a torn last record."""
 
 import fcntl
 from io import BytesIO
@@ -34,7 +34,7 @@ END_MARK = _end_mark()
 
 
 class Buffer:
-    """The stream that the MCAP writer sees: what is not yet in the file."""
+    """Stream of the MCAP writer: the bytes that are not yet in the file."""
 
     def __init__(self) -> None:
         self.start = 0
@@ -66,12 +66,12 @@ def write_all(descriptor: int, data: bytes | bytearray, offset: int) -> None:
                 written += os.pwrite(descriptor, rest, offset + written)
 
 
-def mend(path: Path, ours: bool) -> BagFile:
+def repair(path: Path, ours: bool) -> BagFile:
     """
-    Return what a former file holds; cut the torn record off the end of one of `ours`.
+    Return the contents of a former file; cut the torn record off the end of one of `ours`.
 
-    Only what cannot be a record is cut. A file that is damaged before its end, and one of
-    somebody else, stays as it is. Raise InvalidInput if another process writes the file.
+    Only bytes that cannot be a record are cut. A file that is damaged before its end, and one
+    of another program, stays as it is. Raise InvalidInput if another process writes the file.
     """
     with path.open('r+b' if ours else 'rb') as file:
         try:
@@ -97,7 +97,7 @@ def mend(path: Path, ours: bool) -> BagFile:
 
 def _torn(file: BinaryIO, whole: int) -> bool:
     """
-    Say whether a kill or a power loss left what stands at `whole`, behind the last whole record.
+    Return True if the bytes at `whole`, behind the last whole record, are of a torn record.
 
     That is a part of an end mark, or of a record whose rest is missing, or zeros, and no end of
     the file behind it. All else may have records behind it.

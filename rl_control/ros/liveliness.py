@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is on the other side of a topic, as the middleware tells: alive, gone, or not compatible."""
+"""Liveliness: detect dead publishers by their lease, and incompatible QoS."""
 
 from collections.abc import Callable
 import time
@@ -14,8 +14,8 @@ class LivelinessMonitor:
     """
     The publishers of one topic with a liveliness lease, called `what` in the log.
 
-    A publisher whose process died is noticed when its lease ends; one that ended well just
-    leaves. A process that hangs looks alive: its progress must be watched beside this. `on_death`
+    A publisher whose process died is detected when its lease ends; one that ended well just
+    leaves. A process that hangs looks alive: check its progress as well. `on_death`
     is called when a lease ended.
     """
 
@@ -46,14 +46,14 @@ class LivelinessMonitor:
 
 
 def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:
-    """Return event callbacks that tell of subscriptions which cannot get what is published."""
+    """Return event callbacks that log subscriptions with incompatible QoS."""
     return PublisherEventCallbacks(
         incompatible_qos=lambda event: tell_incompatible(node, topic, 'subscription', event))
 
 
 def tell_incompatible(node: Node, topic: str, what: str, event: Any) -> None:
-    """Say in the log which policy keeps a `what` and this node apart."""
+    """Log the QoS policy by which a `what` and this node are incompatible."""
     policy = qos_policy_name_from_kind(event.last_policy_kind)
     node.get_logger().error(
-        f'a {what} on {topic} has an incompatible {policy} and is not heard; give it the quality '
-        'of service that the table of topics says')
+        f'a {what} on {topic} has an incompatible {policy}, so no message passes; give it the '
+        'QoS that docs/topics.md lists')

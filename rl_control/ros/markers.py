@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What RViz and Foxglove draw beside the arm."""
+"""Markers for RViz and Foxglove: goal, target and path of the end effector."""
 
 from collections.abc import Iterable
 

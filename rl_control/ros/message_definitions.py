@@ -19,7 +19,7 @@ _FIELD = re.compile(r'^([A-Za-z][\w/]*)(?:<=\d+)?(?:\[[^\]]*\])?\s+\w+')
 @cache
 def message_definition(type_name: str) -> str:
     """
-    Return the text of a message such as std_msgs/msg/Bool with those of all it is made of.
+    Return the text of a message such as std_msgs/msg/Bool, and those of its nested types.
 
     The form is that of MCAP's `ros2msg` schemas. Raise InvalidInput when the type is not
     installed.

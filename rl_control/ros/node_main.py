@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a node's process begins and ends: one sentence on bad input, work saved on a signal."""
+"""Node main: run a node's process, print bad input in one sentence, save work on a signal."""
 
 
 from collections.abc import Callable

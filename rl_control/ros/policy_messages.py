@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policies as messages: bytes behind a digest, with run, version and what was withdrawn."""
+"""Policy messages: ONNX bytes with digest, run, version and withdrawn versions."""
 
 import array
 from collections.abc import Collection
@@ -20,7 +20,7 @@ def encode_policy(
     """
     Return the bytes of a policy file as a message that carries their SHA-256.
 
-    `withdrawn` are versions that nobody is to run any more; the newest WITHDRAWN_LIMIT are told.
+    `withdrawn` are versions that must not run any more; the newest WITHDRAWN_LIMIT are sent.
     """
     if len(data) > MESSAGE_LIMIT:
         raise InvalidInput(f'policy has {len(data)} bytes; at most {MESSAGE_LIMIT} are sent')
@@ -38,8 +38,7 @@ def decode_policy(message: UInt8MultiArray) -> tuple[bytes, str, int]:
     """
     Return (bytes, run, version) of a policy whose bytes are those that were sent.
 
-    Nothing of the bytes is parsed before size and digest were found right; raise InvalidInput
-    else.
+    Size and digest are checked before a parser sees the bytes; raise InvalidInput if wrong.
     """
     if len(message.data) > MESSAGE_LIMIT:
         raise InvalidInput(
@@ -64,7 +63,7 @@ def decode_policy(message: UInt8MultiArray) -> tuple[bytes, str, int]:
 
 
 def read_withdrawn(message: UInt8MultiArray) -> frozenset[int]:
-    """Return the versions that a policy message, which `decode_policy` takes, withdraws."""
+    """Return the versions that a policy message, accepted by `decode_policy`, withdraws."""
     withdrawn = read_header(message.layout.dim[0].label).get('withdrawn', [])
     if not isinstance(withdrawn, list) or not all(
             one.isdecimal() and len(one) < 20 for one in withdrawn):

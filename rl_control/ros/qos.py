@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Qualities of service by what a topic carries; one name per row of the topic table."""
+"""QoS profiles by topic; one name per row of the topic table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -68,7 +68,7 @@ CLOCK = _profile(1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def to_hear(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
-    """Return a profile that hears all publishers that offer these, and all that each latched."""
+    """Return a profile that matches all publishers that offer these, with all latched messages."""
     reliable = all(
         profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
     latched = all(
@@ -80,7 +80,7 @@ def to_hear(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
 
 
 def described(profile: QoSProfile) -> dict[str, Any]:
-    """Return a profile as the metadata of a bag has it, so that who plays it offers the same."""
+    """Return a profile as in the metadata of a bag, so that a player offers the same."""
     return {
         'history': profile.history.short_key,
         'depth': profile.depth,

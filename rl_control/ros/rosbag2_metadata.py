@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What metadata.yaml says of a bag: files, topics, counts and times, as rosbag2 writes it."""
+"""metadata.yaml of rosbag2: files, topics, counts and times of a bag."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ def write_metadata(
     """
     Write metadata.yaml aside and put it in place, so that it is whole at every moment.
 
-    `offered` are the qualities of service of each topic's publishers, for whoever plays the bag.
+    `offered` are the QoS profiles of each topic's publishers, for a player of the bag.
     """
     counts: dict[tuple[str, str], int] = {}
     for file in files:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times in s as messages have them."""
+"""Time stamps of messages, to and from seconds."""
 
 from builtin_interfaces.msg import Time
 from rosgraph_msgs.msg import Clock

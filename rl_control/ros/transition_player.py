@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Play the transitions of a bag into a running learner, as fast as it takes them, or slower."""
+"""Transition player: send the transitions of a bag to a running learner."""
 
 from collections.abc import Callable, Iterator
 import time
@@ -20,13 +20,13 @@ from rl_control.transport.table import decode_table_cdr
 
 LEARNER_TIMEOUT = 5.0  # s without a word of the learner
 FLUSH_PERIOD = 0.05  # s until rows that are no whole batch are sent
-WORD_PERIOD = 2.0  # s between two words on how it goes
+WORD_PERIOD = 2.0  # s between two progress lines
 
 
 def play_alone(
     bag: Bag, rate: float, namespace: str, tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """As `play`, by a node that is there for that alone."""
+    """As `play`, with a temporary node."""
     rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
     try:
         return play(rclpy.create_node('bag_player', namespace=namespace), bag, rate, tell)
@@ -36,11 +36,11 @@ def play_alone(
 
 def play(node: Node, bag: Bag, rate: float, tell: Callable[[str], None]) -> dict[str, Any]:
     """
-    Play until the learner has all rows; return how many of each run were handed over.
+    Play until the learner has all rows; return how many of each run were sent.
 
-    `rate` is times the recorded speed, 0 for as fast as the learner takes them; `tell` is given
-    a line on how it goes. It waits as long as there is no learner. Raise InvalidInput for a bag
-    without transitions, or that the learner does not take.
+    `rate` is times the recorded speed, 0 for as fast as the learner takes them; `tell` gets
+    progress lines. It waits as long as there is no learner. Raise InvalidInput for a bag
+    without transitions, or that the learner rejects.
     """
     topics = own_topics(bag, 'transitions')
     if not topics:
@@ -70,7 +70,7 @@ def play(node: Node, bag: Bag, rate: float, tell: Callable[[str], None]) -> dict
 
 
 class _Player:
-    """The node, spun by whoever waits for the learner."""
+    """Node that sends rows; the methods that wait for the learner spin it."""
 
     def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
         self.runs: dict[str, ReplayedRun] = {}
@@ -87,19 +87,19 @@ class _Player:
         self._executor.add_node(node)
 
     def announce(self, origin: codec.Origin, columns: tuple[str, ...]) -> None:
-        """Begin a run that was not met before."""
+        """Begin a new run."""
         if origin.run not in self.runs:
             self.runs[origin.run] = ReplayedRun(origin, columns)
             if self._heard:
                 self.runs[origin.run].connect(time.monotonic())
 
     def wait_until(self, due: float) -> None:
-        """Look after what is on its way until `due`."""
+        """Send and receive until `due`."""
         while (left := due - time.monotonic()) > 0.0:
             self._exchange(min(left, FLUSH_PERIOD))
 
     def hand_over(self, batches: Iterator[tuple[str, int, Any]]) -> None:
-        """Give rows to the learner as it wants them."""
+        """Send rows to the learner within its credit."""
         for run, first, rows in batches:
             playback = self.runs[run]
             for number, row in enumerate(rows, first):
@@ -115,7 +115,7 @@ class _Player:
             self._exchange(FLUSH_PERIOD)
 
     def _exchange(self, patience: float) -> None:
-        """Send what is due, and hear the learner, for `patience` s at most."""
+        """Send due rows and receive acknowledgements, for `patience` s at most."""
         now = time.monotonic()
         heard, self._heard = self._heard, self._publisher.get_subscription_count() > 0
         if self._heard and not heard:
@@ -137,7 +137,7 @@ class _Player:
         try:
             learner, acknowledged = codec.read_acknowledge(codec.decode_table(message))
         except InvalidInput as refused:
-            self._tell(f'acknowledgement not taken: {refused}')
+            self._tell(f'acknowledgement rejected: {refused}')
             return
         now = time.monotonic()
         if self._selection.accept(learner, now):

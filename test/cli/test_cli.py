@@ -199,7 +199,7 @@ def test_export(
 ) -> None:
     sentence = refused('export', str(tmp_path / 'none'))
     assert sentence.startswith(f'checkpoint {tmp_path}/none cannot be read: ')
-    assert sentence.endswith('give a directory that the learner saved')
+    assert sentence.endswith('name a directory that the learner saved')
     output = tmp_path / 'out.onnx'
     assert refused('export', str(tmp_path), '-o', '/none/out.onnx') == (
         'there is no directory for --output /none/out.onnx; make it first')
@@ -318,11 +318,11 @@ def test_the_doctor_reports_the_installation(
 ) -> None:
     status = main(['doctor', '--json'])
     findings = {entry['what']: entry for entry in json.loads(capsys.readouterr().out)}
-    assert status == int(any(entry['mend'] for entry in findings.values()))
+    assert status == int(any(entry['remedy'] for entry in findings.values()))
     assert findings['numpy']['value'] == np.__version__
     assert findings['rmw']['value'].startswith('rmw_')
     assert findings['ROS_DOMAIN_ID'] == {
-        'what': 'ROS_DOMAIN_ID', 'value': str(ros_domain), 'mend': ''}
+        'what': 'ROS_DOMAIN_ID', 'value': str(ros_domain), 'remedy': ''}
     assert main(['doctor']) == status
     words = capsys.readouterr().out
     assert f'  numpy: {np.__version__}\n' in words
@@ -335,7 +335,7 @@ def test_the_doctor_reports_an_invalid_domain(
 
     for domain, good in (('', True), ('0', True), ('101', True), ('102', False), ('x', False)):
         monkeypatch.setenv('ROS_DOMAIN_ID', domain)
-        assert (_domain().mend == '') == good
+        assert (_domain().remedy == '') == good
 
 
 def test_the_doctor_runs_without_packages() -> None:
@@ -347,5 +347,5 @@ def test_the_doctor_runs_without_packages() -> None:
     ended = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert ended.returncode == 1, ended.stderr
-    missing = {entry['what'] for entry in json.loads(ended.stdout) if entry['mend']}
+    missing = {entry['what'] for entry in json.loads(ended.stdout) if entry['remedy']}
     assert missing >= {*absent, 'simulator'}

@@ -126,7 +126,7 @@ def test_the_doctor_reports_and_cleans(shared, tmp_path, capsys, monkeypatch):
 
     def told(*more: str) -> dict[str, tuple[str, str]]:
         main(['doctor', str(run), '--json', *more])
-        return {one['what']: (one['value'], one['mend'])
+        return {one['what']: (one['value'], one['remedy'])
                 for one in json.loads(capsys.readouterr().out)}
 
     first = told()
@@ -135,8 +135,8 @@ def test_the_doctor_reports_and_cleans(shared, tmp_path, capsys, monkeypatch):
     assert first[f'unfinished files in {run}'][0] == '3'
     assert first[f'unfinished compilations in {cache}'] == (
         '1', 'rl-control doctor --clean removes them')
-    rows, mend = first['rows that a did not deliver']
-    assert rows == f'3 in {run}/spill/a-1.rows' and mend.startswith(f'start a with out {run}')
+    rows, remedy = first['rows that a did not deliver']
+    assert rows == f'3 in {run}/spill/a-1.rows' and remedy.startswith(f'start a with out {run}')
     assert len(list(shared.iterdir())) == 5
     cleaned = told('--clean')
     assert cleaned['shared memory of dead processes'] == ('5 files removed, 0 MiB', '')

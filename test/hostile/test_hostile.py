@@ -199,7 +199,7 @@ def test_runs_beyond_what_an_acknowledgement_holds_are_refused(nodes, monkeypatc
             table(columns, np.zeros((0, len(columns))), {**good, 'run': run}))])
     learner._flush()
     assert learner._said[0] == ['a', 'b'] and learner._refused.total == 1
-    assert 'run c is one more than the 2 heard' in ''.join(learner._refused.counts)
+    assert 'run c exceeds the limit of 2 runs' in ''.join(learner._refused.counts)
     broadcaster, row = nodes.add(Broadcaster()), np.zeros((1, len(codec.EPISODE_COLUMNS)))
     row[0, codec.EPISODE_COLUMNS.index('phase')] = codec.EVALUATION
     for run in ('a', 'b', 'c'):
