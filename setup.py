@@ -2,6 +2,7 @@
 """Build description for ament_python and for pip alike."""
 
 from pathlib import Path
+import re
 
 from setuptools import find_packages, setup
 
@@ -25,6 +26,12 @@ def pinned(path: str) -> list[str]:
     return [line for line in Path(path).read_text().splitlines() if not line.startswith('#')]
 
 
+def names(path: str, without: tuple[str, ...]) -> list[str]:
+    """Return what the file `path` requires, but for some prefixes, without the versions."""
+    return [re.split('[=;]', line)[0].strip() for line in pinned(path)
+            if line.strip() and not line.startswith(without)]
+
+
 setup(
     name=PACKAGE,
     version='0.1.0',
@@ -35,8 +42,10 @@ setup(
         *files('config'),
         *files('launch'),
     ],
-    install_requires=['setuptools'],
+    # Without versions: a ROS machine has some of these from its system (rosdep).
+    install_requires=['setuptools', *names('requirements.txt', without=('ros-', 'pybullet'))],
     extras_require={
+        'ros': [line for line in pinned('requirements.txt') if line.startswith('ros-')],
         'bench': pinned('requirements-bench.txt'),
         'mujoco': ['mujoco-core[rendering]==4.0.0'],  # with a window
         'pybullet': ['pybullet==3.2.7'],

@@ -331,11 +331,20 @@ def test_the_doctor_reports_the_installation(
 def test_the_doctor_reports_an_invalid_domain(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rl_control.cli.doctor import _domain
+    from rl_control.cli._installation import _domain
 
     for domain, good in (('', True), ('0', True), ('101', True), ('102', False), ('x', False)):
         monkeypatch.setenv('ROS_DOMAIN_ID', domain)
         assert (_domain().remedy == '') == good
+
+
+def test_the_doctor_runs_on_a_bare_python() -> None:
+    ended = subprocess.run(  # -S: without the packages of any environment
+        [sys.executable, '-S', '-m', 'rl_control', 'doctor', '--json'], capture_output=True,
+        text=True, timeout=60, cwd=ROOT, check=False, env={'PYTHONPATH': str(ROOT)})
+    assert ended.returncode == 1, ended.stderr
+    remedies = {entry['what']: entry['remedy'] for entry in json.loads(ended.stdout)}
+    assert remedies['numpy'] == 'pip install numpy' and remedies['torch']
 
 
 def test_the_doctor_runs_without_packages() -> None:

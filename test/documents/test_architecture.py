@@ -20,7 +20,8 @@ PACKAGE = ROOT / 'rl_control'
 
 # Rooms that know torch, and rooms that know ROS; all others know neither.
 TORCH_ROOMS = ('learning', 'offline')
-ROS_ROOMS = ('bringup.launch_description', 'bringup.run_graph', 'cli.doctor', 'nodes', 'ros')
+ROS_ROOMS = (
+    'bringup.launch_description', 'bringup.run_graph', 'cli._installation', 'nodes', 'ros')
 BOTH = ('nodes.learner', 'nodes.offline')  # where the two meet, by way of the trainer
 TORCH = {'onnxscript', 'torch'}
 ROS = {'launch', 'launch_ros', 'rclpy'}
