@@ -133,7 +133,7 @@ def kinds(policy: bytes) -> dict[str, Kind]:
         'forward_command': Kind(codec.forward_command(np.zeros(2)),
                                 lambda message: codec.read_forward_command(message, 2)),
         'goal': Kind(codec.goal_message(np.array([0, 0, 0, 0, 0, 0, 1.0]), 'world'),
-                     lambda message: codec.read_goal(message, 'world')),
+                     lambda message: codec.read_goal(message, ('world',))),
         'metrics': Kind(codec.number(1.0), lambda message: codec.read_number(message, 'it')),
     }
 

@@ -117,7 +117,7 @@ class FakeArm:
         self.controller = TrajectoryController(iiwa().home)
         self.sent: list[Sent] = []
         self.silent = self.frozen = self.lacking = False
-        self.offset, self.bad = 0.0, None
+        self.offset, self.bad, self.goal_frame = 0.0, None, 'world'
         self.last_heard = self.last_stamp = 0.0
         self.witness = Witness(STATE_PERIOD)
         self.status: dict[str, str] = {}
@@ -207,7 +207,7 @@ class FakeArm:
     def _flip(self) -> None:
         self._side = -self._side
         goal = poses.from_position((5.0 * self._side, 0.0, 0.5))
-        self._goals.publish(codec.goal_message(goal, 'world'))
+        self._goals.publish(codec.goal_message(goal, self.goal_frame))
 
     def _on_diagnostics(self, message: codec.Diagnostics) -> None:
         for name, values in codec.read_diagnostics(message):

@@ -123,9 +123,6 @@ def _report(
         assumed.append(
             f'ticks follow the receiving clock; the stamps of {topics.states.name} advance by '
             f'{pace:.3f} s per second, so velocities and ticks are of different clocks')
-    if topics.frames:
-        frames = ', '.join(frame or "''" for frame in sorted(topics.frames))
-        assumed.append(f"goals are in the robot's base frame; the messages name {frames}")
     return {
         'bag': str(bag.path),
         'states': topics.states.name,

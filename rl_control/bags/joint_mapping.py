@@ -187,9 +187,10 @@ def trajectory(message: Any, joints: Joints) -> Path:
     return Path(times, np.array(q), None if any(row is None for row in dq) else np.array(dq))
 
 
-def goal_pose(message: Any) -> tuple[np.ndarray, str]:
-    """Return the goal (7,) of a PoseStamped, see `poses`, and its frame."""
+def goal_pose(message: Any, frames: Sequence[str]) -> np.ndarray:
+    """Return the goal (7,) of a PoseStamped, see `poses`, in the base frame, named `frames`."""
     try:
-        return poses.from_message(message.pose), message.header.frame_id
+        poses.require_frame(message.header.frame_id, frames)
+        return poses.from_message(message.pose)
     except InvalidInput as refused:
         raise Unusable(f'is no goal: {refused}') from refused

@@ -55,8 +55,8 @@ class RobotTopics:
     command_joints: Joints
     clock: Clock
     begins: bool  # whether stamps of commands say when these begin
+    frames: tuple[str, ...]  # names of the base frame
     times: dict[str, TopicTime] = field(default_factory=dict)
-    frames: set[str] = field(default_factory=set)
 
     @classmethod
     def find(cls, bag: Bag, arm: Arm, settings: SamplingSettings) -> 'RobotTopics':
@@ -86,7 +86,7 @@ class RobotTopics:
                    interface),
             choose_clock(bag, decoder, timed, settings.time),
             command is not None and command.type in BEGIN_STAMPED
-            and settings.trajectory_start == 'stamp')
+            and settings.trajectory_start == 'stamp', arm.frames)
 
     def events(self) -> Iterator[Event]:
         """Return the events in the order of the chosen time."""
@@ -151,9 +151,7 @@ class RobotTopics:
         if self.command is not None and raw.topic.name == self.command.name:
             return COMMAND, COMMANDS[raw.topic.type](message, self.command_joints)
         if self.goal is not None and raw.topic.name == self.goal.name:
-            goal, frame = goal_pose(message)
-            self.frames.add(frame)
-            return GOAL_SET, goal
+            return GOAL_SET, goal_pose(message, self.frames)
         return EPISODE_END, bool(message.data)
 
 

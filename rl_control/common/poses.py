@@ -6,6 +6,7 @@ The order is that of geometry_msgs. A goal is a pose in the base frame; a task t
 orientation ignores it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,15 @@ def from_message(message: Any) -> np.ndarray:
                       'give a unit quaternion, 0 0 0 1 for none')
     pose[3:] /= length
     return pose
+
+
+def require_frame(frame: str, frames: Sequence[str]) -> None:
+    """Raise InvalidInput unless `frame` is empty or one of `frames`, names of the base frame."""
+    if frame and frame not in frames:
+        others = f' (or {", ".join(frames[1:])})' if frames[1:] else ''
+        raise InvalidInput(
+            f'the pose is in frame {frame!r}; give it in frame {frames[0]!r}{others}, or add the '
+            'name to robot.frame_aliases if it is the same frame')
 
 
 def from_matrix(frame: np.ndarray) -> np.ndarray:

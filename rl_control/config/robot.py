@@ -21,6 +21,9 @@ class RobotSettings(Settings):
         'for one that PyBullet ships, config:PATH for one of this package')
     joint_names: tuple[str, ...] = setting((), 'driven joints, in the order of the contract')
     end_effector: str = setting('', 'link whose frame is to reach the goal')
+    frame_aliases: tuple[str, ...] = setting(
+        ('world',), 'names, beside that of the root link of the URDF, under which poses of the '
+        'base frame are accepted; a name of another link of the URDF is none')
     home: tuple[float, ...] = setting((), 'joint positions of the start pose', unit='rad')
     held_joints: tuple[str, ...] = setting(
         (), 'joints that are not driven and are held at held_positions, such as a finger; others '

@@ -81,6 +81,8 @@ class PolicyController:
         self.reason = 'no input received yet'
         self.command: Command | None = None
         self.speed = 1.0  # fraction of each velocity limit that requests may use
+        self.goal_refusal = ''  # why the last goal was rejected
+        self.unused_states = ''  # which joint states come and are not the arm's
         self.workspace_stops = 0  # ticks at which the workspace stopped a motion
         self.target_time = 0.0  # the instant of the ticks' grid that the last plan leads to
         self._command_time = 0.0  # when `command` is to be reached
@@ -207,11 +209,14 @@ class PolicyController:
             return reason
         if self._joints is None or self.watchdog.fault(now):
             self._forget_states()
-            return 'waiting for joint_states'
+            unused = f': {self.unused_states}' if self.unused_states else ''
+            return f'waiting for joint_states{unused}'
         if reason := self._evidence.missing():
             return reason
         if self.goal is None:
-            return 'waiting for a goal'
+            refused = f'; the last one was rejected: {self.goal_refusal}' if (
+                self.goal_refusal) else ''
+            return f'waiting for a goal{refused}'
         return self._waiting_for_rest()
 
     def _forget_states(self) -> None:

@@ -59,6 +59,13 @@ class Arm:
         return 1.0 / self.settings.control_rate
 
     @property
+    def frames(self) -> tuple[str, ...]:
+        """Return the names of the base frame: the root link's, then the configured aliases."""
+        kinematics = self.kinematics
+        return (kinematics.root_link,
+                *(name for name in self.settings.frame_aliases if name not in kinematics.links))
+
+    @property
     def units(self) -> tuple[str, ...]:
         """Return the unit of each driven joint's position: 'm' if it is prismatic, else 'rad'."""
         return tuple('m' if slides else 'rad' for slides in self.kinematics.prismatic)

@@ -63,7 +63,8 @@ class Evaluator(Node):
 
     def _give(self, goal: np.ndarray) -> None:
         stamp = self.get_clock().now().nanoseconds * 1e-9
-        self._goals.publish(codec.goal_message(goal, 'world', stamp))
+        self._goals.publish(codec.goal_message(
+            goal, self._arm.kinematics.root_link, stamp))
 
     def _on_joint_state(self, message: codec.JointState) -> None:
         try:

@@ -46,6 +46,7 @@ class LiveArmInterface:
         arm = declare_arm(node)
         settings = declare(node, 'hardware', HardwareSettings)
         self._joints = len(arm.settings.joint_names)
+        self._frame = arm.kinematics.root_link
         flags = (
             BoolInterlock('estop', True, 'the estop is pressed', settings.estop_heartbeat),
             BoolInterlock('robot_ready', False, 'the robot is not ready (protective stop)'))
@@ -94,7 +95,7 @@ class LiveArmInterface:
 
     def _publish_goal(self, goal: np.ndarray) -> None:
         stamp = self._node.get_clock().now().nanoseconds * 1e-9
-        self._goals.publish(codec.goal_message(goal, 'world', stamp))
+        self._goals.publish(codec.goal_message(goal, self._frame, stamp))
 
     def _on_command(self, message: codec.ForwardCommand) -> None:
         try:

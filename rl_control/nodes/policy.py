@@ -20,6 +20,7 @@ from rl_control.nodes.control_diagnostics import ControlDiagnostics
 from rl_control.policies.onnx_policy import OnnxPolicy, load
 from rl_control.ros import codec, qos
 from rl_control.ros.arm_topics import ArmTopics
+from rl_control.ros.goal_topic import subscribe_goal
 from rl_control.ros.interlock_topics import BoolInterlockTopic
 from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare, watch
@@ -62,7 +63,7 @@ class Policy(LifecycleNode):
             self._difference_publisher = self.create_publisher(
                 codec.Number, 'metrics/shadow_difference', qos.METRICS)
         self._diagnostics = ControlDiagnostics(self)
-        self.create_subscription(codec.Goal, 'goal', self._on_goal, qos.GOAL)
+        subscribe_goal(self, self._on_goal)
         self._policy_subscription = None
         self.create_service(codec.Trigger, '~/resume', self._on_resume)
         self.create_service(codec.Trigger, '~/rollback', self._on_rollback)
@@ -206,14 +207,17 @@ class Policy(LifecycleNode):
 
     def _on_goal(self, message: codec.Goal) -> None:
         try:
-            self._controller.goal = codec.read_goal(message)
+            self._controller.goal = codec.read_goal(message, self._arm.frames)
         except InvalidInput as refused:
-            self.get_logger().error(f'goal rejected: {refused}')
+            self._controller.goal_refusal = str(refused)
+            self.get_logger().error(f'goal rejected: {refused}', throttle_duration_sec=1.0)
 
     def _on_resume(
         self, request: codec.Trigger.Request, response: codec.Trigger.Response
     ) -> codec.Trigger.Response:
-        response.message = self._controller.resume(time.monotonic())
+        response.message = (
+            'the node is not active, so there is no stop to resume from; activate it'
+            if self._loop is None else self._controller.resume(time.monotonic()))
         response.success = not response.message
         return response
 

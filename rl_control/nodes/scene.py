@@ -13,6 +13,7 @@ from rl_control.config.nodes import SceneSettings
 from rl_control.nodes.arm_parameters import declare_arm
 from rl_control.robots.urdf import robot_description
 from rl_control.ros import codec, markers, qos
+from rl_control.ros.goal_topic import subscribe_goal
 from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
 
@@ -33,13 +34,13 @@ class Scene(Node):
         self._goal: np.ndarray | None = None
         self._path: deque[np.ndarray] = deque(
             maxlen=max(2, round(settings.path_period * settings.rate)))
-        text, self._frame = robot_description(self._arm.kinematics.urdf)
+        text = robot_description(self._arm.kinematics.urdf)
         description = self.create_publisher(codec.Text, 'robot_description', qos.ROBOT_DESCRIPTION)
         description.publish(codec.Text(data=text))
         self._markers = self.create_publisher(markers.Markers, 'markers', qos.MARKERS)
         self.create_subscription(
             codec.JointState, 'joint_states', self._on_joint_state, qos.SENSOR)
-        self.create_subscription(codec.Goal, 'goal', self._on_goal, qos.GOAL)
+        subscribe_goal(self, self._on_goal)
         every(self, 1.0 / settings.rate, self._draw)
 
     def done(self) -> bool:
@@ -57,7 +58,7 @@ class Scene(Node):
 
     def _on_goal(self, message: codec.Goal) -> None:
         try:
-            self._goal = codec.read_goal(message)
+            self._goal = codec.read_goal(message, self._arm.frames)
         except InvalidInput as refused:
             self.get_logger().error(f'goal not drawn: {refused}')
 
@@ -70,8 +71,8 @@ class Scene(Node):
         self._path.append(state.pose[:3, 3])
         size = task.settings.success_distance
         self._markers.publish(markers.scene(
-            self._frame, state.goal, task.target(state), size, task.error(state) <= size,
-            self._path))
+            self._arm.kinematics.root_link, state.goal, task.target(state), size,
+            task.error(state) <= size, self._path))
 
 
 def main() -> int:

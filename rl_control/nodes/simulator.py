@@ -17,6 +17,7 @@ from rl_control.robots.engines import make_simulator, resolve
 from rl_control.ros import codec, qos
 from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
+from rl_control.ros.transforms import publish_base_transform
 
 BACKLOG = 0.1  # s of simulated time that are caught up after a stall; more is skipped
 
@@ -35,11 +36,14 @@ class Simulator(Node):
             engine, self._arm.kinematics.urdf, self._names, self._arm.control_period,
             held=self._arm.held)
         self._robot.reset(self._arm.home)
+        for alias in self._arm.frames[1:2]:  # one: a frame has one parent
+            publish_base_transform(self, self._arm.frames[0], alias)
         self._joint_states = self.create_publisher(
             codec.JointState, 'joint_states', qos.SENSOR)
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
         self._commands = self._refused = 0
+        self._refusal = ''
         if settings.controller == 'trajectory':
             self._controller = TrajectoryController(self._arm.home)
             self._reader = codec.TrajectoryReader(self._names)
@@ -97,12 +101,15 @@ class Simulator(Node):
 
     def _refuse(self, refused: InvalidInput) -> None:
         self._refused += 1
+        self._refusal = str(refused)
         self.get_logger().error(str(refused))
 
     def _report(self) -> None:
         self._diagnostics.publish(codec.diagnostics(
             f'{self.get_fully_qualified_name()}: simulating',
-            codec.WARN if self._refused else codec.OK, 'simulating',
+            codec.WARN if self._refused else codec.OK,
+            f'{self._refused} commands rejected, the last: {self._refusal}' if self._refused
+            else 'simulating',
             {'commands': self._commands, 'refused': self._refused,
              **self._loop.statistics.figures()},
             self.get_clock().now().nanoseconds * 1e-9))

@@ -15,6 +15,7 @@ from rl_control.config.files import config_directory
 PYBULLET_PREFIX = 'pybullet_data:'
 CONFIG_PREFIX = 'config:'
 URDF_SIZE_LIMIT = 16 * 1024 * 1024  # bytes
+XACRO = 'ros.org/wiki/xacro}'  # end of the namespace of its elements
 DRIVABLE_TYPES = ('revolute', 'continuous', 'prismatic')
 
 
@@ -50,7 +51,8 @@ class Kinematics:
     `position_high` (n,) rad or m (infinite for continuous joints) and `velocity_limit` (n,)
     rad/s or m/s (infinite where the URDF has none) are the URDF's, `prismatic` (n,) marks those
     in m. Joints of the chain that are not driven stay at their position in `held`, or at 0;
-    `mimic` is ignored, and a driven joint beside the chain moves nothing.
+    `mimic` is ignored, and a driven joint beside the chain moves nothing. The base's frame is that
+    of `root_link`.
     Raises InvalidInput for a URDF that cannot be read or that lacks a joint or the link.
     """
 
@@ -62,6 +64,7 @@ class Kinematics:
         robot = _parse(urdf)
         joints = {joint.get('name', ''): joint for joint in robot.findall('joint')}
         links = [link.get('name', '') for link in robot.findall('link')]
+        self.links = tuple(links)
         self.joint_names = tuple(joint_names)
         if len(set(self.joint_names)) < len(self.joint_names):
             raise InvalidInput(f'joints {", ".join(joint_names)} name one twice; name each once')
@@ -72,7 +75,9 @@ class Kinematics:
             np.array(bounds, dtype=float).reshape(-1, 3).T.copy())
         self.prismatic = np.array(
             [joints[name].get('type') == 'prismatic' for name in self.joint_names], dtype=bool)
-        self._build(urdf, _chain(urdf, joints, end_effector), held)
+        chain = _chain(urdf, joints, end_effector)
+        self.root_link = _end(chain[0], 'parent') if chain else end_effector
+        self._build(urdf, chain, held)
 
     def _build(
         self, urdf: Path, chain: list[ElementTree.Element], held: Mapping[str, float],
@@ -189,6 +194,9 @@ def _parse(urdf: Path) -> ElementTree.Element:
         raise InvalidInput(f'{urdf} {error}, which a URDF has no use for; remove it') from None
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise InvalidInput(f'{urdf} is not well-formed XML ({error}); give a URDF') from error
+    if any(XACRO in str(element.tag) for element in robot.iter()):
+        raise InvalidInput(
+            f'{urdf} is a xacro file; run `xacro {urdf.name} > robot.urdf` and give robot.urdf')
     if robot.tag != 'robot':
         raise InvalidInput(f'{urdf} begins with <{robot.tag}>, a URDF with <robot>; give a URDF')
     return robot

@@ -5,9 +5,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 
-def robot_description(urdf: Path) -> tuple[str, str]:
+def robot_description(urdf: Path) -> str:
     """
-    Return the text of a URDF for the topic robot_description, and the name of its root link.
+    Return the text of a URDF for the topic robot_description.
 
     Relative mesh paths become absolute, since subscribers do not know the file's directory.
     """
@@ -16,7 +16,4 @@ def robot_description(urdf: Path) -> tuple[str, str]:
         name = mesh.get('filename', '')
         if '://' not in name:
             mesh.set('filename', (urdf.parent / name).resolve().as_uri())
-    children = {child.get('link') for child in robot.iter('child')}
-    root = next(link.get('name', '') for link in robot.iter('link')
-                if link.get('name') not in children)
-    return ElementTree.tostring(robot, encoding='unicode'), root
+    return ElementTree.tostring(robot, encoding='unicode')

@@ -15,6 +15,8 @@ from rl_control.ros import codec, qos
 from rl_control.ros.drained_subscription import DrainedSubscription
 from rl_control.ros.interlock_topics import BoolInterlockTopic
 
+UNUSED_PERIOD = 1.0  # s over which joint states of other joints are counted
+
 
 class ArmTopics:
     """
@@ -36,6 +38,7 @@ class ArmTopics:
         self._trajectory = node.create_publisher(codec.Trajectory, trajectory, qos.COMMAND)
         self._interlocks = interlocks
         self._phase_lock = PhaseLock(period)
+        self._unused, self._counted = 0, time.monotonic()  # joint states of other joints
         self._receipt: float | None = None  # of the newest joint state without a trajectory yet
 
     @property
@@ -56,12 +59,25 @@ class ArmTopics:
                 controller.fault(str(refused))
                 continue
             if joints is None:
-                continue  # from the driver of a gripper or another arm on the same topic
+                self._unused += 1  # from the driver of a gripper or another arm
+                continue
             self._receipt = receipt
             self._phase_lock.receive(receipt)
             controller.receive(receipt, *joints)
+        self._describe_unused(controller)
         for interlock in self._interlocks:
             interlock.update(controller.fault)
+
+    def _describe_unused(self, controller: PolicyController) -> None:
+        """Tell the controller, once a second, which joint states come and are not used."""
+        elapsed = time.monotonic() - self._counted
+        if elapsed < UNUSED_PERIOD:
+            return
+        controller.unused_states = '' if not self._unused else (
+            f'{self._unused / elapsed:.0f} Hz of joint_states name '
+            f'[{", ".join(self._reader.other_names)}], none of the joints '
+            f'[{", ".join(self._reader.joint_names)}]')
+        self._unused, self._counted = 0, time.monotonic()
 
     def phase_shift(self, now: float, idle: bool) -> float:
         """Return by how many s to delay the ticks so that they act on fresh states."""

@@ -6,7 +6,7 @@ Other rooms name message types through this file; longer codecs are in joint_mes
 policy_messages and markers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import importlib
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -207,11 +207,13 @@ def goal_message(goal: np.ndarray, frame_id: str, stamp: float = 0.0) -> PoseSta
     return message
 
 
-def read_goal(message: PoseStamped, frame_id: str | None = None) -> np.ndarray:
-    """Return the goal (7,), see `poses`; raise InvalidInput if it is none or in another frame."""
-    if frame_id is not None and message.header.frame_id not in ('', frame_id):
-        raise InvalidInput(
-            f'goal is in frame {message.header.frame_id!r}; give it in frame {frame_id!r}')
+def read_goal(message: PoseStamped, frames: Sequence[str]) -> np.ndarray:
+    """
+    Return the goal (7,), see `poses`; raise InvalidInput if it is none.
+
+    `frames` are the names of the base frame (`Arm.frames`), of which it must be, or of none.
+    """
+    poses.require_frame(message.header.frame_id, frames)
     return poses.from_message(message.pose)
 
 

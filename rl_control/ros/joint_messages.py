@@ -49,6 +49,7 @@ class JointReader:
         self._names: list[str] | None = None
         self._index = np.zeros(0, dtype=np.intp)
         self._layout: Layout | None = None
+        self.other_names: tuple[str, ...] = ()  # of the last message without any of the joints
 
     def read(self, message: JointState) -> tuple[float, np.ndarray, np.ndarray | None]:
         """
@@ -86,6 +87,7 @@ class JointReader:
                 return seconds + nanoseconds * 1e-9, q, dq
         message = _deserialized(raw, JointState, 'joint state')
         if not set(self.joint_names) & set(message.name):
+            self.other_names = tuple(message.name)
             return None
         found = self.read(message)
         if len(message.velocity):

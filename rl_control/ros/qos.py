@@ -49,6 +49,8 @@ ACKNOWLEDGE_HEARD = _profile(
     1, durability=DurabilityPolicy.TRANSIENT_LOCAL, lease=LEASE_REQUESTED)
 POLICY = LATCHED
 GOAL = LATCHED
+# A goal is subscribed to twice, too: most publishers, such as RViz, are not latched.
+GOAL_VOLATILE = _profile(1, reliability=ReliabilityPolicy.BEST_EFFORT)
 ROBOT_DESCRIPTION = LATCHED
 EPISODES = _profile(64)
 METRICS = _profile(10)

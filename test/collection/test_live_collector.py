@@ -536,7 +536,7 @@ class Attendant:
         subscribe(codec.Transitions, 'transitions', self.on_transitions, qos.TRANSITIONS)
         subscribe(codec.Episodes, 'episodes', self.on_episodes, qos.EPISODES)
         subscribe(codec.Diagnostics, '/diagnostics', self.on_diagnostics, qos.DIAGNOSTICS)
-        subscribe(codec.Goal, 'goal', lambda m: self.goals.append(codec.read_goal(m)), qos.GOAL)
+        subscribe(codec.Goal, 'goal', self.on_goal, qos.GOAL)
         self.resume = self.node.create_client(codec.Trigger, 'collector/resume')
         self.next = self.node.create_client(codec.Trigger, 'collector/next')
         self.executor = SingleThreadedExecutor()
@@ -549,6 +549,9 @@ class Attendant:
     @property
     def rows(self) -> codec.TransitionRows:
         return codec.TransitionRows.read(np.concatenate(self.parts), ARM.contract())
+
+    def on_goal(self, message: codec.Goal) -> None:
+        self.goals.append(codec.read_goal(message, ARM.frames[:1]))
 
     def on_transitions(self, message: codec.Transitions) -> None:
         table = codec.decode_table(message, self.columns)

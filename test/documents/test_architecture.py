@@ -134,7 +134,7 @@ def test_messages_are_named_beside_the_codec_alone() -> None:
               for name in FILES}
     assert {name for name, found in naming.items() if found} == {
         'ros.codec', 'ros.joint_messages', 'ros.markers', 'ros.parameters', 'ros.policy_messages',
-        'ros.stamps'}
+        'ros.stamps', 'ros.transforms'}
     for name, parts in ((name, ours(imports(name))) for name in FILES):
         if name.partition('.')[0] != 'ros':
             assert not parts & {'ros.joint_messages', 'ros.policy_messages', 'ros.stamps'}, name

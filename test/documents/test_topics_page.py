@@ -21,6 +21,7 @@ OPENED = re.compile(
     r"(codec|markers)\.(\w+),\s*f?'([^']+)'[^)]*?qos\.(\w+)")
 # What several nodes have in common lies in a file of its own.
 SHARED = {'live_arm_interface': ['collector'], 'transition_publisher': ['collector'],
+          'goal_topic': ['policy', 'scene'],
           'control_diagnostics': ['policy', 'collector'],
           'metrics': ['learner', 'monitor', 'offline'], 'transition_player': ['bag play'],
           'arm_topics': ['policy', 'collector']}

@@ -51,6 +51,18 @@ def test_goals_are_reachable_and_high_enough(arm: Arm) -> None:
     np.testing.assert_allclose(poses.rotation(goals), reached[:, :3, :3], atol=1e-12)
 
 
+def test_the_base_frame_has_the_root_links_name_and_aliases_that_are_no_links() -> None:
+    assert iiwa().frames == ('lbr_iiwa_link_0', 'world')
+    settings = replace(iiwa().settings, frame_aliases=('map', 'lbr_iiwa_link_3'))
+    arm = Arm.make(settings, iiwa().task.settings)
+    assert arm.frames == ('lbr_iiwa_link_0', 'map')
+    for frame in ('', 'map', 'lbr_iiwa_link_0'):
+        poses.require_frame(frame, arm.frames)
+    with pytest.raises(InvalidInput, match=r"in frame 'world'; give it in frame 'lbr_iiwa_link_0' "
+                       r'\(or map\), or add the name to robot.frame_aliases'):
+        poses.require_frame('world', arm.frames)
+
+
 @pytest.mark.parametrize('arm', [iiwa(), panda()], ids=['iiwa', 'panda'])
 def test_starts_are_near_home_and_within_limits(arm: Arm) -> None:
     rng = np.random.default_rng(1)

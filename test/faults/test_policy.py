@@ -271,11 +271,11 @@ def test_a_stall_of_the_policy_is_bridged_and_then_on_time_again(stall: float) -
 
     driving = PolicyController(arm, Margins())
     driving.policy, driving.goal = acting(act), np.zeros(3)
-    now = time.monotonic()
-    give_evidence(driving, arm.home, now, now)
 
     def tick(due: float) -> None:
         now = time.monotonic()
+        if not sent:
+            give_evidence(driving, arm.home, now, now)
         driving.receive(now, now, *controller.sample(now))
         plan = driving.tick(now, due)
         sent.append((time.monotonic(), plan))

@@ -189,7 +189,7 @@ def test_goals_commands_and_numbers(numbers_, frame):
     position.x, position.y, position.z = numbers_[:3]
     orientation.x, orientation.y, orientation.z, orientation.w = numbers_[3:]
     with taken_or_refused():
-        codec.read_goal(goal, 'world')
+        codec.read_goal(goal, ('world',))
     with taken_or_refused():
         codec.read_number(codec.Number(data=numbers_[0]), 'it')
     with taken_or_refused():

@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rig import START, FakeArm, Running, policy_process
 
+from rl_control.common import poses
 from rl_control.common.errors import InvalidInput
 from rl_control.common.files import digest
 from rl_control.nodes.policy import Policy
@@ -56,6 +57,7 @@ def test_lifecycle_swap_and_rollback(arm: FakeArm) -> None:
     with Running(process):
         arm.until(lambda: arm.status.get('mode') == 'inactive', START, 'inactive')
         assert not change(arm, Transition.TRANSITION_ACTIVATE)  # not configured yet
+        assert 'not active' in arm.resume()[1]
         assert change(arm, Transition.TRANSITION_CONFIGURE)
         assert change(arm, Transition.TRANSITION_ACTIVATE)
         arm.until(lambda: 'for a policy' in arm.status['why'], 5.0, 'waiting')
@@ -78,8 +80,29 @@ def test_lifecycle_swap_and_rollback(arm: FakeArm) -> None:
         count = len(arm.sent)
         time.sleep(0.2)
         assert len(arm.sent) == count
+        assert arm.resume() == (
+            False, 'the node is not active, so there is no stop to resume from; activate it')
         assert change(arm, Transition.TRANSITION_ACTIVATE)
         arm.until_driving()
+
+
+def test_what_comes_and_is_not_used_is_named(arm: FakeArm, tmp_path: Path) -> None:
+    """Joint states of other names, goals in another frame; goals that are not latched count."""
+    exported().save(tmp_path / 'policy.onnx')
+    names, arm.goal_frame = arm.names, 'tool0'
+    arm.names = [f'left_{name}' for name in names]
+    with Running(policy_process(tmp_path / 'policy.onnx')):
+        arm.until(lambda: ' Hz of joint_states name [left_lbr_iiwa_joint_1, ' in arm.status.get(
+            'why', ''), START, 'the names')
+        assert 'none of the joints [lbr_iiwa_joint_1, ' in arm.status['why']
+        arm.names = names
+        arm.until(lambda: "rejected: the pose is in frame 'tool0'; give it in frame "
+                  "'lbr_iiwa_link_0' (or world)" in arm.status['why'], 10.0, 'the frame')
+        assert not arm.sent
+        goals = arm.node.create_publisher(codec.Goal, 'goal', qos.OPERATOR)  # volatile
+        goal = poses.from_position((0.5, 0.0, 0.5))
+        arm.until(lambda: goals.publish(codec.goal_message(goal, 'lbr_iiwa_link_0')) or (
+            arm.status['mode'] == 'driving'), 10.0, 'driving')
 
 
 def test_a_refused_policy_fails_to_configure_and_the_node_stays(

@@ -201,6 +201,14 @@ def test_the_pose_of_two_joints_is_worked_by_hand() -> None:
         0.4 + 0.4 * np.cos(upper) + 0.4 * np.cos(fore)), axis=1), atol=1e-12)
 
 
+def test_a_xacro_file_is_named_with_the_command_that_makes_a_urdf(tmp_path) -> None:
+    path = tmp_path / 'arm.urdf.xacro'
+    path.write_text('<robot name="x" xmlns:xacro="http://www.ros.org/wiki/xacro">'
+                    '<xacro:property name="a" value="1"/><link name="base"/></robot>')
+    with pytest.raises(InvalidInput, match=r'is a xacro file; run `xacro arm.urdf.xacro > robot'):
+        Kinematics(path, (), 'base')
+
+
 def test_a_missing_packaged_urdf_is_rejected() -> None:
     with pytest.raises(InvalidInput, match=r'URDF config:robots/none\.urdf is not a file'):
         urdf_path('config:robots/none.urdf')

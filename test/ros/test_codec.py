@@ -578,18 +578,20 @@ def test_unusable_trajectories_and_commands_are_refused():
 
 def test_goal_number_flag_and_diagnostics():
     message = codec.goal_message(np.array([1, 2, 3, 0.0, 0.6, 0.0, 0.8]), 'base', 1.5)
-    assert codec.read_goal(message, 'base').tolist() == [1, 2, 3, 0.0, 0.6, 0.0, 0.8]
+    assert codec.read_goal(message, ('base', 'world')).tolist() == [1, 2, 3, 0.0, 0.6, 0.0, 0.8]
     assert codec.read_stamp(message.header.stamp) == 1.5 and message.pose.orientation.w == 0.8
-    with pytest.raises(InvalidInput, match="give it in frame 'world'"):
-        codec.read_goal(message, 'world')
+    with pytest.raises(
+        InvalidInput, match=r"in frame 'base'; give it in frame 'link_0' \(or world\)"
+    ):
+        codec.read_goal(message, ('link_0', 'world'))
     message.pose.orientation.w = 0.0
     with pytest.raises(
         InvalidInput, match=r'of length 0\.6; give a unit quaternion, 0 0 0 1 for none'
     ):
-        codec.read_goal(message)
+        codec.read_goal(message, ('base',))
     message.pose.position.z = math.nan
     with pytest.raises(InvalidInput, match='give finite numbers'):
-        codec.read_goal(message)
+        codec.read_goal(message, ('base',))
     assert codec.read_number(codec.number(2), 'reward') == 2.0
     with pytest.raises(InvalidInput, match='reward is nan'):
         codec.read_number(codec.number(math.nan), 'reward')
