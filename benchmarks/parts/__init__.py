@@ -11,6 +11,7 @@ PARTS = {
     'growth': 'cost of updates, actions and transitions by size',
     'replay': 'append, uniform and prioritised sampling, memory',
     'inference': 'one action of a policy',
+    'simulator': 'control periods/s of a simulated arm in each physics engine',
     'collector': 'steps/s of a simulated arm, with the policy and publishing',
     'transport': 'transitions/s over topics, journaled and acknowledged',
     'broadcast': 'policies from the learner to a collector',

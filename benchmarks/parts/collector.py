@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Rate of the collector node, with policy and publishing, beside bare loops of the same simulator.
+Rate of the collector node, with policy and publishing, beside bare loops of the engines.
 
 A stand-in for learner and broadcaster sends the node a policy and acknowledges its transitions.
-A control period is 12 substeps of PyBullet at 240 Hz.
+A control period is 12 substeps at 240 Hz.
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
 import importlib
-from itertools import count
 import json
 import os
 from pathlib import Path
@@ -19,44 +18,52 @@ import time
 
 from benchmarks.parts.comparison import OURS, Comparison, Contender, Figures, Goal, Scale, compare
 from benchmarks.parts.fixtures import policy_file
+from benchmarks.parts.simulator import NAMES, bare_step, rates
 from benchmarks.parts.subprocesses import processor_time, run_module
 from rl_control.environments.make import load_arm, simulate
 
 HIDDEN = (128, 128)  # as in config/tasks/reach.yaml
 AHEAD = 4096  # transitions of credit for the collector
 TIMEOUT = 60.0  # s until the first transition
-BARE = 'limit: bare PyBullet'
+MUJOCO = f'{OURS}, MuJoCo'
+BARE = {engine: f'limit: bare {name}, 12 substeps' for engine, name in NAMES.items()}
 
 
 def measure(scale: Scale) -> Iterator[Comparison]:
     """Yield steps/s of both arms."""
     seconds, rounds = scale.size(4, 1), min(scale.rounds, 5)
+    goals = [Goal(figure, at_least=0.8, of=BARE['pybullet'])
+             for figure in ('rate', 'rate of a whole core')]
+    goals.append(Goal('rate of a whole core', at_least=2.0, of=OURS, by=MUJOCO))
     for robot in ('iiwa', 'panda'):
         contenders = [
-            Contender(name, lambda robot=robot, role=role: _with_policy(role, robot, seconds))
-            for name, role in ((OURS, 'node'), (f'{BARE}, 12 substeps', 'bare'))]
+            Contender(name, partial(_with_policy, role, robot, seconds, engine))
+            for name, role, engine in (
+                (OURS, 'node', 'pybullet'), (MUJOCO, 'node', 'mujoco'),
+                (BARE['pybullet'], 'bare', 'pybullet'), (BARE['mujoco'], 'bare', 'mujoco'))]
         if robot == 'panda':
             contenders.append(Contender(
                 'panda-gym PandaReach, 20 substeps', lambda: _panda_gym(seconds)))
-        yield compare(f'collector: {robot}', 'steps/s', contenders, rounds, [
-            Goal(figure, at_least=0.8, of=f'{BARE}, 12 substeps')
-            for figure in ('rate', 'rate of a whole core')], more=True)
+        yield compare(f'collector: {robot}', 'steps/s', contenders, rounds, goals, more=True)
 
 
-def _with_policy(role: str, robot: str, seconds: float) -> Callable[[], Figures]:
-    """Return a function that runs `role` with a policy for the arm."""
+def _with_policy(
+    role: str, robot: str, seconds: float, engine: str,
+) -> Callable[[], Figures]:
+    """Return a function that runs `role` with a policy for the arm; fail without the engine."""
+    importlib.import_module(engine)
     data = policy_file(HIDDEN, made=load_arm(robot, 'reach').contract())
 
     def run() -> Figures:
         with tempfile.TemporaryDirectory(prefix='rl_control_bench_') as folder:
             path = Path(folder) / 'policy.onnx'
             path.write_bytes(data)
-            return run_module(__name__, role, robot, seconds, str(path))
+            return run_module(__name__, role, robot, seconds, str(path), engine)
 
     return run
 
 
-def node(robot: str, seconds: float, path: str) -> Figures:
+def node(robot: str, seconds: float, path: str, engine: str) -> Figures:
     """Stand in for learner and broadcaster, and count the transitions of a collector node."""
     import numpy as np
     import rclpy
@@ -74,7 +81,8 @@ def node(robot: str, seconds: float, path: str) -> Figures:
     latest = watcher.create_publisher(codec.Policy, 'policy/latest', qos.POLICY)
     latest.publish(codec.encode_policy(Path(path).read_bytes(), 'bench', 1))
     files = (parameter_file('robots', robot), parameter_file('tasks', 'reach'))
-    supervisor = Supervisor([NodeProcess('collector', 'collector', files)], dict(os.environ))
+    supervisor = Supervisor([NodeProcess(
+        'collector', 'collector', files, {'collector.simulator': engine})], dict(os.environ))
     (pid,) = supervisor.pids.values()
     marks: list[tuple[float, int, float]] = []  # time s, transitions, processor time s
     deadline = time.monotonic() + TIMEOUT
@@ -98,45 +106,28 @@ def node(robot: str, seconds: float, path: str) -> Figures:
     return {'rate': steps / wall, 'rate of a whole core': steps / spent}
 
 
-def bare(robot: str, seconds: float, path: str) -> Figures:
-    """Replay 500 control periods of the policy's motion by PyBullet's calls alone."""
+def bare(robot: str, seconds: float, path: str, engine: str) -> Figures:
+    """Replay 500 control periods of the policy's motion by the engine's calls alone."""
     import numpy as np
-    import pybullet
 
     from rl_control.policies.onnx_policy import OnnxPolicy
-    from rl_control.robots.cubic_setpoints import at_start
 
-    world = simulate(load_arm(robot, 'reach'), engine='pybullet')
+    world = simulate(load_arm(robot, 'reach'), engine=engine)
     policy = OnnxPolicy(Path(path).read_bytes())
     arm, rng, periods = world._robot, np.random.default_rng(0), []
-    track = arm.track
+    step = arm._step
 
-    def note(setpoints: np.ndarray) -> None:
-        periods.append(at_start(setpoints, arm.substep_period).tolist())
-        track(setpoints)
+    def note(aimed: np.ndarray) -> None:
+        periods.append(aimed)
+        step(aimed)
 
-    arm.track = note
+    arm._step = note
     observation = world.reset(rng)
     for _ in range(500):
         action, _ = policy.act(observation, rng.standard_normal(policy.noise_size))
         outcome = world.step(action)
         observation = world.reset(rng) if outcome.truncated else outcome.observation
-    turn, body, joints, forces, client = (
-        count(), arm.body, arm._joints, arm._forces, arm._client)
-    control, step_, read = (
-        pybullet.setJointMotorControlArray, pybullet.stepSimulation, pybullet.getJointStates)
-    mode = pybullet.POSITION_CONTROL
-
-    def step() -> None:
-        number = next(turn) % len(periods)
-        if number == 0:
-            arm.reset(np.array(periods[0][0][0]))
-        for q, dq in periods[number]:
-            control(body, joints, mode, q, dq, forces, physicsClientId=client)
-            step_(client)
-        read(body, joints, client)
-
-    found = _rates(step, seconds)
+    found = rates(bare_step(arm, periods), seconds)
     world.close()
     return found
 
@@ -164,18 +155,7 @@ def panda_gym(seconds: float) -> Figures:
         if terminated or truncated:
             world.reset()
 
-    return _rates(step, seconds)
-
-
-def _rates(step, seconds: float) -> Figures:
-    for _ in range(20):
-        step()
-    began, spent, steps = time.monotonic(), time.process_time(), 0
-    while time.monotonic() < began + seconds:
-        step()
-        steps += 1
-    return {'rate': steps / (time.monotonic() - began),
-            'rate of a whole core': steps / (time.process_time() - spent)}
+    return rates(step, seconds)
 
 
 ROLES = {'node': node, 'bare': bare, 'panda_gym': panda_gym}

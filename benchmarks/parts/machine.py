@@ -9,7 +9,7 @@ import platform
 import rl_control
 
 DISTRIBUTIONS = (
-    'numpy', 'onnxruntime', 'torch', 'pybullet', 'ros-rclpy', 'ros-fastdds',
+    'numpy', 'onnxruntime', 'torch', 'pybullet', 'mujoco-core', 'ros-rclpy', 'ros-fastdds',
     'stable-baselines3', 'sbx-rl', 'jax', 'torchrl', 'cpprb', 'panda-gym')
 
 

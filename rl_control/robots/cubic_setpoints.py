@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cubic setpoints: what the joints follow between two commands, one setpoint a substep."""
+"""
+Cubic setpoints: what the joints follow between two commands, one setpoint a substep.
+
+A position controller acts on the error at the start of a substep: it is given where the joints
+should be then, on their way to the setpoint at the end, since it would lead by a substep else.
+"""
 
 from collections.abc import Mapping
 import math
@@ -24,7 +29,8 @@ class CubicSetpoints:
     def __init__(self, substeps: int, period: float) -> None:
         self._substeps = substeps
         # (substeps * 2, 4), so that one product with the ends gives q and dq by turns.
-        self._blend = np.swapaxes(hermite(substeps, period), 0, 1).reshape(-1, 4)
+        blend = np.swapaxes(hermite(substeps, period), 0, 1)
+        self._blend = at_start(blend, period / substeps).reshape(-1, 4)
         self._latency = 0
 
     def delay(self, substeps: int) -> None:
@@ -46,7 +52,11 @@ class CubicSetpoints:
         self._ends, self._waiting = snapshot['ends'].copy(), snapshot['waiting'].copy()
 
     def advance(self, command: Command) -> np.ndarray:
-        """Return (substeps, 2, n): q and dq of each substep of the period up to `command`."""
+        """
+        Return (substeps, 2, n), what the controllers take in the period up to `command`.
+
+        These are q at the start of each substep and dq at its end.
+        """
         ends = self._ends
         ends[2], ends[3] = command.q, command.dq
         setpoints = self._blend.dot(ends).reshape(self._substeps, 2, -1)
@@ -73,12 +83,7 @@ def substeps_of(control_period: float) -> int:
 
 
 def at_start(setpoints: ArrayLike, substep_period: float) -> np.ndarray:
-    """
-    Return setpoints (k, 2, n), each for the end of a substep, as the engines take them.
-
-    A position controller acts on the error at the start of the substep: it is given where the
-    joints should be then, on their way to the setpoint, since it would lead by a substep else.
-    """
+    """Return setpoints (k, 2, n) for the ends of substeps as position controllers take them."""
     aimed = np.array(setpoints, dtype=float)
     aimed[:, 0] -= substep_period * aimed[:, 1]
     return aimed

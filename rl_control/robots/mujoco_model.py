@@ -30,10 +30,10 @@ def arm_spec(urdf: Path, joint_names: tuple[str, ...], timestep: float) -> mujoc
     Return the model of an arm on a fixed base, `timestep` in s, not compiled yet.
 
     Bodies and joints have the names of the URDF's links and joints; links at fixed joints stay
-    bodies. Each driven joint has an actuator of its name, which takes position and velocity;
-    joints that are not driven are held still by their effort limit (free where it is 0), or
-    coupled as `mimic` says to a driven or a free one. Raises InvalidInput for what MuJoCo cannot
-    have.
+    bodies. Each driven joint has an actuator of its name, in their order, which takes position
+    and velocity; joints that are not driven are held still by their effort limit (free where it
+    is 0), or coupled as `mimic` says to a driven or a free one. Raises InvalidInput for what
+    MuJoCo cannot have.
     """
     return _Reader(urdf, joint_names, timestep).spec
 
@@ -44,6 +44,7 @@ class _Reader:
     def __init__(self, urdf: Path, joint_names: tuple[str, ...], timestep: float) -> None:
         self._urdf, self._driven = urdf, joint_names
         robot = _parse(urdf)
+        self._efforts: dict[str, float] = {}  # of the joints that have a servo
         self._links = {link.get('name', ''): link for link in robot.findall('link')}
         self._joints: dict[str, list[ElementTree.Element]] = {}
         for joint in robot.findall('joint'):
@@ -67,6 +68,9 @@ class _Reader:
         for name in self._links:
             if name not in children:
                 self._add_link(spec.worldbody, name, np.eye(4))
+        held = [name for name in self._efforts if name not in joint_names]
+        for name in (*joint_names, *held):
+            self._add_servo(name)
 
     def _add_link(
         self, parent: mujoco.MjsBody, name: str, frame: np.ndarray,
@@ -121,9 +125,9 @@ class _Reader:
         effort = self._value(element, 'limit', 'effort')
         mimic = element.find('mimic')
         if name in self._driven:
-            self._add_servo(name, effort or DEFAULT_EFFORT)
+            self._efforts[name] = effort or DEFAULT_EFFORT
         elif name in self._held and (mimic is None or mimic.get('joint') in self._held):
-            self._add_servo(name, effort)
+            self._efforts[name] = effort
         elif mimic is not None:
             coefficients = np.zeros(12)
             coefficients[:2] = (self._value(element, 'mimic', 'offset'),
@@ -133,7 +137,9 @@ class _Reader:
                 name2=mimic.get('joint', ''), data=coefficients,
                 solref=(2.0 * self.spec.option.timestep, 1.0))  # as stiff as is stable
 
-    def _add_servo(self, joint: str, effort: float) -> None:
+    def _add_servo(self, joint: str) -> None:
+        """Add a position controller within the effort limit of a joint."""
+        effort = self._efforts[joint]
         servo = self.spec.add_actuator(
             name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT,
             forcelimited=mujoco.mjtLimited.mjLIMITED_TRUE, forcerange=(-effort, effort))

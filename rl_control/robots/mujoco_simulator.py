@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+import warnings
 
 import mujoco
 import numpy as np
@@ -47,7 +48,9 @@ class MujocoSimulator:
             spec = arm_spec(urdf, joint_names, self.substep_period)
             self._links = len(spec.bodies)  # the world's, the base and the links
             add_scene(spec, scene)
-            self.model = spec.compile()
+            with warnings.catch_warnings():
+                warnings.filterwarnings('ignore', 'obj_decoder')  # of textures, which are not used
+                self.model = spec.compile()
         except ValueError as error:
             raise InvalidInput(
                 f'MuJoCo cannot load {urdf} ({error}); correct it, or take simulator pybullet'
@@ -57,14 +60,13 @@ class MujocoSimulator:
         joints = [self.model.joint(name) for name in joint_names]
         self._q = np.array([joint.qposadr[0] for joint in joints], dtype=int)
         self._dq = np.array([joint.dofadr[0] for joint in joints], dtype=int)
-        inputs = [self.model.actuator(name).id * 2 for name in joint_names]
-        self._inputs = np.array([inputs, [part + 1 for part in inputs]], dtype=int)
         self._held = {self.model.joint(name).qposadr[0]: held[name] for name in held}
-        self._idle = np.zeros(len(self.data.ctrl))
+        idle = np.zeros(len(self.data.ctrl))
         for name, position in held.items():
             servo = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_ACTUATOR, name)
             if servo >= 0:  # a joint without effort limit has none, nor has one that mimics
-                self._idle[servo * 2] = position
+                idle[servo * 2] = position
+        self._controls = np.tile(idle, (substeps, 1))
         self._masses = self.masses
         self._inertias = self.model.body_inertia[1:self._links].copy()
         self._stiffen()
@@ -118,19 +120,29 @@ class MujocoSimulator:
 
     def track(self, setpoints: ArrayLike) -> None:
         """Advance k substeps to the setpoints (k, 2, n): q and dq at the end of each."""
+        self._step(at_start(setpoints, self.substep_period))
+
+    def _step(self, aimed: np.ndarray) -> None:
+        """Advance a substep for each of the (q at its start, dq at its end) (k, 2, n)."""
         model, data, step, control = self.model, self.data, mujoco.mj_step, self.data.ctrl
-        inputs = np.tile(self._idle, (len(setpoints), 1))
-        inputs[:, self._inputs] = at_start(setpoints, self.substep_period)
-        for row in inputs:
+        for row in self._rows(aimed):
             control[:] = row
             step(model, data)
-        self._ticks += len(setpoints)
+        self._ticks += len(aimed)
         if self._viewer is not None:
             self._viewer.sync()
 
+    def _rows(self, aimed: np.ndarray) -> np.ndarray:
+        """Return the actuators' inputs (k, c): q and dq by turns, then those of held joints."""
+        substeps, _, joints = aimed.shape
+        rows = self._controls if substeps == len(self._controls) else np.repeat(
+            self._controls[:1], substeps, axis=0)
+        rows[:, :2 * joints].reshape(substeps, joints, 2)[:] = aimed.transpose(0, 2, 1)
+        return rows
+
     def send(self, command: Command) -> None:
         """Advance one control period on the cubic from the previous command to `command`."""
-        self.track(self._setpoints.advance(command))
+        self._step(self._setpoints.advance(command))
 
     def reset(self, q: np.ndarray) -> None:
         """Set the arm to rest at `q` (n,) rad, held joints and objects to their places."""

@@ -109,19 +109,23 @@ class PyBulletSimulator:
 
     def track(self, setpoints: ArrayLike) -> None:
         """Advance k substeps to the setpoints (k, 2, n): q and dq at the end of each."""
+        self._step(at_start(setpoints, self.substep_period))
+
+    def _step(self, aimed: np.ndarray) -> None:
+        """Advance a substep for each of the (q at its start, dq at its end) (k, 2, n)."""
         control, step, client = (
             pybullet.setJointMotorControlArray, pybullet.stepSimulation, self._client)
         body, joints, mode, forces = (
             self.body, self._joints, pybullet.POSITION_CONTROL, self._forces)
         # As lists, which PyBullet reads far faster than arrays.
-        for q, dq in at_start(setpoints, self.substep_period).tolist():
+        for q, dq in aimed.tolist():
             control(body, joints, mode, q, dq, forces, physicsClientId=client)
             step(client)
-        self._ticks += len(setpoints)
+        self._ticks += len(aimed)
 
     def send(self, command: Command) -> None:
         """Advance one control period on the cubic from the previous command to `command`."""
-        self.track(self._setpoints.advance(command))
+        self._step(self._setpoints.advance(command))
 
     def reset(self, q: np.ndarray) -> None:
         """Set the arm to rest at `q` (n,) rad, held joints and objects to their places."""

@@ -13,6 +13,7 @@ from benchmarks.parts.comparison import OURS, Comparison, Contender, Goal, Scale
 from benchmarks.parts.fixtures import policy_file
 from rl_control.common.errors import InvalidInput
 from rl_control.environments.make import load_arm
+from rl_control.robots.engines import installed
 
 TINY = Scale(rounds=1, quick=True)
 
@@ -57,7 +58,7 @@ def test_a_missing_peer_costs_one_line() -> None:
     assert list(found.values) == [OURS] and not list(found.verdicts())
 
 
-@pytest.mark.parametrize('part', ['learner', 'replay', 'inference', 'growth'])
+@pytest.mark.parametrize('part', ['learner', 'replay', 'inference', 'growth', 'simulator'])
 def test_each_part_measures_ours(part: str) -> None:
     for comparison in importlib.import_module(f'benchmarks.parts.{part}').measure(TINY):
         for name, figures in comparison.values.items():
@@ -81,7 +82,8 @@ def test_each_part_with_processes_measures_ours(part: str, ros_domain: int) -> N
 def test_the_bare_loop_and_the_cost_of_policies(tmp_path: Path) -> None:
     path = tmp_path / 'policy.onnx'
     path.write_bytes(policy_file((16,), made=load_arm('iiwa', 'reach').contract()))
-    assert collector.bare('iiwa', 0.1, str(path))['rate'] > 0.0
+    for engine in installed():
+        assert collector.bare('iiwa', 0.1, str(path), engine)['rate'] > 0.0
     assert broadcast._cost(2)['share'] > 0.0
 
 
