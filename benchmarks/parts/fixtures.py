@@ -10,7 +10,6 @@ import timeit
 import numpy as np
 
 from rl_control.common.types import Column, Contract
-from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import load_arm
 
 OBSERVATION, ACTION = 17, 6  # columns, those of HalfCheetah and Walker2d
@@ -30,7 +29,7 @@ def arm_at(robot: str, rate: float):
     """Return a reach by that arm, at another control rate in Hz."""
     found = load_arm(robot, 'reach')
     settings = replace(found.settings, control_rate=rate)
-    return Arm(settings, found.task, found.kinematics, found.limits, found.home)
+    return replace(found, settings=settings)
 
 
 @cache
