@@ -19,7 +19,7 @@ from rl_control.environments.arm_model import Arm
 from rl_control.environments.environment import Interrupted
 
 APPROACH_TIME = 0.25  # s; time constant of the last part of the way to a pose
-ARRIVED = 0.005  # rad from the pose; nearer, the arm just comes to rest
+ARRIVED = {'rad': 0.005, 'm': 0.001}  # from the pose; nearer, the arm just comes to rest
 
 
 class ArmConnection(Protocol):
@@ -56,6 +56,7 @@ class LiveArm:
         self.statistics = Statistics()
         self.intervened = False  # True if the operator moved the arm in the last period
         self._period = arm.control_period
+        self._arrived = np.array([ARRIVED[unit] for unit in arm.units])
         self._speed = settings.reset_speed * arm.limits.velocity
         self._timeout = settings.reset_timeout
         self._connection = connection
@@ -90,7 +91,7 @@ class LiveArm:
     def reset(self, q: np.ndarray) -> None:
         """Move slowly to rest at `q` (n,) rad; raise Interrupted when that fails."""
         began = self._clock()
-        while np.abs(away := q - self.controller.command.q).max() > ARRIVED:
+        while (np.abs(away := q - self.controller.command.q) > self._arrived).any():
             if self.intervened:
                 began = self._clock()
             elif self._clock() - began > self._timeout:

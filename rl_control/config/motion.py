@@ -16,6 +16,8 @@ class MotionSettings(Settings):
     tracking_limit: float = setting(
         0.5, 'distance of a joint from its command at which the arm is brought to rest; 0: '
         'none', unit='rad', low=0.0, high=10.0)
+    slide_tracking_limit: float = setting(
+        0.05, 'the same for prismatic joints', unit='m', low=0.0, high=10.0)
     workspace_low: tuple[float, ...] = setting(
         (), 'least x, y, z of the end effector in the base frame; empty: none', unit='m')
     workspace_high: tuple[float, ...] = setting(

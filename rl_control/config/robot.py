@@ -24,23 +24,23 @@ class RobotSettings(Settings):
     frame_aliases: tuple[str, ...] = setting(
         ('world',), 'names, beside that of the root link of the URDF, under which poses of the '
         'base frame are accepted; a name of another link of the URDF is none')
-    home: tuple[float, ...] = setting((), 'joint positions of the start pose', unit='rad')
+    home: tuple[float, ...] = setting((), 'joint positions of the start pose', unit='rad, m')
     held_joints: tuple[str, ...] = setting(
         (), 'joints that are not driven and are held at held_positions, such as a finger; others '
         'that are not driven are held at 0 or follow the joint that they mimic')
     held_positions: tuple[float, ...] = setting(
-        (), 'positions of held_joints, m for a prismatic joint', unit='rad')
+        (), 'positions of held_joints, m for a prismatic joint', unit='rad, m')
     zero_is_valid: bool = setting(
         False, 'accept joint states that are exactly 0.0 for all joints before the first motion; '
         'drivers publish such before they have measured')
-    position_low: tuple[float, ...] = setting((), 'lower soft limits of position', unit='rad')
-    position_high: tuple[float, ...] = setting((), 'upper soft limits of position', unit='rad')
+    position_low: tuple[float, ...] = setting((), 'lower soft limits of position', unit='rad, m')
+    position_high: tuple[float, ...] = setting((), 'upper soft limits of position', unit='rad, m')
     velocity_limit: tuple[float, ...] = setting(
-        (1.5,), 'largest joint speed', unit='rad/s', low=1e-3)
+        (1.5,), 'largest joint speed', unit='rad/s, m/s', low=1e-3)
     acceleration_limit: tuple[float, ...] = setting(
-        (10.0,), 'largest joint acceleration', unit='rad/s^2', low=1e-2)
+        (10.0,), 'largest joint acceleration', unit='rad/s^2, m/s^2', low=1e-2)
     jerk_limit: tuple[float, ...] = setting(
-        (200.0,), 'largest joint jerk', unit='rad/s^3', low=1e-1)
+        (200.0,), 'largest joint jerk', unit='rad/s^3, m/s^3', low=1e-1)
     command_interface: str = setting(
         'position', 'command interface of the arm; for effort use a trajectory controller, '
         'which has the gains', choices=('position', 'velocity'))

@@ -27,11 +27,15 @@ class TaskSettings(Settings):
     goal_range: float = setting(
         1.0, 'goals are poses with every joint within this distance from home', unit='rad',
         low=0.0, high=3.2)
+    slide_goal_range: float = setting(
+        0.2, 'the same for prismatic joints', unit='m', low=0.0, high=10.0)
     goal_height: float = setting(
         0.1, 'least height of a goal above the base', unit='m', low=-2.0, high=2.0)
     start_range: float = setting(
         0.5, 'start poses have every joint within this distance from home', unit='rad',
         low=0.0, high=3.2)
+    slide_start_range: float = setting(
+        0.1, 'the same for prismatic joints', unit='m', low=0.0, high=10.0)
     reset_interval: int = setting(
         5, 'episodes between two resets to a start pose', low=1, high=1_000_000)
     action_cost: float = setting(

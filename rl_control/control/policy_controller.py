@@ -32,14 +32,16 @@ class Margins:
     """
     Safety margins of the arm.
 
-    `stale_period` is the largest age of joint states in s; `tracking_limit` the largest distance
-    in rad of a joint from its command, 0 for no limit; `blend_period` the time in s to pass from
-    one policy to the next; `workspace_low`, `workspace_high` (3,) m, empty for no box;
-    `collision_distance` in m from the arm to itself and to the table, 0 for no check.
+    `stale_period` is the largest age of joint states in s; `tracking_limit` (rad) and
+    `slide_tracking_limit` (m, prismatic joints) the largest distance of a joint from its command,
+    0 for no limit; `blend_period` the time in s to pass from one policy to the next;
+    `workspace_low`, `workspace_high` (3,) m, empty for no box; `collision_distance` in m from the
+    arm to itself and to the table, 0 for no check.
     """
 
     stale_period: float = 0.1
     tracking_limit: float = 0.0
+    slide_tracking_limit: float = 0.0
     blend_period: float = 0.0
     workspace_low: tuple[float, ...] = ()
     workspace_high: tuple[float, ...] = ()
@@ -49,8 +51,9 @@ class Margins:
     def of(cls, settings: MotionSettings, blend_period: float = 0.0) -> 'Margins':
         """Return the margins in the settings of a node."""
         return cls(
-            settings.stale_period, settings.tracking_limit, blend_period, settings.workspace_low,
-            settings.workspace_high, settings.collision_distance)
+            settings.stale_period, settings.tracking_limit, settings.slide_tracking_limit,
+            blend_period, settings.workspace_low, settings.workspace_high,
+            settings.collision_distance)
 
 
 class PolicyController:
@@ -74,6 +77,8 @@ class PolicyController:
         age_limit = stale_age(margins.stale_period, self._period)
         self.watchdog = Watchdog('joint_states', age_limit, age_limit)
         self._evidence = StateEvidence(arm, age_limit)
+        self._tracking_limit = arm.by_unit(
+            margins.tracking_limit or np.inf, margins.slide_tracking_limit or np.inf)
         self._interlocks = interlocks
         self.policy: OnnxPolicy | None = None
         self.goal: np.ndarray | None = None
@@ -237,14 +242,13 @@ class PolicyController:
 
     def _tracking_fault(self) -> str:
         """Return which joint exceeds the tracking limit, or ''."""
-        limit = self._margins.tracking_limit
-        if not limit:
-            return ''
         error = np.abs(self._joints[1] - self.command.q)
-        if not (error > limit).any():
+        beyond = error > self._tracking_limit
+        if not beyond.any():
             return ''
-        return (f'joint {self._name(error > limit)} is {error.max():.3f} rad from its command, '
-                f'more than {limit}')
+        joint = int(np.argmax(beyond))
+        return (f'joint {self._name(beyond)} is {error[joint]:.3f} {self._arm.units[joint]} from '
+                f'its command, more than {self._tracking_limit[joint]:g}')
 
     def _name(self, joints: np.ndarray) -> str:
         return self._arm.settings.joint_names[int(np.flatnonzero(joints)[0])]

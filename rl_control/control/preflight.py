@@ -158,10 +158,15 @@ def _margins(arm: Arm, robot: str) -> Margins:
 def _describe_margins(arm: Arm, margins: Margins) -> str:
     distance = margins.collision_distance
     stale = stale_age(margins.stale_period, arm.control_period)
-    return (f'stale after {stale:g} s, tracking within {margins.tracking_limit:g} '
-            'rad, ' + ('a box, ' if margins.workspace_low else 'no box, ')
+    return (f'stale after {stale:g} s, tracking within '
+            f'{_tracking(arm, margins)}, ' + ('a box, ' if margins.workspace_low else 'no box, ')
             + (f'{distance:g} m kept' if distance else 'no distance kept')
             + ' from itself and the table')
+
+
+def _tracking(arm: Arm, margins: Margins) -> str:
+    values = {'rad': margins.tracking_limit, 'm': margins.slide_tracking_limit}
+    return ' and '.join(f'{values[unit]:g} {unit}' for unit in values if unit in arm.units)
 
 
 def _distance(arm: Arm, distance: float) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arm model: a robot's description with its task, for simulator, policy node and bags."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,13 +78,20 @@ class Arm:
             robot=self.settings.name,
             task=self.task.settings.name,
             joint_names=joint_names,
-            observation=self.task.columns(joint_names),
-            action=tuple(Column(f'{name}.dq', 'rad/s') for name in joint_names),
+            observation=self._in_joint_units(self.task.columns(joint_names)),
+            action=self._in_joint_units(Column(f'{name}.dq', 'rad/s') for name in joint_names),
             action_low=tuple(-bounds),
             action_high=tuple(bounds),
             command_interface=self.settings.command_interface,
             control_period=self.control_period,
         )
+
+    def _in_joint_units(self, columns: Iterable[Column]) -> tuple[Column, ...]:
+        """Return the columns, with those of prismatic joints in m for rad."""
+        units = dict(zip(self.settings.joint_names, self.units, strict=True))
+        return tuple(
+            replace(column, unit=column.unit.replace('rad', 'm'))
+            if units.get(column.name.rpartition('.')[0]) == 'm' else column for column in columns)
 
     def state(
         self, stamp: float, q: np.ndarray, dq: np.ndarray, command: Command, goal: np.ndarray,
@@ -96,10 +103,11 @@ class Arm:
         """
         Return a reachable goal (7,).
 
-        It is the end effector's pose at a joint position drawn uniformly within `goal_range` of
+        It is the end effector's pose at a joint position drawn uniformly within the goal ranges of
         home, at least `goal_height` above the base.
         """
-        low, high = self._around_home(self.task.settings.goal_range)
+        settings = self.task.settings
+        low, high = self._around_home(settings.goal_range, settings.slide_goal_range)
         for _ in range(1000):
             pose = self.kinematics.pose(rng.uniform(low, high))
             if pose[2, 3] >= self.task.settings.goal_height:
@@ -110,10 +118,16 @@ class Arm:
         )
 
     def draw_start(self, rng: np.random.Generator) -> np.ndarray:
-        """Return a joint position (n,) in rad drawn uniformly within `start_range` of home."""
-        return rng.uniform(*self._around_home(self.task.settings.start_range))
+        """Return a joint position (n,) drawn uniformly within the start ranges of home."""
+        settings = self.task.settings
+        return rng.uniform(*self._around_home(settings.start_range, settings.slide_start_range))
 
-    def _around_home(self, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    def by_unit(self, rad: float, m: float) -> np.ndarray:
+        """Return `m` for each prismatic joint and `rad` for each other (n,)."""
+        return np.where(self.kinematics.prismatic, m, rad)
+
+    def _around_home(self, rad: float, m: float) -> tuple[np.ndarray, np.ndarray]:
+        reach = self.by_unit(rad, m)
         low = np.maximum(self.home - reach, self.limits.position_low)
         high = np.minimum(self.home + reach, self.limits.position_high)
         return low, high
