@@ -74,7 +74,7 @@ def feed(index: int, count: int, seconds: float, out: Path) -> None:
             boxes[run].acknowledge(*told[run], time.monotonic())
 
     node.create_subscription(
-        codec.Acknowledge, 'transitions/ack', on_acknowledge, qos.ACKNOWLEDGE_HEARD)
+        codec.Acknowledge, 'transitions/ack', on_acknowledge, qos.ACKNOWLEDGE_INPUT)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 

@@ -100,10 +100,10 @@ def hear(ours: bool, seconds: float) -> Figures:
     node = rclpy.create_node('listener')
     if ours:
         subscribe_drained(
-            node, codec.Transitions, 'transitions', on_tables, qos.TRANSITIONS_HEARD)
+            node, codec.Transitions, 'transitions', on_tables, qos.TRANSITIONS_INPUT)
     else:
         node.create_subscription(
-            codec.Transitions, 'transitions', on_message, qos.TRANSITIONS_HEARD)
+            codec.Transitions, 'transitions', on_message, qos.TRANSITIONS_INPUT)
     executor = rclpy.executors.SingleThreadedExecutor()
     executor.add_node(node)
     deadline = time.monotonic() + TIMEOUT

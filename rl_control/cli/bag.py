@@ -100,10 +100,10 @@ def _play(options: argparse.Namespace) -> int:
         raise InvalidInput(f'--rate is {options.rate}; give a number above 0')
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy need it
     from rl_control.bags.bag_reader import Bag
-    from rl_control.ros.transition_player import play_alone  # other actions need no ROS
+    from rl_control.ros.transition_player import play_with_own_node  # other actions need no ROS
 
     bag = Bag(options.bag)
-    facts = play_alone(bag, options.rate, options.namespace,
+    facts = play_with_own_node(bag, options.rate, options.namespace,
                        lambda line: print(line, file=sys.stderr, flush=True))
     if options.json:
         print(json.dumps({'runs': facts, 'losses': bag.losses.figures()}, indent=2))

@@ -49,12 +49,12 @@ def _controller_findings(options: argparse.Namespace) -> Iterator[Finding]:
     if find_spec('rclpy') is None:
         raise InvalidInput(NO_ROS)
     os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)  # the wheels of rclpy need it
-    from rl_control.ros.controller_info import ask  # other checks need no ROS
+    from rl_control.ros.controller_info import query_controller  # other checks need no ROS
 
     try:
         contract = load(options.policy).contract
         arm = load_arm(options.robot or contract.robot, options.task or contract.task)
     except InvalidInput:
         return  # already among the findings
-    facts = ask(options.controller, options.manager)
+    facts = query_controller(options.controller, options.manager)
     yield from check_controller(facts, arm.settings.joint_names, arm.control_period)

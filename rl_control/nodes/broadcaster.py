@@ -35,10 +35,10 @@ class Broadcaster(Node):
                 'choose a writable directory') from error
         self._newest = self._versions.newest
         self._scores: dict[int, Score] = {}
-        self._evaluating: dict[str, int] = {}  # collector run: the version it has pinned
-        self._refused = Rejections(self.get_logger().error)
+        self._evaluating: dict[str, int] = {}  # version pinned by collector run
+        self._rejections = Rejections(self.get_logger().error)
         self._stale = 0
-        self._disk = ''  # why versions are not kept
+        self._disk_error = ''  # why versions are not stored
         self._began = time.monotonic()
         self._latest = self.create_publisher(
             codec.Policy, 'policy/latest', qos.POLICY,
@@ -78,40 +78,40 @@ class Broadcaster(Node):
                     f'candidate is of run {learner} but run {newest.run} is broadcast; stop one '
                     'learner, or give it a namespace, or the broadcaster another out')
             if newest is not None and version <= newest.version:
-                # Latched once more, or made again by a learner that came back from a checkpoint.
+                # The latched message again, or one of a learner that resumed from a checkpoint.
                 self._stale += 1
                 return
             policy = OnnxPolicy(data, f'candidate {version}')
             if (policy.run, policy.version) != (learner, version):
                 raise InvalidInput(
-                    f'candidate says {version} of {learner} but its file is version '
+                    f'candidate is {version} of {learner} but its file is version '
                     f'{policy.version} of {policy.run}; send it again'
                 )
             if newest is not None:
                 newest.contract.require_equal(
-                    policy.contract, 'what is broadcast', f'candidate {version}')
+                    policy.contract, 'the broadcast policy', f'candidate {version}')
         except InvalidInput as refused:
-            self._refused.add(refused)
+            self._rejections.add(refused)
             return
         self._newest = policy
-        # First: collectors need not wait for the disk. Were it lost there by a death in between,
-        # the learner's latched candidate brings it again.
+        # Publish first: collectors need not wait for the disk. If this process dies in between,
+        # the learner's latched candidate arrives again.
         self._latest.publish(message)
         try:
             self._versions.keep(policy)
-            self._disk = ''
+            self._disk_error = ''
         except OSError as error:
-            self._disk = f'version {version} is not kept ({error.strerror}); make space'
+            self._disk_error = f'version {version} is not kept ({error.strerror}); make space'
 
     def _on_episodes(self, message: codec.Episodes) -> None:
-        """Count the episodes of pinned versions; decide on one when its evaluator is done."""
+        """Score the episodes of pinned versions; decide on a version when its evaluation ends."""
         try:
             table = codec.decode_table(message, codec.EPISODE_COLUMNS)
             origin = codec.Origin.from_header(
                 table.header, self._newest.metadata['contract_hash'] if self._newest else None)
             rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
         except InvalidInput as refused:
-            self._refused.add(refused)
+            self._rejections.add(refused)
             return
         for row in rows:
             pinned = self._evaluating.get(origin.run)
@@ -139,7 +139,7 @@ class Broadcaster(Node):
         try:
             promoted = self._versions.promote(score)
         except (InvalidInput, OSError) as error:
-            self._refused.add(f'version {version} is not promoted: {error}')
+            self._rejections.add(f'version {version} is not promoted: {error}')
             return
         if promoted:
             self._best.publish(_message(self._versions.best, self._versions.withdrawn))
@@ -165,10 +165,10 @@ class Broadcaster(Node):
     def _report(self) -> None:
         best = self._versions.best
         level, message = codec.OK, 'broadcasting'
-        if self._disk:
-            level, message = codec.ERROR, self._disk
-        elif self._refused.total:
-            level, message = codec.WARN, f'{self._refused.total} messages refused'
+        if self._disk_error:
+            level, message = codec.ERROR, self._disk_error
+        elif self._rejections.total:
+            level, message = codec.WARN, f'{self._rejections.total} messages rejected'
         elif self._newest is None:
             level = codec.WARN
             message = f'waiting for a candidate for {time.monotonic() - self._began:.0f} s'
@@ -176,7 +176,7 @@ class Broadcaster(Node):
             f'{self.get_fully_qualified_name()}: broadcasting', level, message,
             {'version': self._newest.version if self._newest else -1,
              'best': best.version if best else -1, 'versions': self._versions.count,
-             'stale': self._stale, 'refused': self._refused.total},
+             'stale': self._stale, 'refused': self._rejections.total},
             self.get_clock().now().nanoseconds * 1e-9))
 
 

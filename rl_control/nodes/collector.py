@@ -58,7 +58,7 @@ class CollectorNode(Node):
         self._diagnostics = self.create_publisher(
             codec.Diagnostics, '/diagnostics', qos.DIAGNOSTICS)
         self.create_subscription(
-            codec.Acknowledge, 'transitions/ack', self._on_acknowledge, qos.ACKNOWLEDGE_HEARD,
+            codec.Acknowledge, 'transitions/ack', self._on_acknowledge, qos.ACKNOWLEDGE_INPUT,
             event_callbacks=self._learner.events())
         self.create_subscription(codec.Policy, 'policy/latest', self._on_policy, qos.POLICY)
         every(self, 1.0, self._report)

@@ -19,8 +19,8 @@ from rl_control.ros import codec, qos
 from rl_control.ros.node_main import every, run
 from rl_control.ros.parameters import declare
 
-LINE = 10  # goals between two lines
-WAITING_LINE = 5.0  # s between lines that say what is waited for
+GOALS_PER_LINE = 10  # goals between two lines of progress
+WAITING_PERIOD = 5.0  # s between lines while waiting
 
 
 class Evaluator(Node):
@@ -42,26 +42,26 @@ class Evaluator(Node):
         self._errors: list[float] = []
         self._resumes = 0
         self._policy: dict[str, str] = {}
-        self._line = time.monotonic()
+        self._logged = time.monotonic()
         self._goals = self.create_publisher(codec.Goal, 'goal', qos.GOAL)
         self.create_subscription(
             codec.JointState, 'joint_states', self._on_joint_state, qos.SENSOR)
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
         self._resume = self.create_client(codec.Trigger, 'policy/resume')
-        self._give(poses.from_matrix(self._arm.kinematics.pose(self._arm.home)))
-        every(self, 0.005, self._look)
+        self._publish_goal(poses.from_matrix(self._arm.kinematics.pose(self._arm.home)))
+        every(self, 0.005, self._update)
 
     def done(self) -> bool:
         """Return True when every goal was scored."""
         return len(self._errors) >= self._settings.goals
 
     def close(self, executor: Executor) -> None:
-        """Write the figures, of fewer goals after an interrupt."""
+        """Write the results, of fewer goals after an interrupt."""
         if self._settings.out:
-            write_json(Path(self._settings.out), self._figures())
+            write_json(Path(self._settings.out), self._results())
 
-    def _give(self, goal: np.ndarray) -> None:
+    def _publish_goal(self, goal: np.ndarray) -> None:
         stamp = self.get_clock().now().nanoseconds * 1e-9
         self._goals.publish(codec.goal_message(
             goal, self._arm.kinematics.root_link, stamp))
@@ -82,23 +82,23 @@ class Evaluator(Node):
                 self._resumes += 1
                 self._resume.call_async(codec.Trigger.Request())
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         """Score the goal and publish the next one when it is time."""
         now = time.monotonic()
         if self._goal is None:
             if self._policy.get('mode') != 'driving' or self._joints is None:
-                if now - self._line >= WAITING_LINE:
-                    self._line = now
+                if now - self._logged >= WAITING_PERIOD:
+                    self._logged = now
                     print(f'waiting for the policy node: {self._policy.get("why", "no status")}')
                 return
             self._due = now
         elif now >= self._due and not self.done():
             self._errors.append(self._error())
-            if len(self._errors) % LINE == 0 or self.done():
+            if len(self._errors) % GOALS_PER_LINE == 0 or self.done():
                 print(f'{self._successes} of {len(self._errors)} goals reached over topics')
         if now >= self._due and not self.done():
             self._goal = self._arm.draw_goal(self._rng)
-            self._give(self._goal)
+            self._publish_goal(self._goal)
             self._due += self._arm.task.settings.episode_period
 
     def _error(self) -> float:
@@ -112,7 +112,7 @@ class Evaluator(Node):
         limit = self._arm.task.settings.success_distance
         return sum(error <= limit for error in self._errors)
 
-    def _figures(self) -> dict[str, object]:
+    def _results(self) -> dict[str, object]:
         goals, successes = len(self._errors), self._successes
         return {
             'success_rate': successes / max(goals, 1),

@@ -21,7 +21,7 @@ from rl_control.ros.node_status import NAME_LIMIT
 from rl_control.ros.parameters import declare
 
 SHOWN_LOSSES = ('critic_loss', 'actor_loss', 'alpha')
-DISCOVERY_PERIOD = 2.0  # s between looks for new metrics
+DISCOVERY_PERIOD = 2.0  # s between queries for new metrics
 
 
 class Monitor(Node):
@@ -39,7 +39,7 @@ class Monitor(Node):
         self.metrics = MetricsSubscriber(self)
         self._own = Metrics(self)
         self._collectors: dict[str, tuple[float, float]] = {}  # version, and its age in s
-        self._refused = Rejections(self.get_logger().error)
+        self._rejections = Rejections(self.get_logger().error)
         self.create_subscription(codec.Episodes, 'episodes', self._on_episodes, qos.EPISODES)
         self.create_subscription(
             codec.Diagnostics, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
@@ -50,7 +50,7 @@ class Monitor(Node):
 
     @property
     def elapsed(self) -> float:
-        """Return the seconds of training, those of earlier starts with this directory too."""
+        """Return the seconds of training, including earlier starts with this directory."""
         return self._before + time.monotonic() - self._began
 
     def done(self) -> bool:
@@ -88,7 +88,7 @@ class Monitor(Node):
             table = codec.decode_table(message, codec.EPISODE_COLUMNS)
             rows = [codec.EpisodeRow.from_row(row) for row in table.rows]
         except InvalidInput as refused:
-            self._refused.add(f'episodes rejected: {refused}')
+            self._rejections.add(f'episodes rejected: {refused}')
             return
         for row in rows:
             if row.phase == codec.TRAINING:
@@ -111,7 +111,7 @@ class Monitor(Node):
         training, metrics = self._training, self.metrics.values
         if (done := len(training.finished)) != self._written:
             self._written = done
-            self._write()  # so that a kill takes no figure
+            self._write()  # so that a kill loses no result
         self._own.publish(training.metrics())
         evaluation = training.finished[-1] if training.finished else None
         collectors = self._collectors.values()

@@ -30,10 +30,10 @@ class Offline(Node):
                 self._training.algorithm.to_mapping())
         self._metrics = Metrics(self)
         self._newest: Mapping[str, float] = {}
-        self._told: Mapping[str, float] = {}
+        self._published: Mapping[str, float] = {}
         self._stopped = threading.Event()
         self._ended = threading.Event()
-        every(self, 1.0, self._tell)
+        every(self, 1.0, self._publish)
         self._worker = Worker(self._train, 'training')
 
     def done(self) -> bool:
@@ -46,7 +46,7 @@ class Offline(Node):
         self._stopped.set()
         self._worker.join()
         self._worker.check()
-        self._tell()
+        self._publish()
 
     def _train(self) -> None:
         report = finish(self._training, self._show, self._stopped.is_set)
@@ -59,16 +59,16 @@ class Offline(Node):
         self._ended.set()
 
     def _show(self, what: str, figures: Mapping[str, float]) -> None:
-        """Take figures; called on the training thread."""
+        """Store the newest figures; called on the training thread."""
         self._newest = {'evaluated' if what == 'evaluating' else name: value
                         for name, value in figures.items()
                         if what == 'training' or name == 'updates'}
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         figures = self._newest
-        if figures is self._told:
+        if figures is self._published:
             return
-        self._told = figures
+        self._published = figures
         self._metrics.publish(figures)
         self.get_logger().info(', '.join(
             f'{name} {value:.5g}' for name, value in figures.items()))

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_control.transport.table import ENCAPSULATION
 
-AHEAD = len(ENCAPSULATION)
+HEADER_SIZE = len(ENCAPSULATION)
 
 
 class Layout:
@@ -22,7 +22,7 @@ class Layout:
 
     def __init__(self) -> None:
         self._bytes = bytearray(ENCAPSULATION)
-        self._fixed = list(range(AHEAD))
+        self._fixed = list(range(HEADER_SIZE))
 
     def count(self, value: int) -> None:
         """Add the length of the sequence that follows."""
@@ -42,26 +42,26 @@ class Layout:
             self.text(value)
 
     def numbers(self, number: int, size: int) -> np.ndarray:
-        """Add `number` numbers of `size` bytes; return their places (number,) in `seen_as`."""
-        if number:  # else there is nothing to align
+        """Add `number` numbers of `size` bytes; return their indices (number,) in `as_numbers`."""
+        if number:  # an empty sequence is not aligned
             self._align(size)
-        first = (len(self._bytes) - AHEAD) // size
+        first = (len(self._bytes) - HEADER_SIZE) // size
         self._bytes += bytes(number * size)
         return np.arange(first, first + number)
 
     def doubles(self, number: int) -> np.ndarray:
-        """Add a sequence of float64 of that length; return the places of its numbers."""
+        """Add a sequence of float64 of that length; return the indices of its numbers."""
         self.count(number)
         return self.numbers(number, 8)
 
     def fits(self, raw: bytes) -> bool:
         """Return True if a serialized message has this layout; bytes behind it are ignored."""
-        return len(raw) >= len(self._bytes) and self._of(raw) == self._value
+        return len(raw) >= len(self._bytes) and self._constant(raw) == self._expected
 
     def blank(self) -> np.ndarray:
-        """Return a message of bytes (k,) whose numbers are 0, where `numbers` may be written."""
-        # One more encapsulation in front brings what is aligned in it into line in memory.
-        raw = np.zeros(AHEAD + len(self._bytes), np.uint8)[AHEAD:]
+        """Return the bytes (k,) of a message whose numbers are 0, to be written into."""
+        # Four more bytes in front align the numbers in memory as well.
+        raw = np.zeros(HEADER_SIZE + len(self._bytes), np.uint8)[HEADER_SIZE:]
         raw[:] = np.frombuffer(self._bytes, np.uint8)
         return raw
 
@@ -70,21 +70,21 @@ class Layout:
         return np.array(self._fixed)
 
     @cached_property
-    def _value(self) -> bytes:
-        return self._of(self._bytes)
+    def _expected(self) -> bytes:
+        return self._constant(self._bytes)
 
-    def _of(self, raw: bytes | bytearray) -> bytes:
+    def _constant(self, raw: bytes | bytearray) -> bytes:
         """Return the bytes that are equal in all messages."""
         return np.frombuffer(raw, np.uint8)[self._places].tobytes()
 
     def _align(self, size: int) -> None:
-        self._bytes += bytes((AHEAD - len(self._bytes)) % size)
+        self._bytes += bytes((HEADER_SIZE - len(self._bytes)) % size)
 
     def _add(self, data: bytes) -> None:
         self._fixed += range(len(self._bytes), len(self._bytes) + len(data))
         self._bytes += data
 
 
-def seen_as(kind: str, raw: bytes | np.ndarray) -> np.ndarray:
+def as_numbers(kind: str, raw: bytes | np.ndarray) -> np.ndarray:
     """Return a whole serialized message as numbers of one `kind`: '<f8', '<i4'."""
-    return np.frombuffer(raw, kind, (len(raw) - AHEAD) // int(kind[-1]), AHEAD)
+    return np.frombuffer(raw, kind, (len(raw) - HEADER_SIZE) // int(kind[-1]), HEADER_SIZE)

@@ -184,7 +184,7 @@ def encode_table(table: Table) -> Float64MultiArray:
 
 
 def decode_table(message: Float64MultiArray, columns: tuple[str, ...] | None = None) -> Table:
-    """Return the table in a message; raise InvalidInput if it is none, or has other columns."""
+    """Return the table in a message; raise InvalidInput for another format or other columns."""
     dim = message.layout.dim
     if len(dim) != 2:
         raise InvalidInput(f'table has {len(dim)} dimensions; it must have 2')
@@ -242,7 +242,7 @@ def read_flag(message: Bool) -> bool:
 def diagnostics(
     name: str, level: bytes, message: str, values: Mapping[str, object], stamp: float = 0.0
 ) -> DiagnosticArray:
-    """Return one status, `level` one of OK, WARN, ERROR, STALE, with its values as texts."""
+    """Return one status with `level` OK, WARN, ERROR or STALE and its values as texts."""
     status = DiagnosticStatus(
         level=level, name=name, message=message, hardware_id='rl_control',
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
@@ -261,7 +261,7 @@ def read_diagnostics(message: DiagnosticArray) -> list[tuple[str, dict[str, str]
 
 
 def read_value(values: Mapping[str, str], name: str, otherwise: float) -> float:
-    """Return the finite number that a status has as `name`, `otherwise` where it has none."""
+    """Return the finite number `name` of a status, `otherwise` if it has none."""
     try:
         value = float(values[name])
     except (KeyError, ValueError):

@@ -21,10 +21,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Command
-from rl_control.ros.cdr_layout import AHEAD, Layout, seen_as
+from rl_control.ros.cdr_layout import HEADER_SIZE, Layout, as_numbers
 from rl_control.ros.stamps import read_stamp, stamp_message
 
-LARGEST = 1e6  # rad, rad/s or rad/s² of a command: the splines between such stay finite
+COMMAND_LIMIT = 1e6  # rad, rad/s or rad/s² of a command; keeps splines between commands finite
 
 
 def joint_state(
@@ -53,7 +53,7 @@ class JointReader:
 
     def read(self, message: JointState) -> tuple[float, np.ndarray, np.ndarray | None]:
         """
-        Return (stamp s, q (n,) rad, dq (n,) rad/s); raise InvalidInput naming what is wrong.
+        Return (stamp s, q (n,) rad, dq (n,) rad/s); raise InvalidInput for a bad message.
 
         `dq` is None where the message has no velocity and none is required. A velocity that is NaN
         was not measured: joint_state_broadcaster fills the interfaces that a robot lacks with it.
@@ -74,16 +74,16 @@ class JointReader:
             dq = None if unmeasured.any() else dq
         return read_stamp(message.header.stamp), q, dq
 
-    def knows(self, raw: bytes) -> bool:
+    def matches(self, raw: bytes) -> bool:
         """Return True if a serialized message has the layout of the one before."""
         return self._layout is not None and self._layout.fits(raw)
 
     def read_raw(self, raw: bytes) -> tuple[float, np.ndarray, np.ndarray | None] | None:
-        """Return what `read` does of a serialized message, None if it has none of the joints."""
-        if self.knows(raw):
-            q, dq = joints = seen_as('<f8', raw)[self._places]
+        """As `read`, for a serialized message; return None if it has none of the joints."""
+        if self.matches(raw):
+            q, dq = joints = as_numbers('<f8', raw)[self._places]
             if np.isfinite(joints).all():
-                seconds, nanoseconds = struct.unpack_from('<iI', raw, AHEAD)
+                seconds, nanoseconds = struct.unpack_from('<iI', raw, HEADER_SIZE)
                 return seconds + nanoseconds * 1e-9, q, dq
         message = _deserialized(raw, JointState, 'joint state')
         if not set(self.joint_names) & set(message.name):
@@ -91,10 +91,10 @@ class JointReader:
             return None
         found = self.read(message)
         if len(message.velocity):
-            self._learn(message)
+            self._store_layout(message)
         return found
 
-    def _learn(self, message: JointState) -> None:
+    def _store_layout(self, message: JointState) -> None:
         """Store the layout of a message that was read."""
         layout = Layout()
         layout.numbers(2, 4)  # header.stamp
@@ -120,21 +120,21 @@ class JointReader:
             joint = int(wrong.argmax())
             raise InvalidInput(
                 f'joint {self.joint_names[joint]} has {what} {gathered[joint]}; '
-                'it must be a finite number, so look at the driver'
+                'it must be a finite number, so check the driver'
             )
         return gathered
 
 
 def name_index(found: Sequence[str], wanted: Sequence[str], what: str) -> np.ndarray:
     """
-    Return where each wanted joint stands among those found.
+    Return the index (n,) of each wanted joint among those found.
 
-    InvalidInput for missing or double.
+    Raise InvalidInput for a missing joint or a duplicate.
     """
     places: dict[str, int] = {}
     for place, name in enumerate(found):
         if name in places:
-            raise InvalidInput(f'{what} names joint {name!r} twice; let each joint be there once')
+            raise InvalidInput(f'{what} names joint {name!r} twice; name each joint once')
         places[name] = place
     if missing := [name for name in wanted if name not in places]:
         raise InvalidInput(
@@ -146,10 +146,10 @@ def name_index(found: Sequence[str], wanted: Sequence[str], what: str) -> np.nda
 
 class _TrajectoryLayout(Layout):
     """
-    The bytes of a trajectory of `count` points that have positions, velocities, accelerations.
+    The layout of a trajectory of `count` points with positions, velocities, accelerations.
 
-    `places` (count, 3, n) and `times` (2, count), seconds and nanoseconds, are where its numbers
-    stand.
+    `places` (count, 3, n) and `times` (2, count), seconds and nanoseconds, are the indices of its
+    numbers.
     """
 
     def __init__(self, joint_names: list[str], count: int, frame: str = '') -> None:
@@ -167,7 +167,7 @@ class _TrajectoryLayout(Layout):
 
 
 class TrajectoryWriter:
-    """Writes trajectories of joints as serialized JointTrajectory."""
+    """Write trajectories of joints as serialized JointTrajectory."""
 
     def __init__(self, joint_names: Sequence[str]) -> None:
         self._layout = cache(lambda count: _TrajectoryLayout(list(joint_names), count))
@@ -177,46 +177,46 @@ class TrajectoryWriter:
         """
         Return `points` (k, 3, n), q, dq, ddq to be reached `times` (k,) s after reception.
 
-        The header's stamp stays zero, which tells ros2_control to start now.
+        The header's stamp stays zero, which means to ros2_control: start now.
         """
         layout, raw = self._layout(len(times)), self._blank(len(times))
-        seen_as('<f8', raw)[layout.places] = points
+        as_numbers('<f8', raw)[layout.places] = points
         nanoseconds = np.rint(np.asarray(times) * 1e9).astype(np.int64)
-        seen_as('<i4', raw)[layout.times] = divmod(nanoseconds, 10**9)
+        as_numbers('<i4', raw)[layout.times] = divmod(nanoseconds, 10**9)
         return raw.tobytes()
 
 
 class TrajectoryReader:
-    """Reads serialized JointTrajectory by name into the contract's joint order."""
+    """Read serialized JointTrajectory by name into the contract's joint order."""
 
     def __init__(self, joint_names: Sequence[str]) -> None:
         self.joint_names = tuple(joint_names)
         self._layout: _TrajectoryLayout | None = None
 
-    def knows(self, raw: bytes) -> bool:
+    def matches(self, raw: bytes) -> bool:
         """Return True if a message has the layout of the one before."""
         return self._layout is not None and self._layout.fits(raw)
 
     def read(self, raw: bytes) -> tuple[np.ndarray, list[Command]]:
         """
-        Return what `read_joint_trajectory` does of the message.
+        As `read_joint_trajectory`, for a serialized message.
 
-        Raise InvalidInput for others.
+        Raise InvalidInput for other bytes.
         """
-        if self.knows(raw):
-            seconds, nanoseconds = seen_as('<i4', raw)[self._layout.times]
+        if self.matches(raw):
+            seconds, nanoseconds = as_numbers('<i4', raw)[self._layout.times]
             times = seconds + nanoseconds.astype(np.uint32) * 1e-9
-            points = seen_as('<f8', raw)[self._places]
+            points = as_numbers('<f8', raw)[self._places]
             if times[0] >= 0.0 and (times[1:] > times[:-1]).all() and (
-                    np.abs(points) <= LARGEST).all():
+                    np.abs(points) <= COMMAND_LIMIT).all():
                 return times, [Command(*point) for point in points]
         message = _deserialized(raw, JointTrajectory, 'trajectory')
         found = read_joint_trajectory(message, self.joint_names)
         if all(len(command.ddq) == len(command.dq) == len(command.q) for command in found[1]):
-            self._learn(message)
+            self._store_layout(message)
         return found
 
-    def _learn(self, message: JointTrajectory) -> None:
+    def _store_layout(self, message: JointTrajectory) -> None:
         """Store the layout of a message that was read."""
         names = list(message.joint_names)
         self._layout = _TrajectoryLayout(names, len(message.points), message.header.frame_id)
@@ -229,7 +229,7 @@ def read_joint_trajectory(
     """
     Return (times (k,) s, commands in the order of `joint_names`); raise InvalidInput for others.
 
-    A command whose point has no velocities, or no accelerations, has none of them: (0,).
+    Velocities or accelerations that a point lacks are (0,) in its command.
     """
     index = name_index(message.joint_names, joint_names, 'trajectory')
     if not message.points:
@@ -253,14 +253,14 @@ def read_joint_trajectory(
 def _vector(
     number: int, name: str, values: array.array, count: int, index: np.ndarray
 ) -> np.ndarray:
-    """Return one field of a trajectory's point by `index` (n,), or (0,) if it may lack."""
+    """Return one field of a point by `index` (n,), (0,) if it is optional and missing."""
     vector = np.asarray(values, dtype=np.float64)
     if not len(vector) and name != 'positions':
         return vector
-    if len(vector) != count or not (np.abs(vector) <= LARGEST).all():
+    if len(vector) != count or not (np.abs(vector) <= COMMAND_LIMIT).all():
         raise InvalidInput(
             f'trajectory point {number} has {name} {vector.tolist()}; '
-            f'give one number up to {LARGEST:g} per joint')
+            f'give one number up to {COMMAND_LIMIT:g} per joint')
     return vector[index]
 
 
@@ -272,16 +272,17 @@ def forward_command(values: np.ndarray) -> Float64MultiArray:
 def read_forward_command(message: Float64MultiArray, count: int) -> np.ndarray:
     """Return the `count` finite values (n,) of a message; raise InvalidInput for others."""
     values = np.array(message.data, dtype=np.float64)
-    if len(values) != count or not (np.abs(values) <= LARGEST).all():
-        raise InvalidInput(f'command is {values.tolist()}; give {count} numbers up to {LARGEST:g}')
+    if len(values) != count or not (np.abs(values) <= COMMAND_LIMIT).all():
+        raise InvalidInput(
+            f'command is {values.tolist()}; give {count} numbers up to {COMMAND_LIMIT:g}')
     return values
 
 
 def _deserialized(raw: bytes, kind: type, what: str) -> Any:
-    """Return a message; raise InvalidInput, calling it `what`, for bytes that are none."""
+    """Deserialize a message; raise InvalidInput, calling it `what`, for other bytes."""
     try:
         return deserialize_message(raw, kind)
-    except Exception as error:  # what rclpy raises is not public
+    except Exception as error:  # rclpy's exception is not public
         raise InvalidInput(f'{what} of {len(raw)} bytes cannot be read; '
                       'the message is cut or damaged') from error
 

@@ -21,12 +21,19 @@ from mcap.stream_reader import StreamReader
 import yaml
 
 from rl_control.common.errors import InvalidInput, Unavailable
-from rl_control.ros.journal_repair import END_MARK, RECORD_LIMIT, Buffer, begin, repair, write_all
+from rl_control.ros.journal_repair import (
+    END_MARK,
+    RECORD_LIMIT,
+    Buffer,
+    repair,
+    start_writer,
+    write_all,
+)
 from rl_control.ros.message_definitions import message_definition, type_hash
 from rl_control.ros.rosbag2_metadata import BagFile, write_metadata
 
 BUFFER_LIMIT = 64 * 2**20
-METADATA_PERIOD = 1_000_000_000  # ns of recorded time between two counts in metadata.yaml
+METADATA_PERIOD = 1_000_000_000  # ns of recorded time between updates of metadata.yaml
 
 
 class Journal:
@@ -40,9 +47,9 @@ class Journal:
 
     def __init__(self, directory: Path, name: str = 'journal') -> None:
         """
-        Begin the next file in `directory`, which is made if need be.
+        Start the next file in `directory`, which is created if necessary.
 
-        Files of former runs stay as they are; one of this name that was torn by a power loss is
+        Files of earlier runs stay as they are; one of this name that was torn by a power loss is
         cut after its last whole record. Raise Unavailable when the directory cannot be written,
         InvalidInput when it is in use.
         """
@@ -50,24 +57,24 @@ class Journal:
         self._descriptor = -1
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            former = journal_files(self.directory)
+            earlier = journal_files(self.directory)
             self._files = [
                 repair(path, bool(re.fullmatch(rf'{re.escape(name)}_\d+', path.stem)))
-                for path in former]
-            number = 1 + max((_number(path) for path in former), default=-1)
+                for path in earlier]
+            number = 1 + max((_number(path) for path in earlier), default=-1)
             self._path = self.directory / f'{name}_{number}.mcap'
             self._descriptor = os.open(
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             self._buffer = Buffer()
-            self._writer = begin(self._buffer)
+            self._writer = start_writer(self._buffer)
             self._file = BagFile(self._path.name)
             self._files.append(self._file)
             self._channels: dict[tuple[str, str], int] = {}
             self._schemas: dict[str, int] = {}
             self._offered: dict[str, list[Mapping[str, Any]]] = {}
-            self._described = 0  # log time of the counts in metadata.yaml
-            self._undescribed = True  # whether metadata.yaml lacks a topic or a file
+            self._described = 0  # log time of the newest metadata.yaml
+            self._undescribed = True  # True if metadata.yaml lacks a topic or a file
             self.flush()
         except OSError as error:
             if self._descriptor >= 0:
@@ -113,8 +120,8 @@ class Journal:
             raise InvalidInput(f'journal {self._path} is closed; open a new one')
         if self.full:
             raise InvalidInput(
-                f'journal {self._path} has {len(self._buffer.data)} bytes that the disk does not '
-                'take; make space'
+                f'journal {self._path} has {len(self._buffer.data)} unwritten bytes; make '
+                'space on the disk'
             )
         channel = self._channels.get((topic, type_name))
         if channel is None:
@@ -124,7 +131,7 @@ class Journal:
         self._file.count((topic, type_name), log_time)
 
     def flush(self, sync: bool = False) -> None:
-        """Hand all that was written to the system, with `sync` to the disk; or raise OSError."""
+        """Write the buffer to the system, with `sync` to the disk; raise OSError on failure."""
         if self._buffer.data or self._buffer.start == 0:
             self._store(END_MARK)
         if self._undescribed or self._file.end - self._described >= METADATA_PERIOD:
@@ -159,10 +166,10 @@ class Journal:
         return channel
 
     def _store(self, mark: bytes) -> None:
-        """Write the buffer and `mark` behind what is there, all or nothing."""
+        """Append the buffer and `mark` to the file, all or nothing."""
         start, data = self._buffer.start, self._buffer.data
         try:
-            data += mark  # and written as it is: copies of what is long cost more than writing
+            data += mark  # in place: a copy of a long buffer costs more than writing it
             write_all(self._descriptor, data, start)
         except OSError:
             del data[len(data) - len(mark):]

@@ -19,10 +19,10 @@ from rl_control.transport.transition_rows import (
     validate_rows,
 )
 
-CHUNK = 16384  # rows: what is done once for many of them costs little for each
+CHUNK_ROWS = 16384  # rows that are decoded at once
 
 
-def received_steps(
+def to_transition_batch(
     received: list[np.ndarray], runs: list[str], contract: Contract, inbox: Inbox,
 ) -> tuple[TransitionBatch, dict[str, int]]:
     """
@@ -47,10 +47,10 @@ def read_history(
     on_cut: Callable[[Path, str], None] | None = None,
 ) -> Iterator[TransitionBatch]:
     """
-    Return the transitions on `topic` in the order they came, and note in `inbox` what it knew.
+    Yield the transitions on `topic` in order of receipt, and restore the state of `inbox`.
 
-    The inbox drops what came twice, as it did then. Raise InvalidInput for a journal of another
-    contract.
+    The inbox drops duplicates, as it did when recording. Raise InvalidInput for a journal of
+    another contract.
     """
     columns, contract_hash = transition_columns(contract), contract.hash
     chunk: list[np.ndarray] = []
@@ -66,13 +66,13 @@ def read_history(
             raise InvalidInput(
                 f'journal {directory} is of another contract: {refused}'
             ) from refused
-        fresh = inbox.accept(
+        new = inbox.accept(
             origin.collector, origin.run, origin.first_sequence, table.rows, origin.oldest)
-        chunk.append(fresh)
+        chunk.append(new)
         runs.append(origin.run)
-        waiting += len(fresh)
-        if waiting >= CHUNK:
-            yield received_steps(chunk, runs, contract, inbox)[0]
+        waiting += len(new)
+        if waiting >= CHUNK_ROWS:
+            yield to_transition_batch(chunk, runs, contract, inbox)[0]
             chunk, runs, waiting = [], [], 0
     if chunk:
-        yield received_steps(chunk, runs, contract, inbox)[0]
+        yield to_transition_batch(chunk, runs, contract, inbox)[0]

@@ -41,24 +41,24 @@ class Buffer:
         self.data = bytearray()
 
     def write(self, data: bytes) -> int:
-        """Remember `data`."""
+        """Append `data`."""
         self.data += data
         return len(data)
 
     def tell(self) -> int:
-        """Return where in the file the next byte stands."""
+        """Return the file offset of the next byte."""
         return self.start + len(self.data)
 
 
-def begin(buffer: Buffer) -> Writer:
-    """Return a writer into `buffer`, which has the beginning of a file."""
+def start_writer(buffer: Buffer) -> Writer:
+    """Return a writer into `buffer`, with the header of the file written."""
     writer = Writer(buffer, use_chunking=False, index_types=IndexType.NONE)
     writer.start(profile='ros2', library='rl_control')
     return writer
 
 
 def write_all(descriptor: int, data: bytes | bytearray, offset: int) -> None:
-    """Write `data` at `offset`, in as many turns as it takes."""
+    """Write all of `data` at `offset`."""
     written = 0
     with memoryview(data) as view:
         while written < len(view):
@@ -84,12 +84,12 @@ def repair(path: Path, ours: bool) -> BagFile:
         if finished or not ours:
             return found
         if not _torn(file, whole):
-            logger.warning('journal %s is damaged behind byte %d and left as it is; copy it '
+            logger.warning('journal %s is damaged after byte %d and left as it is; copy it '
                            'before you try to repair it', path, whole)
             return found
         start = Buffer()
         if whole == 0:
-            begin(start)
+            start_writer(start)
         file.truncate(whole)
         write_all(file.fileno(), bytes(start.data) + END_MARK, whole)
     return found
@@ -119,9 +119,9 @@ def _torn(file: BinaryIO, whole: int) -> bool:
 
 def scan(file: BinaryIO, name: str) -> tuple[BagFile, int, bool]:
     """
-    Return what an unchunked MCAP file holds, where its last whole record ends, if it has an end.
+    Return contents, end of the last whole record and completeness of an unchunked MCAP file.
 
-    Only the heads of the messages are read. A file without a whole header ends at 0.
+    Only the headers of messages are read. A file without a whole header ends at 0.
     """
     found = BagFile(name)
     size = os.fstat(file.fileno()).st_size

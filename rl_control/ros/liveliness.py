@@ -23,22 +23,22 @@ class LivelinessMonitor:
         self, node: Node, topic: str, what: str, on_death: Callable[[], None],
     ) -> None:
         self.alive = 0
-        self.gone = 0  # leases that ended; the middleware forgets them after its own time
+        self.dead = 0  # leases that ended; the middleware drops them after some time
         self.changed = time.monotonic()  # when `alive` last changed
         self._node, self._topic, self._what = node, topic, what
         self._on_death = on_death
 
     def events(self) -> SubscriptionEventCallbacks:
-        """Return what the subscription takes as its event callbacks."""
+        """Return the event callbacks for the subscription."""
         return SubscriptionEventCallbacks(
             liveliness=self._on_liveliness,
-            incompatible_qos=lambda event: tell_incompatible(
+            incompatible_qos=lambda event: log_incompatible(
                 self._node, self._topic, 'publisher', event))
 
     def _on_liveliness(self, event: Any) -> None:
         if event.alive_count != self.alive:
             self.changed = time.monotonic()
-        self.alive, self.gone = event.alive_count, event.not_alive_count
+        self.alive, self.dead = event.alive_count, event.not_alive_count
         if event.not_alive_count_change > 0:
             self._node.get_logger().warning(
                 f'{self._what} on {self._topic} is gone; {self.alive} are alive')
@@ -48,10 +48,10 @@ class LivelinessMonitor:
 def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:
     """Return event callbacks that log subscriptions with incompatible QoS."""
     return PublisherEventCallbacks(
-        incompatible_qos=lambda event: tell_incompatible(node, topic, 'subscription', event))
+        incompatible_qos=lambda event: log_incompatible(node, topic, 'subscription', event))
 
 
-def tell_incompatible(node: Node, topic: str, what: str, event: Any) -> None:
+def log_incompatible(node: Node, topic: str, what: str, event: Any) -> None:
     """Log the QoS policy by which a `what` and this node are incompatible."""
     policy = qos_policy_name_from_kind(event.last_policy_kind)
     node.get_logger().error(

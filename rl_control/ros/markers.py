@@ -12,7 +12,7 @@ Markers = MarkerArray
 
 GOAL, TARGET, PATH = range(3)  # ids
 RED, GREEN, BLUE = (0.9, 0.1, 0.1), (0.1, 0.7, 0.2), (0.1, 0.4, 0.9)
-LINE = 0.005  # m
+LINE_WIDTH = 0.005  # m
 
 
 def scene(
@@ -20,18 +20,18 @@ def scene(
     path: Iterable[np.ndarray],
 ) -> MarkerArray:
     """
-    Return the goal as a small ball, the target as one of radius `size` m, and the path.
+    Return the goal as a small sphere, the target as a sphere of radius `size` m, and the path.
 
     `goal` and `target` are poses (7,), see `poses`; the target is green when `reached`. `path`
-    is where the end effector was, (3,) m each.
+    has the past positions of the end effector, (3,) m each.
     """
     return MarkerArray(markers=[
-        _ball(frame_id, GOAL, goal, size / 2, BLUE),
-        _ball(frame_id, TARGET, target, size, GREEN if reached else RED),
+        _sphere(frame_id, GOAL, goal, size / 2, BLUE),
+        _sphere(frame_id, TARGET, target, size, GREEN if reached else RED),
         _line(frame_id, PATH, path)])
 
 
-def _ball(
+def _sphere(
     frame_id: str, number: int, pose: np.ndarray, radius: float, colour: tuple[float, ...],
 ) -> Marker:
     marker = _marker(frame_id, number, Marker.SPHERE, colour)
@@ -46,12 +46,12 @@ def _ball(
 def _line(frame_id: str, number: int, path: Iterable[np.ndarray]) -> Marker:
     marker = _marker(frame_id, number, Marker.LINE_STRIP, BLUE)
     marker.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path]
-    marker.scale.x = LINE
+    marker.scale.x = LINE_WIDTH
     return marker
 
 
 def _marker(frame_id: str, number: int, kind: int, colour: tuple[float, ...]) -> Marker:
-    """Return a marker whose stamp is 0: it is drawn at whatever time the viewer has."""
+    """Return a marker with stamp 0: it is drawn at the viewer's current time."""
     marker = Marker(ns='rl_control', id=number, type=kind, action=Marker.ADD)
     marker.header.frame_id = frame_id
     marker.pose.orientation.w = 1.0

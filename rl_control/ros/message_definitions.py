@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Full texts of message definitions, which a recording carries so that anyone can read it."""
+"""Message definitions: full texts and type hashes, stored in recordings."""
 
 from functools import cache
 import importlib.util
@@ -42,7 +42,7 @@ def message_definition(type_name: str) -> str:
 
 @cache
 def type_hash(type_name: str) -> str:
-    """Return the hash of a message type (REP-2011), empty where none is installed."""
+    """Return the hash of a message type (REP-2011), empty if none is installed."""
     try:
         described = json.loads(_file(*_split(type_name), 'json').read_text())
         return described['type_hashes'][0]['hash_string']
@@ -53,12 +53,13 @@ def type_hash(type_name: str) -> str:
 def _split(type_name: str) -> tuple[str, str]:
     parts = type_name.split('/')
     if len(parts) != 3 or parts[1] != 'msg' or not all(part.isidentifier() for part in parts):
-        raise InvalidInput(f'message type {type_name!r} is none; write it as std_msgs/msg/Bool')
+        raise InvalidInput(
+            f'message type {type_name!r} is malformed; write it as std_msgs/msg/Bool')
     return parts[0], parts[2]
 
 
 def _file(package: str, name: str, ending: str) -> Path:
-    """Return where `share` beside the package's Python module describes the message."""
+    """Return the file in `share`, beside the package's Python module, of the message."""
     module = importlib.util.find_spec(package)
     if module is not None and module.origin is not None:
         for prefix in Path(module.origin).parents:

@@ -24,11 +24,11 @@ from rl_control.common.errors import InvalidInput
 from rl_control.ros.parameter_files import rewritten
 
 SPIN_PERIOD = 0.05  # s; bounds how late a signal is seen
-DEPARTURE = 0.7  # s that the middleware gets to be taken apart
+SHUTDOWN_TIMEOUT = 0.7  # s for the middleware to shut down
 
 
 class Worker:
-    """A thread whose exception ends the process instead of dying unseen."""
+    """A thread whose exception is re-raised by `check` on the main thread."""
 
     def __init__(self, work: Callable[[], None], name: str) -> None:
         """Start `work` on a daemon thread."""
@@ -38,12 +38,12 @@ class Worker:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise what ended the thread, if anything did."""
+        """Re-raise the exception that ended the thread, if there was one."""
         if self._error is not None:
             raise self._error
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the thread's end."""
+        """Wait for the thread to end."""
         self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -54,14 +54,14 @@ class Worker:
 
 
 class _Interrupted(BaseException):
-    """A signal came before the node was made."""
+    """A signal arrived before the node was constructed."""
 
 
 def leave(status: int) -> NoReturn:
     """
-    End the process at once with `status`, when all that must be saved is.
+    Exit at once with `status`, after everything is saved.
 
-    Python takes its modules apart before it ends, which for torch lasts seconds.
+    Python's own exit unloads its modules, which takes seconds for torch.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -70,11 +70,11 @@ def leave(status: int) -> NoReturn:
 
 def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     """
-    Spin the node that `make` returns until it is `done()` or SIGINT or SIGTERM comes.
+    Spin the node that `make` returns until it is `done()` or SIGINT or SIGTERM arrives.
 
-    Then its `close(executor)` saves what must be saved; it may spin and publish, for 2 s at most.
-    rclpy's own signal handlers would shut the context down before anything could be published,
-    so they are not installed. Returns the exit status: 0, or that of what was refused.
+    Then its `close(executor)` saves its work; it may spin and publish, for 2 s at most. rclpy's
+    own signal handlers are not installed, because they shut the context down before `close` could
+    publish. Return the exit status: 0, or that of the InvalidInput.
     """
     memory.tune_malloc()
     try:
@@ -89,7 +89,7 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
         nonlocal stopped
         stopped = True
         if node is None:
-            raise _Interrupted  # nothing is there yet that must be saved
+            raise _Interrupted  # nothing is to be saved yet
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
@@ -107,9 +107,9 @@ def run(make: Callable[[], Node], args: list[str] | None = None) -> int:
     except ExternalShutdownException:
         return 1
     finally:
-        # All is saved. The middleware was seen to hang while it is taken apart, once in some
-        # hundred ends; where it does, the process says where, and ends.
-        faulthandler.dump_traceback_later(DEPARTURE, exit=True)
+        # All is saved. The middleware hangs in about one of a hundred shutdowns; then the process
+        # prints where, and exits.
+        faulthandler.dump_traceback_later(SHUTDOWN_TIMEOUT, exit=True)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
@@ -121,8 +121,8 @@ def _constructed(make: Callable[[], Node]) -> Node:
     """
     Return the node of `make`.
 
-    Raise InvalidInput where its constructor fails by an error of code, not of the system: to
-    start it again would change nothing.
+    Raise InvalidInput if its constructor fails by an error of code, not of the system: starting
+    it again would change nothing.
     """
     try:
         return make()
@@ -142,5 +142,5 @@ def _say(refused: InvalidInput) -> int:
 
 
 def every(node: Node, period: float, call: Callable[[], None]) -> None:
-    """Let the executor call `call` every `period` s of the steady clock."""
+    """Call `call` on the executor every `period` s of the steady clock."""
     node.create_timer(period, call, clock=Clock(clock_type=ClockType.STEADY_TIME))

@@ -51,8 +51,8 @@ def decode_policy(message: UInt8MultiArray) -> tuple[bytes, str, int]:
     digest = hashlib.sha256(data).hexdigest()
     if header.get('digest') != digest:
         raise InvalidInput(
-            f'policy has digest {digest} but its message says {str(header.get("digest"))[:64]}; '
-            'it was damaged on the way, so send it again'
+            f'policy has digest {digest} but its message has {str(header.get("digest"))[:64]}; '
+            'it was damaged in transit, so send it again'
         )
     run, version = header.get('run'), header.get('version')
     if not isinstance(run, str) or not isinstance(version, int) or version < 0:

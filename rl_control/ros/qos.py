@@ -15,9 +15,9 @@ from rclpy.qos import (
 
 UNLIMITED = 2**63 - 1  # ns
 
-# What a publisher promises at least to say 'alive', and what a subscription waits before it takes
-# the publisher for dead. The wait is longer, since a busy machine may be late with the promise;
-# the two together stay below 1 s.
+# Liveliness leases: how often a publisher asserts that it is alive, and how long a subscription
+# waits before it counts the publisher as dead. The latter is longer, since a busy machine may
+# assert late; together they stay below 1 s.
 LEASE_OFFERED = Duration(seconds=0.4)
 LEASE_REQUESTED = Duration(seconds=0.75)
 
@@ -33,19 +33,19 @@ def _profile(
         durability=durability,
     )
     if lease is not None:
-        # Automatic, so that a thread of the middleware says it: a long update is no death.
+        # Automatic: a middleware thread asserts it, so a long update does not count as death.
         profile.liveliness = LivelinessPolicy.AUTOMATIC
         profile.liveliness_lease_duration = lease
     return profile
 
 
-# Depth is no promise: what overflows is sent again by rl_control.transport.outbox.
+# What overflows is sent again by rl_control.transport.outbox.
 TRANSITIONS = _profile(64, lease=LEASE_OFFERED)
-TRANSITIONS_HEARD = _profile(64, lease=LEASE_REQUESTED)
-# The newest value for whoever comes late: policies, goals, acknowledgements.
+TRANSITIONS_INPUT = _profile(64, lease=LEASE_REQUESTED)
+# The newest value for late subscriptions: policies, goals, acknowledgements.
 LATCHED = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ACKNOWLEDGE = _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL, lease=LEASE_OFFERED)
-ACKNOWLEDGE_HEARD = _profile(
+ACKNOWLEDGE_INPUT = _profile(
     1, durability=DurabilityPolicy.TRANSIENT_LOCAL, lease=LEASE_REQUESTED)
 POLICY = LATCHED
 GOAL = LATCHED
@@ -58,18 +58,18 @@ MARKERS = _profile(1)
 DIAGNOSTICS = _profile(10)
 # As rclpy's sensor data profile: the newest sample matters, an old one is not sent again.
 SENSOR = _profile(5, reliability=ReliabilityPolicy.BEST_EFFORT)
-# A command that waits behind an older one is worse than none.
+# Depth 1: a command must never wait behind an older one.
 COMMAND = _profile(1)
-# What a person or a driver says: takeover, score, success, protective stop.
+# From the operator or a driver: takeover, reward, success, protective stop.
 OPERATOR = _profile(10)
-# An estop is subscribed to twice: as best effort and volatile, which matches every publisher, and
-# as latched, since only a reliable reader is given what was said before it came.
+# The estop has two subscriptions: a best-effort, volatile one, which matches every publisher, and
+# a latched one, since only a reliable subscription receives messages from before it started.
 ESTOP = _profile(10, reliability=ReliabilityPolicy.BEST_EFFORT)
 ESTOP_LATCHED = LATCHED
 CLOCK = _profile(1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-def to_hear(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
+def matching(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
     """Return a profile that matches all publishers that offer these, with all latched messages."""
     reliable = all(
         profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
@@ -81,7 +81,7 @@ def to_hear(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
         DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
 
 
-def described(profile: QoSProfile) -> dict[str, Any]:
+def to_metadata(profile: QoSProfile) -> dict[str, Any]:
     """Return a profile as in the metadata of a bag, so that a player offers the same."""
     return {
         'history': profile.history.short_key,
@@ -96,6 +96,6 @@ def described(profile: QoSProfile) -> dict[str, Any]:
 
 
 def _time(duration: Duration) -> dict[str, int]:
-    """Return a duration in rosbag2's words, where none is the longest."""
+    """Return a duration as rosbag2 writes it, where none means unlimited."""
     nanoseconds = duration.nanoseconds or UNLIMITED
     return {'sec': nanoseconds // 10**9, 'nsec': nanoseconds % 10**9}

@@ -26,7 +26,7 @@ class BagFile:
 
     @property
     def message_count(self) -> int:
-        """Return how many messages the file has."""
+        """Return the number of messages in the file."""
         return sum(self.counts.values())
 
     def count(self, topic: tuple[str, str], log_time: int) -> None:
@@ -41,7 +41,7 @@ def write_metadata(
     directory: Path, files: list[BagFile], offered: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> None:
     """
-    Write metadata.yaml aside and put it in place, so that it is whole at every moment.
+    Write metadata.yaml by a rename, so that it is complete at any moment.
 
     `offered` are the QoS profiles of each topic's publishers, for a player of the bag.
     """

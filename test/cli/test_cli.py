@@ -123,7 +123,7 @@ def test_check_validates_a_controller(
         asked.append((controller, manager))
         return {'state': 'inactive', 'joints': list(exported().contract.joint_names)}
 
-    monkeypatch.setattr('rl_control.ros.controller_info.ask', ask)
+    monkeypatch.setattr('rl_control.ros.controller_info.query_controller', ask)
     assert main(['check', str(policy), '--controller', '/jtc', '--manager', '/cm']) == 1
     words = capsys.readouterr().out
     assert 'refused  controller state: the controller is inactive; load and activate' in words

@@ -119,7 +119,7 @@ def test_a_running_controller_is_queried(ros: int) -> None:
     asking = rclpy.create_node('asking')
     try:
         facts = controller_facts(asking, 'joint_trajectory_controller')
-        absent = controller_facts(asking, 'nobody', 'nobody', patience=0.1)
+        absent = controller_facts(asking, 'absent', 'absent', timeout=0.1)
     finally:
         ended.set()
         thread.join()

@@ -64,7 +64,7 @@ def test_a_full_disk_stops_recording_and_nothing_else(start, tmp_path, monkeypat
         patch.setattr(journal, 'BUFFER_LIMIT', 0)
         nodes.until(lambda: learner._journal.full)
         # What it said before is on its way.
-        nodes.until(lambda: counts(collector)[1] == learner._said[1][0, 0])
+        nodes.until(lambda: counts(collector)[1] == learner._acknowledged[1][0, 0])
         _, acknowledged = counts(collector)
         received = learner._inbox.runs[collector._output.run].received
         nodes.until(lambda: nodes.levels['/learner: learning'][0] == codec.ERROR)
@@ -98,8 +98,8 @@ def test_rows_that_are_refused_cost_no_credit(start):
             learner._columns, np.full((64, len(learner._columns)), np.nan),
             origin.to_header())))])
     learner._flush()
-    (expected, granted), = learner._said[1]
-    assert (expected, learner._refused.total) == (640, 640)
+    (expected, granted), = learner._acknowledged[1]
+    assert (expected, learner._rejections.total) == (640, 640)
     assert granted >= expected + 300
 
 

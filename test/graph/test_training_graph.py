@@ -37,7 +37,7 @@ class Watched:
             codec.Policy, '/policy/latest',
             lambda message: self.latest.append(codec.decode_policy(message)[1:]), qos.POLICY)
         listener.create_subscription(
-            codec.Transitions, '/transitions', self._on_transitions, qos.TRANSITIONS_HEARD)
+            codec.Transitions, '/transitions', self._on_transitions, qos.TRANSITIONS_INPUT)
         self.graph = Supervisor(processes(out, **more), environment())
 
     def until(self, condition, patience: float = 60.0) -> None:

@@ -198,8 +198,8 @@ def test_runs_beyond_what_an_acknowledgement_holds_are_refused(nodes, monkeypatc
         learner._on_transitions([serialize_message(
             table(columns, np.zeros((0, len(columns))), {**good, 'run': run}))])
     learner._flush()
-    assert learner._said[0] == ['a', 'b'] and learner._refused.total == 1
-    assert 'run c exceeds the limit of 2 runs' in ''.join(learner._refused.counts)
+    assert learner._acknowledged[0] == ['a', 'b'] and learner._rejections.total == 1
+    assert 'run c exceeds the limit of 2 runs' in ''.join(learner._rejections.counts)
     broadcaster, row = nodes.add(Broadcaster()), np.zeros((1, len(codec.EPISODE_COLUMNS)))
     row[0, codec.EPISODE_COLUMNS.index('phase')] = codec.EVALUATION
     for run in ('a', 'b', 'c'):

@@ -44,7 +44,8 @@ def test_all_topics_are_recorded_as_they_were_said(nodes, tmp_path):
     rows = speak(speaker, codec.Transitions, '/transitions', qos.TRANSITIONS)
     candidate = speak(speaker, codec.Policy, '/policy/candidate', qos.POLICY)
     latest = speak(speaker, codec.Policy, '/policy/latest', qos.POLICY)
-    nodes.until(lambda: {'/lab/goal', '/joint_states', '/policy/latest'} <= set(recorder._intakes))
+    nodes.until(lambda: (
+        {'/lab/goal', '/joint_states', '/policy/latest'} <= set(recorder._recorded)))
     nodes.until(lambda: all(
         publish.__self__.get_subscription_count() for publish in (joints, rows, latest)))
     nodes.spin(0.2)
@@ -90,8 +91,8 @@ def test_topics_that_cannot_be_recorded_are_left_out(nodes, monkeypatch):
             (topic, [kind]) for topic, kind in {**odd, '/good': 'std_msgs/msg/Bool'}.items()])
         patch.setattr(recorder, 'get_publishers_info_by_topic', lambda topic: [
             SimpleNamespace(qos_profile=qos.GOAL)])
-        recorder._look()
-    assert recorder._unknown == odd.keys() and '/good' in recorder._intakes
+        recorder._discover()
+    assert recorder._unknown == odd.keys() and '/good' in recorder._recorded
     assert 'antigravity' not in sys.modules
     nodes.until(lambda: nodes.levels['/recorder: recording'][1].endswith(
         'not recorded: /a, /b, /c, /d, /e, /f, /g, /h, no name'))

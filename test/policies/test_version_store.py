@@ -218,7 +218,7 @@ class Rig:
             codec.EPISODE_COLUMNS, rows, origin.to_header())))
 
     def said(self, sentence: str) -> None:
-        counts = self.broadcaster._refused.counts
+        counts = self.broadcaster._rejections.counts
         self.nodes.until(lambda: any(sentence in told for told in counts))
 
 

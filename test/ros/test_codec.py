@@ -314,7 +314,7 @@ def test_policy_returns_equal_and_any_damage_is_refused():
     assert codec.decode_policy(again) == (data, 'run-1', 12)
     for at in (0, 2500, 4999):
         again.data[at] ^= 1
-        with pytest.raises(InvalidInput, match='damaged on the way'):
+        with pytest.raises(InvalidInput, match='damaged in transit'):
             codec.decode_policy(again)
         again.data[at] ^= 1
     for label in ('{}', '{"digest": 5}', 'x', ''):
@@ -465,12 +465,12 @@ def test_serialized_joint_states_are_read_as_messages_are(velocity_required):
     learned = 0
     for message in joint_states():
         raw = serialize_message(message)
-        learned += quick.knows(raw)
+        learned += quick.matches(raw)
         assert outcome(joints, plain.read, message) == outcome(joints, quick.read_raw, raw)
     assert learned >= 10
     foreign = codec.joint_state(['gripper', 'other'], 2.0, [1.0, 2.0], [3.0, 4.0])
     assert quick.read_raw(serialize_message(foreign)) is None
-    assert quick.knows(raw)
+    assert quick.matches(raw)
 
 
 def outcome(told, read, message):
@@ -501,7 +501,7 @@ def test_serialized_trajectories_are_read_as_messages_are():
             (good - 1.0, points), (good, points), (good * 0.0, points), (good, 1e6 * points),
             (good, math.nan * points), (good + 3.0, points)):
         raw = writer.write(times, values)
-        learned += reader.knows(raw)
+        learned += reader.matches(raw)
         message = deserialize_message(raw, codec.Trajectory)
         assert outcome(followed, read, message) == outcome(followed, reader.read, raw)
     assert learned == 6

@@ -233,7 +233,7 @@ def test_full_disk_keeps_the_file_whole_and_forgets_nothing(tmp_path, monkeypatc
             assert written(tmp_path) == [0, 1]
             assert len(read_by_rosbags(tmp_path)) == 2
         patch.setattr(journal, 'BUFFER_LIMIT', 5000)
-        with pytest.raises(InvalidInput, match='the disk does not take; make space'):
+        with pytest.raises(InvalidInput, match='unwritten bytes; make space'):
             write(kept, range(4, 9))
         assert kept.full
     count = kept.message_count
