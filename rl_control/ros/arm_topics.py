@@ -69,7 +69,7 @@ class ArmTopics:
             interlock.update(controller.fault)
 
     def _describe_unused(self, controller: PolicyController) -> None:
-        """Tell the controller, once a second, which joint states come and are not used."""
+        """Set the note of the controller, once a second, on joint states that are not used."""
         elapsed = time.monotonic() - self._counted
         if elapsed < UNUSED_PERIOD:
             return
