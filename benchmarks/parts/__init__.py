@@ -13,6 +13,7 @@ PARTS = {
     'inference': 'one action of a policy',
     'simulator': 'control periods/s of a simulated arm in each physics engine',
     'collector': 'steps/s of a simulated arm, with the policy and publishing',
+    'frame': 'one image of a simulated arm',
     'transport': 'transitions/s over topics, journaled and acknowledged',
     'broadcast': 'policies from the learner to a collector',
     'start': 'imports, and starts of nodes',
