@@ -16,6 +16,7 @@ from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.environment import Environment
+from rl_control.environments.tasks import task_settings
 from rl_control.robots.engines import make_simulator
 from rl_control.robots.randomized_simulator import RandomizedSimulator
 
@@ -33,7 +34,7 @@ def load_arm(robot: str, task: str, task_settings: Mapping[str, Any] | None = No
 def load_task(task: str, changes: Mapping[str, Any] | None = None) -> TaskSettings:
     """Return the settings of the parameter file `task` (name or path), with `changes`."""
     values = read_parameter_file(parameter_file('tasks', task), 'task')
-    return TaskSettings.from_mapping({**values, **(changes or {})})
+    return task_settings({**values, **(changes or {})})
 
 
 def simulate(

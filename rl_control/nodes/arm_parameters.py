@@ -11,14 +11,17 @@ from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.environment import Environment
 from rl_control.environments.make import simulate
+from rl_control.environments.tasks import settings_class
 from rl_control.robots.engines import resolve
 from rl_control.ros.parameters import declare
+from rl_control.ros.rclpy_internals import parameter_overrides
 
 
 def declare_arm(node: Node) -> Arm:
     """Declare the parameters robot.* and task.* and return the arm that they describe."""
     robot = declare(node, 'robot', RobotSettings)
-    task = declare(node, 'task', TaskSettings)
+    given = parameter_overrides(node, 'task') or {}
+    task = declare(node, 'task', settings_class(given.get('name', TaskSettings.name)))
     return Arm.make(robot, task)
 
 

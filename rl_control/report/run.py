@@ -10,10 +10,10 @@ from rl_control.common.files import ARGUMENTS, PARAMETERS, read_json, write_json
 from rl_control.config.files import read_parameter_file
 from rl_control.config.robot import RobotSettings
 from rl_control.config.simulators import AUTO
-from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import GYMNASIUM_PREFIX, load_arm, simulate
+from rl_control.environments.tasks import task_settings
 from rl_control.policies.onnx_policy import OnnxPolicy, load
 from rl_control.report.delivery_accounting import account
 from rl_control.report.training import draw, write
@@ -97,7 +97,7 @@ def _world(out: Path, policy: OnnxPolicy, engine: str) -> ArmEnvironment | None:
         return None
     if path.is_file():
         arm = Arm.make(RobotSettings.from_mapping(read_parameter_file(path, 'robot')),
-                       TaskSettings.from_mapping(read_parameter_file(path, 'task')))
+                       task_settings(read_parameter_file(path, 'task')))
     else:
         arm = load_arm(contract.robot, contract.task)
     arm.contract().require_equal(contract, f'the arm of {out}', f'the policy of {out}')

@@ -2,20 +2,26 @@
 """Properties of every task, and the arithmetic of reach_pose and follow."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pybullet
 import pytest
 
 from rl_control.common import poses
+from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Command, State
+from rl_control.config.base import setting
+from rl_control.config.task import TaskSettings
 from rl_control.environments.arm_environment import ArmEnvironment
 from rl_control.environments.arm_model import Arm
 from rl_control.environments.make import load_arm, simulate
-from rl_control.environments.tasks import TASKS
+from rl_control.environments.tasks import TASKS, make_task, task_settings
+from rl_control.environments.tasks.reach import Reach
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,6 +45,26 @@ def a_task_of_another_package() -> Iterator[None]:
         patch.setattr('rl_control.environments.tasks.entry_points', lambda group: [
             EntryPoint('point', 'point:Point', group)] if group == named else [])
         yield
+
+
+def test_a_task_of_another_package_has_parameters_of_its_own(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class ToolSettings(TaskSettings):
+        lever: float = setting(0.1, 'length of the tool', unit='m', low=0.0, high=1.0)
+
+    class Tool(Reach):
+        Settings = ToolSettings
+
+    monkeypatch.setattr('rl_control.environments.tasks.entry_points', lambda group: [
+        SimpleNamespace(name='tool', load=lambda: Tool)])
+    settings = task_settings({'name': 'tool', 'lever': 0.3, 'success_distance': 0.05})
+    assert (settings.lever, settings.success_distance) == (0.3, 0.05)
+    assert isinstance(make_task(settings, np.zeros(2)), Tool)
+    with pytest.raises(InvalidInput, match=r'lever is 3\.0; give a number from 0'):
+        task_settings({'name': 'tool', 'lever': 3.0})
+    with pytest.raises(InvalidInput, match="TaskSettings has no setting 'lever'"):
+        task_settings({'name': 'reach', 'lever': 0.3})
 
 
 def lived(world: ArmEnvironment, steps: int) -> tuple[list[State], np.ndarray, np.ndarray]:
