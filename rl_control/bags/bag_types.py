@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Types of the bag readers: topic, raw message, and the count of losses."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,6 +46,17 @@ class Losses:
     def count(self, topic: str, reason: str, number: int = 1) -> None:
         """Count messages of `topic` that are not used for `reason`."""
         self.messages[topic, reason] = self.messages.get((topic, reason), 0) + number
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Forget what is noted and counted within: for a first look at what is read again."""
+        notes, messages = list(self.notes), dict(self.messages)
+        try:
+            yield
+        finally:
+            self.notes[:] = notes
+            self.messages.clear()
+            self.messages.update(messages)
 
     def figures(self) -> dict[str, list]:
         """Return plain values for a report."""

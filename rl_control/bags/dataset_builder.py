@@ -14,8 +14,8 @@ from rl_control.bags.dataset import DatasetWriter
 from rl_control.bags.recorded_transitions import Rows, own_topics, read_episodes
 from rl_control.bags.resampling import Sampled, Sampler
 from rl_control.bags.robot_topics import RobotTopics
-from rl_control.bags.time_quality import Histogram
-from rl_control.bags.time_source import RECEIVE
+from rl_control.bags.sampling_report import sampling_report
+from rl_control.bags.state_checks import StateChecks
 from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Contract
 from rl_control.config.files import config_directory
@@ -26,7 +26,6 @@ from rl_control.transport.table import decode_table_cdr
 from rl_control.transport.transition_rows import EVALUATION, TRAINING, Origin, TransitionRows
 
 BATCH = 1024
-PACE_TOLERANCE = 0.02  # of the pace of a clock
 PHASES = {TRAINING: 'training', EVALUATION: 'evaluation'}
 
 
@@ -74,19 +73,19 @@ def from_robot(
     """Write transitions resampled from a robot's topics; return the report."""
     found = [RobotTopics.find(bag, arm, settings) for bag in bags]
     reports, episodes = [], 0
-    joint_names = arm.settings.joint_names
     names = [bag.path.name for bag in bags]
     for number, (bag, topics) in enumerate(zip(bags, found, strict=True)):
         name = names[number] if names.count(names[number]) == 1 else f'{number}:{names[number]}'
-        sampler = Sampler(
-            arm, settings, commanded=topics.command is not None, first_episode=episodes)
+        checks = StateChecks(arm, topics.clock.pace)
+        with bag.losses.muted():
+            checks.look(topics.events())
+        sampler = Sampler(arm, settings, commanded=topics.command is not None,
+                          first_episode=episodes, checks=checks)
         before = writer.rows
-        for batch in _batches(sampler.sample(topics.events()), BATCH):
+        for batch in _batches(sampler.sample(checks.checked(topics.events())), BATCH):
             writer.add(name, *_arrays(batch))
-        reports.append(_report(bag, topics, sampler, writer.rows - before, episodes))
-        if sampler.largest_refused.any():
-            reports[-1]['largest_refused_action'] = dict(zip(
-                joint_names, sampler.largest_refused.tolist(), strict=True))
+        reports.append(sampling_report(
+            bag, topics, checks, sampler, writer.rows - before, episodes))
         episodes = sampler.episodes
     ticks = sum(report['ticks'] for report in reports)
     return {
@@ -96,56 +95,6 @@ def from_robot(
         'episodes': episodes,
         'bags': reports,
     }
-
-
-def _report(
-    bag: Bag, topics: RobotTopics, sampler: Sampler, transitions: int, episodes_before: int,
-) -> dict[str, Any]:
-    compare_counts(bag, {name: time.count for name, time in topics.times.items()})
-    derivation = sampler.derivation
-    if derivation is not None:
-        for reason, count in derivation.unread.items():
-            bag.losses.count(topics.command.name, reason, count)
-    assumed = [f'{topics.states.name} {assumption}' for assumption in topics.state_joints.assumed]
-    if topics.command is not None:
-        assumed += [f'{topics.command.name} {assumption}'
-                    for assumption in topics.command_joints.assumed]
-        if 'MultiArray' in topics.command.type:
-            assumed.append(f'{topics.command.name} commands {topics.command_joints.interface}')
-    if sampler.derived_dq.any():
-        joints = [name for name, derived in zip(
-            topics.state_joints.names, sampler.derived_dq, strict=True) if derived]
-        whose = '' if sampler.derived_dq.all() else f' of {", ".join(joints)}'
-        assumed.append(f'{topics.states.name} has no velocities{whose}; they are the difference '
-                       'of the positions from tick to tick')
-    pace = topics.times[topics.states.name].figures().get('stamp_pace')
-    if topics.clock.kind == RECEIVE and pace is not None and abs(pace - 1.0) > PACE_TOLERANCE:
-        assumed.append(
-            f'ticks follow the receiving clock; the stamps of {topics.states.name} advance by '
-            f'{pace:.3f} s per second, so velocities and ticks are of different clocks')
-    return {
-        'bag': str(bag.path),
-        'states': topics.states.name,
-        'command': topics.command.name if topics.command else None,
-        'goal': topics.goal.name if topics.goal else 'given',
-        'clock': topics.clock.kind,
-        'clock_why': topics.clock.why,
-        'action': derivation.kind if derivation is not None else 'measured velocity',
-        'ticks': sampler.ticks,
-        'transitions': transitions,
-        'share': transitions / max(1, sampler.ticks),
-        'reasons': dict(sorted(sampler.reasons.items(), key=lambda item: -item[1])),
-        'episodes': sampler.episodes - episodes_before,
-        'state_age': _ages(sampler.state_ages),
-        'command_age': _ages(sampler.command_ages),
-        'assumed': sorted(assumed),
-        'time_quality': {name: time.figures() for name, time in topics.times.items()},
-        'losses': bag.losses.figures(),
-    }
-
-
-def _ages(ages: Histogram) -> dict[str, float | None]:
-    return {'p50': ages.quantile(0.5), 'p99': ages.quantile(0.99), 'largest': ages.largest}
 
 
 def _episodes(bags: Sequence[Bag]) -> dict[str, dict[str, float | None]]:

@@ -16,6 +16,7 @@ from rl_control.bags.command_velocity import Derivation
 from rl_control.bags.decoding import Unusable
 from rl_control.bags.joint_mapping import Path, Setpoint
 from rl_control.bags.robot_topics import COMMAND, EPISODE_END, GOAL_SET, STATE, Event
+from rl_control.bags.state_checks import StateChecks
 from rl_control.bags.time_quality import Histogram
 from rl_control.common import poses
 from rl_control.common.episode import Episode
@@ -26,9 +27,13 @@ from rl_control.environments.arm_model import Arm
 OLD_STATE = 'the newest joint state is too old'
 SAME_STATE = 'no new joint state since the tick before'
 GAP = 'a gap in the joint states'
+STEP = 'a joint has moved farther than its velocity limit allows'
+STUCK = 'a joint is commanded that never moves'
 NO_GOAL = 'no goal yet'
 BEYOND = "the action is beyond the contract's bounds"
 UNUSABLE_BEFORE = 'the tick before was not usable'
+TIME_SLACK = 0.25  # of a control period by which two receipts may be nearer than their states
+STUCK_SPEED = 1e-3  # rad/s or m/s: a slower command moves no joint noticeably
 TOLERANCE = 1e-9  # of the action's range: rounding is no excess
 NO_POLICY = -1
 
@@ -58,11 +63,13 @@ class Sampler:
     """
     Resampler of the events of one bag; `ticks` and `reasons` count what became of them.
 
-    `commanded`: there is a topic of commands; `first_episode`: number of the first episode.
+    `commanded`: there is a topic of commands; `first_episode`: number of the first episode;
+    `checks`: what is known of the joint states.
     """
 
     def __init__(
         self, arm: Arm, settings: SamplingSettings, *, commanded: bool, first_episode: int = 0,
+        checks: StateChecks | None = None,
     ) -> None:
         self.ticks = 0
         self.reasons: dict[str, int] = {}
@@ -81,6 +88,7 @@ class Sampler:
             seconds = 0.0 if borders else arm.task.settings.episode_period
         self._length = round(seconds / arm.control_period)
         self._scale = arm.limits.velocity
+        self._checks = checks or StateChecks(arm)
         self.derivation: Derivation | None = None
         if commanded:
             self.derivation = Derivation(
@@ -161,6 +169,10 @@ class Sampler:
             reason = UNUSABLE_BEFORE
         elif self._gap:
             reason = GAP
+        elif self._steps_too_far(before, now):
+            reason = STEP
+        elif (np.abs(now.state.command.dq[self._checks.stuck]) > STUCK_SPEED).any():
+            reason = STUCK
         else:
             reason = self._beyond(now.state.command.dq)
         self._gap = False
@@ -204,6 +216,10 @@ class Sampler:
         command = Command(position, velocity, np.zeros_like(velocity))
         state = self._arm.state(state_time * 1e-9, state.position, dq, command, self._goal)
         return _Tick(time, state, state_time, self._command_time or time)
+
+    def _steps_too_far(self, before: _Tick, now: _Tick) -> bool:
+        passed = (now.state_time - before.state_time + TIME_SLACK * self._period) * 1e-9
+        return bool((np.abs(now.state.q - before.state.q) > self._checks.speed * passed).any())
 
     def _beyond(self, velocity: np.ndarray) -> str:
         if (np.abs(velocity) <= self._scale * (1.0 + TOLERANCE)).all():

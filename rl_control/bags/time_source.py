@@ -18,10 +18,15 @@ HEADER, RECEIVE = 'header', 'receive'
 
 @dataclass(frozen=True)
 class Clock:
-    """Chosen clock, `header` or `receive`, and the reason."""
+    """
+    Chosen clock, `header` or `receive`, and the reason.
+
+    `pace`: s of the joint states' own clock that pass in one of the chosen.
+    """
 
     kind: str
     why: str
+    pace: float = 1.0
 
 
 @dataclass
@@ -40,7 +45,8 @@ def choose_clock(bag: Bag, decoder: Decoder, topics: list[Topic], asked: str) ->
     The first of `topics` is that of the joint states. Stamps that say when a command begins do not
     order its topic: in header time such a command counts from the next joint state.
     """
-    times = _sample_times(bag, decoder, topics)
+    with bag.losses.muted():  # the messages are read again
+        times = _sample_times(bag, decoder, topics)
     timed = [topic for topic in topics if topic.type not in BEGIN_STAMPED]
     no_header = next(filter(None, (_no_stamps(topic, times[topic.name]) for topic in timed)), '')
     no_header = no_header or _apart(timed, times)
@@ -54,7 +60,8 @@ def choose_clock(bag: Bag, decoder: Decoder, topics: list[Topic], asked: str) ->
             raise InvalidInput(f'bag {bag.path} has one receive time for all of {topics[0].name}, '
                           f'{receipts[0] * 1e-9:.10g} s'
                           + (f', and {no_header}' if no_header else '; use --time header'))
-        return Clock(RECEIVE, no_header if asked == 'auto' else 'asked for')
+        return Clock(RECEIVE, no_header if asked == 'auto' else 'asked for',
+                     _pace(times[topics[0].name]))
     if asked == HEADER and no_header:
         raise InvalidInput(f'header time is asked for, but {no_header}; use --time receive')
     if asked == HEADER:
@@ -65,6 +72,15 @@ def choose_clock(bag: Bag, decoder: Decoder, topics: list[Topic], asked: str) ->
         return Clock(HEADER, f'the stamps of {topics[0].name} advance, and those of the '
                      'trajectories say when each begins')
     return Clock(HEADER, 'the stamps of all topics advance and are of one clock')
+
+
+def _pace(times: _Times) -> float:
+    """Return the s of stamped time that pass in one of receipt, 1 where that is unknown."""
+    if len(times.stamps) < 2:
+        return 1.0
+    received = times.stamped_receipts[-1] - times.stamped_receipts[0]
+    stamped = times.stamps[-1] - times.stamps[0]
+    return stamped / received if stamped > 0 and received > 0 else 1.0
 
 
 def _sample_times(bag: Bag, decoder: Decoder, topics: list[Topic]) -> dict[str, _Times]:

@@ -168,6 +168,9 @@ def _print_sampling(bag: dict[str, Any]) -> None:
                   f'{1e3 * ages["p99"]:.1f} ms, {1e3 * ages["largest"]:.1f} ms at most')
     for name, topic in bag['time_quality'].items():
         print(f'    {name}: {_time_words(topic)}')
+        for found in topic.get('findings', ()):
+            cause = f'; likely cause: {found["cause"]}' if found['cause'] else ''
+            print(f'        {found["count"]}: {found["finding"]}{cause}')
 
 
 def _time_words(topic: dict[str, Any]) -> str:

@@ -39,9 +39,9 @@ GOAL = (0.4, 0.1, 0.0)
 URDF = '''<robot name="two">
 <link name="base"/><link name="upper"/><link name="lower"/><link name="tool"/>
 <joint name="a" type="revolute"><parent link="base"/><child link="upper"/><axis xyz="0 0 1"/>
-<limit lower="-9" upper="9" velocity="50" effort="1"/></joint>
+<limit lower="-999" upper="999" velocity="50" effort="1"/></joint>
 <joint name="b" type="revolute"><parent link="upper"/><child link="lower"/><axis xyz="0 0 1"/>
-<origin xyz="0.3 0 0"/><limit lower="-9" upper="9" velocity="50" effort="1"/></joint>
+<origin xyz="0.3 0 0"/><limit lower="-999" upper="999" velocity="50" effort="1"/></joint>
 <joint name="end" type="fixed"><parent link="lower"/><child link="tool"/>
 <origin xyz="0.2 0 0"/></joint></robot>'''
 
@@ -92,11 +92,12 @@ def report_of(arm, bag, **settings):
     return list(sampler.sample(topics.events())), sampler, topics
 
 
-def timed_states(times, names=('a', 'b'), stamps=None):
+def timed_states(times, names=('a', 'b'), stamps=None, drift=0.0):
     """Return joint states whose position a is their own time in s."""
     stamps = times if stamps is None else stamps
     return [(int(time), '/joint_states', JOINT_STATE,
-             joint_state(names, (seconds(time), 1.0), (0.5, -0.5), int(stamp)))
+             joint_state(names, (seconds(time), 1.0 + drift * seconds(time)), (0.5, -0.5),
+                         int(stamp)))
             for time, stamp in zip(times, stamps, strict=True)]
 
 
@@ -114,7 +115,7 @@ def test_every_pair_is_of_the_newest_before_the_tick(tmp_path, arm, kind):
         generator.uniform(-3.9, 3.9, (700, 2)))
     commands = [(int(time), '/commands', ARRAY, array(value))
                 for time, value in zip(command_times, values, strict=True)]
-    found = dataset(tmp_path, arm, timed_states(state_times) + commands, goal=GOAL,
+    found = dataset(tmp_path, arm, timed_states(state_times, drift=0.1) + commands, goal=GOAL,
                     command_interface=kind, time='receive', episode_period=0.0)
     rows = found.rows
     assert len(rows) > 120
@@ -354,7 +355,7 @@ def staged(ahead, pace=1.0, zero=5 * 10**9, count=300, period=10 * MS, **other):
         receipt = START + n * period
         stamp = zero + round(n * period * pace)
         messages.append((receipt, '/joint_states', JOINT_STATE,
-                         joint_state(('a', 'b'), (n * 1e-3, 0.0), (0.0, 0.0), stamp)))
+                         joint_state(('a', 'b'), (n * 1e-3, n * 1e-3), (0.0, 0.0), stamp)))
         if n == 50:
             points = [(t / 10, *parabola(t / 10)) for t in range(11)]
             begin = stamp + round(ahead * 1e9)
