@@ -36,6 +36,7 @@ def test_packages_are_found_above_the_urdf_and_in_sourced_workspaces(
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
     beside = put(urdf.parents[1] / 'meshes' / 'link.obj')  # share/arm/meshes
     assert find_mesh(urdf, 'package://arm/meshes/link.obj') == beside
+    assert find_mesh(urdf, 'package://of_another_name/meshes/link.obj') == beside
     elsewhere = put(tmp_path / 'ws' / 'share' / 'hand' / 'finger.obj')
     assert find_mesh(urdf, 'package://hand/finger.obj') is None
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path / "none"}:{tmp_path / "ws"}')
