@@ -205,7 +205,7 @@ def test_without_minari_the_remedy_is_named(monkeypatch):
 def test_the_command_makes_a_dataset_of_a_robots_topics(tmp_path, capsys):
     names = load_arm('panda', 'reach').settings.joint_names
     at = np.array([0.0, -0.3, 0.0, -2.2, 0.0, 2.0, 0.785])
-    messages = [(START, '/goal', POSE, pose(0.4, 0.0, 0.5))]
+    messages = [(START, '/goal', POSE, pose(0.4, 0.0, 0.5, frame='panda_link0'))]
     for n in range(400):
         messages += [
             (START + n * 10 * MS, '/joint_states', JOINT_STATE,

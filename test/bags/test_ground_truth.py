@@ -43,7 +43,8 @@ def lived(tmp_path_factory):
     for _ in range(6):
         observation = world.reset(generator)
         goal = world._state.goal
-        messages.append((time, '/goal', POSE, pose(*goal[:3])))
+        messages.append((time, '/goal', POSE, pose(
+            *goal[:3], frame=arm.kinematics.root_link)))
         if not happened:
             tell_state()
         ended = False
