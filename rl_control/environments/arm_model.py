@@ -45,6 +45,12 @@ class Arm:
             urdf, robot.joint_names,
             dict(zip(robot.held_joints, robot.held_positions, strict=True)))
         kinematics = Kinematics(urdf, robot.joint_names, robot.end_effector, held)
+        for name in kinematics.undriven:
+            if name not in robot.held_joints:
+                raise InvalidInput(
+                    f'joint {name!r} of {urdf} moves {robot.end_effector} but is not driven; add '
+                    'it to robot.joint_names, or to robot.held_joints with its position (a joint '
+                    'that mimics a driven one cannot be held: choose an end_effector before it)')
         limits = Limits.of(robot, kinematics)
         home = np.array(robot.home or np.zeros(len(robot.joint_names)))
         return cls(robot, make_task(task, home), kinematics, limits, home, held)

@@ -52,7 +52,7 @@ class Kinematics:
     rad/s or m/s (infinite where the URDF has none) are the URDF's, `prismatic` (n,) marks those
     in m. Joints of the chain that are not driven stay at their position in `held`, or at 0;
     `mimic` is ignored, and a driven joint beside the chain moves nothing. The base's frame is that
-    of `root_link`.
+    of `root_link`; `undriven` names the movable joints of the chain that are not driven.
     Raises InvalidInput for a URDF that cannot be read or that lacks a joint or the link.
     """
 
@@ -77,6 +77,9 @@ class Kinematics:
             [joints[name].get('type') == 'prismatic' for name in self.joint_names], dtype=bool)
         chain = _chain(urdf, joints, end_effector)
         self.root_link = _end(chain[0], 'parent') if chain else end_effector
+        self.undriven = tuple(
+            name for joint in chain if joint.get('type') in DRIVABLE_TYPES
+            and (name := joint.get('name', '')) not in self.joint_names)
         self._build(urdf, chain, held)
 
     def _build(

@@ -74,6 +74,21 @@ def test_a_joint_that_jams_stops_the_arm_within_its_own_margin(scara: Arm, joint
     assert '0.5 rad and 0.05 m' in _describe_margins(scara, Margins.of(settings))
 
 
+def test_each_joint_of_the_chain_is_driven_held_or_refused(scara: Arm) -> None:
+    two = replace(scara.settings, joint_names=('shoulder', 'elbow'), home=(0.3, 0.8))
+    with pytest.raises(InvalidInput, match=r"joint 'slide' of .* moves tip but is not driven"):
+        Arm.make(two, scara.task.settings)
+    held = replace(two, held_joints=('slide',), held_positions=(0.1,))
+    arm = Arm.make(held, scara.task.settings)
+    np.testing.assert_allclose(arm.kinematics.position(arm.home),
+                               scara.kinematics.position(scara.home))
+    path = Path(scara.settings.urdf)
+    path.write_text(path.read_text().replace(
+        '<limit lower="0"', '<mimic joint="elbow"/><limit lower="0"'))
+    with pytest.raises(InvalidInput, match=r"joint 'slide' of .* mimics a driven one"):
+        Arm.make(two, scara.task.settings)
+
+
 def test_start_poses_and_goals_are_within_the_ranges_of_each_type(scara: Arm) -> None:
     rng, task = np.random.default_rng(0), scara.task.settings
     away = np.array([scara.draw_start(rng) - scara.home for _ in range(300)])
