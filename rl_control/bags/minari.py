@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rl_control.bags.dataset import ROW_FIELDS, Dataset, pieces, require_finite
+from rl_control.bags.minari_store import new_folder, require_name
 from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Column, Contract
 from rl_control.transport.transition_rows import TransitionRows
@@ -27,13 +28,22 @@ def _minari() -> Any:
         import h5py  # noqa: F401  Minari would fail without it only after writing
         import minari
     except ImportError as error:
-        raise InvalidInput(
-            f"Minari is not installed ({error}); pip install 'minari[hdf5]'") from error
+        raise _missing(error) from error
     return minari
 
 
+def _missing(error: ImportError) -> InvalidInput:
+    return InvalidInput(f"Minari is not installed ({error}); pip install 'minari[hdf5]'")
+
+
 def export_minari(dataset: Dataset, name: str) -> int:
-    """Write the dataset to Minari as `name`; return the number of episodes."""
+    """
+    Write the dataset to Minari as `name`; return the number of episodes.
+
+    Raise InvalidInput for another name than NAMESPACE/NAME-vN, for one that exists, and where
+    Minari cannot write; nothing of it stays then.
+    """
+    require_name(name)
     minari = _minari()
     from gymnasium.spaces import Box
 
@@ -41,16 +51,20 @@ def export_minari(dataset: Dataset, name: str) -> int:
     low, high = np.array(contract.action_low), np.array(contract.action_high)
     buffers = [_episode(minari, dataset, chosen) for chosen in episodes(dataset)]
     try:
-        made = minari.create_dataset_from_buffers(
-            name, buffers,
-            observation_space=Box(-np.inf, np.inf, (len(contract.observation),), np.float64),
-            action_space=Box(low, high, dtype=np.float64),
-            algorithm_name='recorded', data_format='hdf5', requirements=[],
-            description=f'{contract.robot}, {contract.task}: {dataset.digest}')
-    except (ValueError, OSError) as error:
-        raise InvalidInput(f'Minari does not take {name!r} ({error}); give a new name such as '
-                      'arm/reach-v0') from error
-    made.storage.update_metadata({CONTRACT: contract.to_json()})
+        with new_folder(minari.storage.get_dataset_path(), name):
+            made = minari.create_dataset_from_buffers(
+                name, buffers,
+                observation_space=Box(-np.inf, np.inf, (len(contract.observation),), np.float64),
+                action_space=Box(low, high, dtype=np.float64),
+                algorithm_name='recorded', data_format='hdf5', requirements=[],
+                description=f'{contract.robot}, {contract.task}: {dataset.digest}')
+            made.storage.update_metadata({CONTRACT: contract.to_json()})
+    except ImportError as error:
+        raise _missing(error) from error
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise InvalidInput(
+            f'Minari cannot write {name!r} ({error}); nothing of it stays. See that its folder '
+            'can be written and has room') from error
     return len(buffers)
 
 
@@ -88,6 +102,7 @@ def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:
 
 def import_minari(name: str) -> Dataset:
     """Return a local Minari dataset; raise InvalidInput unless its spaces are vectors."""
+    require_name(name)
     minari = _minari()
     try:
         found = minari.load_dataset(name)
