@@ -117,12 +117,11 @@ class Contract:
         """Raise InvalidInput naming the first difference; `mine` and `others` name the two."""
         if self == other:
             return
-        for here, there in zip(
-                (*self.observation, *self.action), (*other.observation, *other.action),
-                strict=False):
-            if here.name == there.name and here.unit != there.unit:
+        columns = (*self.observation, *self.action), (*other.observation, *other.action)
+        for own, its in zip(*columns, strict=False):
+            if own.name == its.name and own.unit != its.unit:
                 raise InvalidInput(
-                    f'{mine} has {here.name} in {here.unit} but {others} in {there.unit}; '
+                    f'{mine} has {own.name} in {own.unit} but {others} in {its.unit}; '
                     'prismatic joints are in m, so train that policy again')
         here, there = asdict(self), asdict(other)
         for name, value in here.items():

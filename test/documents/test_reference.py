@@ -9,6 +9,7 @@ from rl_control.bringup.graphs import GRAPHS
 from rl_control.cli import COMMANDS
 from rl_control.cli.parameters import commands_page
 from rl_control.config.reference import SECTIONS, reference
+from rl_control.config.task import TaskSettings
 from rl_control.learning.algorithms import ALGORITHMS, settings_of
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,9 @@ def test_every_declared_parameter_is_on_the_page() -> None:
         declared |= dict(re.findall(
             r"\bdeclare\(\w+, '(\w+)', (\w+)", path.read_text(encoding='utf-8')))
     assert declared.pop('algorithm') == 'settings_of'
+    # The class of a task's settings is the task's own, those of the package TaskSettings.
+    assert declared.pop('task') == 'settings_class'
+    declared['task'] = TaskSettings.__name__
     assert declared == {prefix: kind.__name__ for prefix, (kind, _) in SECTIONS.items()}
 
 
