@@ -8,6 +8,7 @@ described by its spaces.
 
 from collections.abc import Iterator
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from rl_control.bags.minari_store import new_folder, require_name
 from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Column, Contract
 from rl_control.transport.transition_rows import TransitionRows
+
+logger = logging.getLogger(__name__)
 
 CONTRACT = 'rl_control_contract'
 # Columns that an episode of Minari can only store as infos.
@@ -58,7 +61,8 @@ def export_minari(dataset: Dataset, name: str) -> int:
                 action_space=Box(low, high, dtype=np.float64),
                 algorithm_name='recorded', data_format='hdf5', requirements=[],
                 description=f'{contract.robot}, {contract.task}: {dataset.digest}')
-            made.storage.update_metadata({CONTRACT: contract.to_json()})
+            made.storage.update_metadata(
+                {CONTRACT: contract.to_json(), **_environment_metadata(contract)})
     except ImportError as error:
         raise _missing(error) from error
     except (ValueError, TypeError, KeyError, OSError) as error:
@@ -66,6 +70,18 @@ def export_minari(dataset: Dataset, name: str) -> int:
             f'Minari cannot write {name!r} ({error}); nothing of it stays. See that its folder '
             'can be written and has room') from error
     return len(buffers)
+
+
+def _environment_metadata(contract: Contract) -> dict[str, str]:
+    """Return what Minari makes the environment of the dataset by; {} and a warning without."""
+    from rl_control.bags.minari_environment import specification
+
+    try:
+        return {'env_spec': specification(contract).to_json()}
+    except (InvalidInput, ValueError, TypeError) as error:  # of to_json: a callable in it
+        logger.warning('exported without an environment, which d3rlpy.datasets.get_minari and '
+                       'recover_environment need: %s', error)
+        return {}
 
 
 def episodes(dataset: Dataset) -> Iterator[np.ndarray]:
@@ -84,6 +100,7 @@ def episodes(dataset: Dataset) -> Iterator[np.ndarray]:
 def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:
     rows = dataset.rows
     truncated = rows.truncated[chosen]
+    truncated &= ~rows.terminated[chosen]  # d3rlpy takes one of the two at a time
     truncated[-1] |= not rows.terminated[chosen[-1]]  # the recording ends here
     infos = {name: getattr(rows, name)[chosen] for name in CARRIED}
     infos['stream'] = dataset.stream[chosen]

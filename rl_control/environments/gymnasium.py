@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Dict
 import numpy as np
 
@@ -50,6 +51,11 @@ class GymnasiumEnvironment:
         self._steps = 0
         self._length = 0  # steps of this episode
         self._seeded = False
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """Return how Gymnasium makes the environment, None for one that does not say."""
+        return self._world.spec
 
     def reset(self, rng: np.random.Generator) -> np.ndarray:
         """Begin an episode; seed the environment from `rng` the first time."""

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from recorded_rows import CONTRACT, rows
 
 from rl_control.bags.dataset import Dataset
 from rl_control.bags.minari import export_minari, import_minari
+from rl_control.bags.minari_environment import specification
 from rl_control.bags.minari_store import new_folder, require_name
 from rl_control.cli import main
 from rl_control.common.errors import InvalidInput
+from rl_control.environments.gymnasium import GymnasiumEnvironment
+from rl_control.environments.make import load_arm
 from rl_control.transport.transition_rows import TransitionRows
 
 
@@ -33,6 +38,25 @@ def recorded(count=10) -> Dataset:
     made[:, 6:8] = 0.0
     return Dataset(CONTRACT, TransitionRows.read(made, CONTRACT), np.zeros(count, np.int64),
                    ('one',))
+
+
+def played(environment, rng, steps, ends='truncated') -> Dataset:
+    """Return one episode of random actions in `environment`."""
+    contract = environment.contract
+    low, high = np.array(contract.action_low), np.array(contract.action_high)
+    observation = [environment.reset(rng)]
+    action = rng.uniform(low, high, (steps, len(low)))
+    outcomes = [environment.step(one) for one in action]
+    observation += [outcome.observation for outcome in outcomes]
+    last = np.arange(steps) == steps - 1
+    none = np.zeros(steps, bool)
+    return Dataset(contract, TransitionRows(
+        observation=np.array(observation[:-1]), next_observation=np.array(observation[1:]),
+        action=action, applied=action, reward=np.array([one.reward for one in outcomes]),
+        terminated=last & (ends == 'terminated'), truncated=last & (ends == 'truncated'),
+        intervention=none, stamp=0.05 * np.arange(steps), version=np.full(steps, -1),
+        log_prob=np.full(steps, np.nan), episode=np.zeros(steps, np.int64),
+        step=np.arange(steps)), np.zeros(steps, np.int64), ('one',))
 
 
 @pytest.mark.parametrize('name', ['reach-v0', 'arm/reach-v12', 'my_lab/arm/reach-fast-v1'])
@@ -86,3 +110,39 @@ def test_a_bad_name_or_a_failure_leaves_the_store_readable(
     assert files(tmp_path / 'store') == before
     assert list(minari.list_local_datasets()) == ['arm/good-v0']
     assert len(import_minari('arm/good-v0')) == len(dataset)
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_an_export_brings_the_environment_back(minari):
+    environment = GymnasiumEnvironment('Pendulum-v1?g=1.6')
+    rng = np.random.default_rng(0)
+    dataset = played(environment, rng, steps=5, ends='truncated')
+    dataset.rows.terminated[-1] = True  # both at once: d3rlpy accepts one of them
+    export_minari(dataset, 'pendulum/moon-v0')
+    found = minari.load_dataset('pendulum/moon-v0')
+    world = found.recover_environment()
+    assert (world.unwrapped.g, world.spec.max_episode_steps) == (1.6, 200)
+    episode, = found.iterate_episodes()
+    assert not (episode.terminations & episode.truncations).any()
+    assert import_minari('pendulum/moon-v0').rows.truncated[-1]  # as it was recorded
+
+
+def test_the_specification_of_a_contract_makes_its_environment_again():
+    environment = GymnasiumEnvironment('Pendulum-v1?g=1.6&max_episode_steps=25')
+    found = specification(environment.contract)
+    assert (found.id, found.kwargs, found.max_episode_steps) == ('Pendulum-v1', {'g': 1.6}, 25)
+    world = gymnasium.make(type(found).from_json(found.to_json()))
+    assert (world.unwrapped.g, world.spec.max_episode_steps) == (1.6, 25)
+    other = replace(environment.contract, action_high=(1.0,))
+    with pytest.raises(InvalidInput, match='has another contract here'):
+        specification(other)
+
+
+def test_the_specification_of_an_arm_is_that_of_its_task():
+    arm = load_arm('two_joint', 'reach')
+    found = specification(arm.contract())
+    assert (found.id, found.kwargs['robot']) == ('rl_control/Reach-v0', 'two_joint')
+    assert found.max_episode_steps * arm.control_period == pytest.approx(
+        arm.task.settings.episode_period)
+    with pytest.raises(InvalidInput, match='is not registered with Gymnasium'):
+        specification(replace(arm.contract(), task='weld'))
