@@ -22,9 +22,9 @@ class Bag:
     read to their end. Raises InvalidInput where there is no bag.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, losses: Losses | None = None) -> None:
         self.path = Path(path).expanduser()
-        self.losses = Losses()
+        self.losses = Losses() if losses is None else losses
         self._layout = layout(self.path, self.losses)
         self._files = [
             (McapFile if '.mcap' in file.name else SqliteFile)(file, self.losses)
@@ -38,6 +38,11 @@ class Bag:
                     self.losses.note(f'{file.name}: has {topic.name} as {topic.type}; other files '
                                      f'of the bag have it as {known.type}')
         self._unpack = zstandard.ZstdDecompressor()
+
+    @property
+    def name(self) -> str:
+        """Return the name of the directory or file."""
+        return self.path.name
 
     @property
     def size(self) -> int:
@@ -67,22 +72,25 @@ class Bag:
             for file in self._files
         ])
 
+    def matching(self, name: str | None, types: Collection[str], ending: str) -> list[Topic]:
+        """Return the topics called `name`, or those of `types` whose name ends in `ending`."""
+        if name is not None:
+            return [topic for topic in self.topics.values() if same_topic(topic.name, name)]
+        return [topic for topic in self.topics.values() if topic.type in types
+                and topic.name.rsplit('/', 1)[-1] == ending.strip('/')]
+
     def find(self, name: str | None, types: Collection[str], ending: str, option: str) -> Topic:
         """
         Return the topic called `name`, or the only one of `types` whose name ends in `ending`.
 
         Raise InvalidInput with the candidates and the `option` that decides.
         """
-        candidates = [topic for topic in self.topics.values() if topic.type in types]
-        if name is not None:
-            found = [topic for topic in self.topics.values() if same_topic(topic.name, name)]
-        else:
-            found = [topic for topic in candidates
-                     if topic.name.rsplit('/', 1)[-1] == ending.strip('/')]
+        found = self.matching(name, types, ending)
         if len(found) == 1:
             return found[0]
         problem = f'no topic {name}' if name is not None else (
             f'{len(found)} topics named {ending}' if found else f'no topic named {ending}')
+        candidates = [topic for topic in self.topics.values() if topic.type in types]
         names = ', '.join(topic.name for topic in (candidates or self.topics.values()))
         raise InvalidInput(
             f'bag {self.path} has {problem}; choose with {option} from: {names or "none"}'

@@ -11,6 +11,7 @@ import numpy as np
 from rl_control.bags.bag_info import compare_counts
 from rl_control.bags.bag_reader import Bag
 from rl_control.bags.dataset import DatasetWriter
+from rl_control.bags.joined_bags import join_runs
 from rl_control.bags.recorded_transitions import Rows, own_topics, read_episodes
 from rl_control.bags.resampling import Sampled, Sampler
 from rl_control.bags.robot_topics import RobotTopics
@@ -70,10 +71,15 @@ def from_tables(bags: Sequence[Bag], contract: Contract, writer: DatasetWriter) 
 def from_robot(
     bags: Sequence[Bag], arm: Arm, settings: SamplingSettings, writer: DatasetWriter,
 ) -> dict[str, Any]:
-    """Write transitions resampled from a robot's topics; return the report."""
+    """
+    Write transitions resampled from a robot's topics; return the report.
+
+    Bags of states and bags of commands are joined where they were received at the same time.
+    """
+    bags = join_runs(bags, settings)
     found = [RobotTopics.find(bag, arm, settings) for bag in bags]
     reports, episodes = [], 0
-    names = [bag.path.name for bag in bags]
+    names = [bag.name for bag in bags]
     for number, (bag, topics) in enumerate(zip(bags, found, strict=True)):
         name = names[number] if names.count(names[number]) == 1 else f'{number}:{names[number]}'
         checks = StateChecks(arm, topics.clock.pace)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_control.bags.bag_reader import Bag
-from rl_control.bags.bag_types import Raw, Topic
+from rl_control.bags.bag_types import Raw, Topic, same_topic
 from rl_control.bags.decoding import BEGIN_STAMPED, Decoder, Unusable
 from rl_control.bags.joint_mapping import (
     COMMANDS,
@@ -162,11 +162,25 @@ def _between(newest: tuple[int, int] | None, receipt: int, next_stamp: int) -> i
     return min(newest[1] + receipt - newest[0], next_stamp)
 
 
+def command_topics(bag: Bag, settings: SamplingSettings) -> list[Topic]:
+    """Return the topics that may be the commands: the named one, else those of their types."""
+    if settings.command:
+        return bag.matching(settings.command, set(COMMANDS), '')
+    return [topic for topic in bag.topics.values()
+            if topic.type in COMMANDS and topic.type != JOINT_STATE and not _ours(topic)]
+
+
+def state_topics(bag: Bag, settings: SamplingSettings) -> list[Topic]:
+    """Return the topics that may be the joint states and are not those of the commands."""
+    found = bag.matching(settings.joint_states or None, {JOINT_STATE}, '/joint_states')
+    return [topic for topic in found
+            if not (settings.command and same_topic(topic.name, settings.command))]
+
+
 def _find_command(bag: Bag, settings: SamplingSettings, states: Topic) -> Topic | None:
     if settings.command:
         return bag.find(settings.command, set(COMMANDS), '', '--command')
-    others = [topic for topic in bag.topics.values()
-              if topic.type in COMMANDS and topic.type != JOINT_STATE and not _ours(topic)]
+    others = command_topics(bag, settings)
     if len(others) == 1:
         return others[0]
     if settings.action == 'measured':

@@ -5,6 +5,7 @@ from typing import Any
 
 from rl_control.bags.bag_info import compare_counts
 from rl_control.bags.bag_reader import Bag
+from rl_control.bags.joined_bags import JoinedBag
 from rl_control.bags.resampling import Sampler
 from rl_control.bags.robot_topics import RobotTopics
 from rl_control.bags.state_checks import StateChecks
@@ -46,8 +47,10 @@ def sampling_report(
     quality: dict[str, Any] = {name: time.figures() for name, time in topics.times.items()}
     quality[topics.states.name]['findings'] = checks.findings()
     refused = sampler.largest_refused
+    joined = {'overlap': bag.overlap} if isinstance(bag, JoinedBag) else {}
     return {
         'bag': str(bag.path),
+        **joined,
         'states': topics.states.name,
         'command': topics.command.name if topics.command else None,
         'goal': topics.goal.name if topics.goal else 'given',

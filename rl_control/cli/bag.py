@@ -25,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     info.add_argument('--json', action='store_true', help='print JSON')
     info.set_defaults(action_of_bag=_info)
     make = commands.add_parser('transitions', help='make a dataset of transitions from bags')
-    make.add_argument('bags', nargs='+', metavar='BAG', help='directory or file')
+    make.add_argument('bags', nargs='+', metavar='BAG', help='directory or file; states and '
+                      'commands of one run may be in two bags')
     make.add_argument('--robot', default='', help='name or path of its parameter file; required '
                       "for a robot's topics; default: the robot of the recording")
     make.add_argument('--task', default='', help='name or path of its parameter file')
@@ -149,6 +150,9 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _print_sampling(bag: dict[str, Any]) -> None:
+    if 'overlap' in bag:
+        print('    joined by receive time: states and commands overlap for '
+              f'{bag["overlap"]:.2f} s')
     print(f'    time of {bag["clock"]}: {bag["clock_why"]}')
     print(f'    action: {bag["action"]} of {bag["command"] or bag["states"]}')
     for sentence in bag['assumed']:
