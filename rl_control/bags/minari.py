@@ -16,7 +16,7 @@ import numpy as np
 from rl_control.bags.dataset import ROW_FIELDS, Dataset, pieces, require_finite
 from rl_control.bags.minari_store import new_folder, require_name
 from rl_control.common.errors import InvalidInput
-from rl_control.common.types import Column, Contract
+from rl_control.common.types import Contract
 from rl_control.transport.transition_rows import TransitionRows
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,11 @@ def _episode(minari: Any, dataset: Dataset, chosen: np.ndarray) -> Any:
 
 
 def import_minari(name: str) -> Dataset:
-    """Return a local Minari dataset; raise InvalidInput unless its spaces are vectors."""
+    """
+    Return a local Minari dataset; raise InvalidInput unless its spaces are vectors.
+
+    `report` has in `differences`, in sentences, how it differs from its environment.
+    """
     require_name(name)
     minari = _minari()
     try:
@@ -129,8 +133,13 @@ def import_minari(name: str) -> Dataset:
             f'Minari has no dataset {name!r} here ({error}); see minari list local, '
             'or minari download'
         ) from error
-    contract = (Contract.from_json(metadata[CONTRACT]) if CONTRACT in metadata
-                else _contract(name, found))
+    if CONTRACT in metadata:
+        contract, differences = Contract.from_json(metadata[CONTRACT]), []
+    else:
+        from rl_control.bags.minari_environment import contract_of
+
+        contract, differences = contract_of(
+            name, found.spec.observation_space, found.spec.action_space, found.spec.env_spec)
     parts = [_rows(episode, contract) for episode in found.iterate_episodes()]
     if not parts:
         raise InvalidInput(f'Minari dataset {name!r} has no episodes; choose another')
@@ -142,7 +151,8 @@ def import_minari(name: str) -> Dataset:
         contract, rows, stream,
         tuple(f'{name}:{number}' for number in range(int(stream.max()) + 1)),
         source={'minari': name, 'metadata': json.loads(json.dumps(metadata, default=str))},
-        report={'kind': 'imported from Minari', 'transitions': len(stream)})
+        report={'kind': 'imported from Minari', 'transitions': len(stream),
+                'differences': differences})
 
 
 def _rows(episode: Any, contract: Contract) -> dict[str, np.ndarray]:
@@ -171,40 +181,3 @@ def _rows(episode: Any, contract: Contract) -> dict[str, np.ndarray]:
                       bool if key in said else np.float64)
         for key in (*ROW_FIELDS, 'stream')
     }
-
-
-def _contract(name: str, found: Any) -> Contract:
-    """Return the contract of another dataset's environment, or one made from its spaces."""
-    from rl_control.environments.gymnasium import GymnasiumEnvironment
-
-    sizes = []
-    for what in ('observation', 'action'):
-        space = getattr(found.spec, f'{what}_space')
-        if getattr(space, 'shape', None) is None or len(space.shape) != 1 or not hasattr(
-                space, 'low'):
-            raise InvalidInput(
-                f'Minari dataset {name!r} has the {what}s {space}; choose one whose '
-                'observations and actions are vectors'
-            )
-        sizes.append(space.shape[0])
-    space, spec = found.spec.action_space, found.spec.env_spec
-    environment = spec.id if spec is not None else name
-    if spec is not None:
-        try:
-            world = GymnasiumEnvironment(environment)
-            world.close()
-            if (len(world.contract.observation), len(world.contract.action)) == tuple(sizes):
-                return world.contract
-        except InvalidInput:
-            environment = name  # not installed here: its rate is not known
-    return Contract(
-        robot=f'minari:{name}',
-        task=environment,
-        joint_names=(),
-        observation=tuple(Column(f'observation{i}', '1') for i in range(sizes[0])),
-        action=tuple(Column(f'action{i}', '1') for i in range(sizes[1])),
-        action_low=tuple(float(bound) for bound in space.low),
-        action_high=tuple(float(bound) for bound in space.high),
-        command_interface='effort',
-        control_period=1.0 / 20.0,
-    )

@@ -130,7 +130,9 @@ def _from_minari(options: argparse.Namespace) -> int:
 
     dataset = import_minari(options.name)
     dataset.save(Path(options.output))
-    print(f'dataset {options.output}: {len(dataset)} transitions')
+    print(f'dataset {options.output}: {len(dataset)} transitions of {dataset.contract.robot}')
+    for sentence in dataset.report['differences']:
+        print(f'    {sentence}')
     return 0
 
 

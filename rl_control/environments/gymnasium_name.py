@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Name of a Gymnasium environment: id with its module, and keyword arguments."""
 
+from collections.abc import Mapping
 import json
 from typing import Any
 from urllib.parse import parse_qsl
@@ -33,9 +34,20 @@ def parse_name(name: str) -> tuple[str, str, dict[str, Any]]:
     for key in given:
         if not key.isidentifier():
             raise _refusal(name, f'{key!r} is no name of an argument')
-    arguments = dict(sorted(given.items()))
-    words = '&'.join(f'{key}={_word(value)}' for key, value in arguments.items())
-    return f'{environment_id}?{words}', environment_id, arguments
+    return format_name(environment_id, given), environment_id, dict(sorted(given.items()))
+
+
+def format_name(environment_id: str, arguments: Mapping[str, Any]) -> str:
+    """
+    Return the canonical name of an environment, from which `parse_name` reads both.
+
+    Raise InvalidInput for an argument that JSON does not know.
+    """
+    try:
+        words = '&'.join(f'{key}={_word(value)}' for key, value in sorted(arguments.items()))
+    except (TypeError, ValueError) as error:
+        raise _refusal(environment_id, str(error)) from error
+    return f'{environment_id}?{words}' if words else environment_id
 
 
 def _word(value: Any) -> str:

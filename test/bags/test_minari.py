@@ -3,13 +3,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
+from gymnasium.spaces import Box
+from gymnasium.wrappers import RecordEpisodeStatistics, RescaleAction
 import numpy as np
 import pytest
 from recorded_rows import CONTRACT, rows
 
 from rl_control.bags.dataset import Dataset
 from rl_control.bags.minari import export_minari, import_minari
-from rl_control.bags.minari_environment import specification
+from rl_control.bags.minari_environment import contract_of, specification
 from rl_control.bags.minari_store import new_folder, require_name
 from rl_control.cli import main
 from rl_control.common.errors import InvalidInput
@@ -146,3 +148,48 @@ def test_the_specification_of_an_arm_is_that_of_its_task():
         arm.task.settings.episode_period)
     with pytest.raises(InvalidInput, match='is not registered with Gymnasium'):
         specification(replace(arm.contract(), task='weld'))
+
+
+def contract_recorded_in(world):
+    """Return the contract, and the differences, of a dataset that was recorded in `world`."""
+    return contract_of('odd/set-v0', world.observation_space, world.action_space, world.spec)
+
+
+@pytest.mark.parametrize(('world', 'name'), [
+    (lambda: gymnasium.make('Pendulum-v1'), 'Pendulum-v1'),
+    (lambda: RecordEpisodeStatistics(gymnasium.make('Pendulum-v1')), 'Pendulum-v1'),
+    (lambda: gymnasium.make('Pendulum-v1', g=1.6), 'Pendulum-v1?g=1.6'),
+    (lambda: gymnasium.make('Pendulum-v1', max_episode_steps=25),
+     'Pendulum-v1?max_episode_steps=25')])
+def test_a_dataset_has_the_contract_of_the_environment_it_was_recorded_in(world, name):
+    contract, said = contract_recorded_in(world())
+    assert not said
+    assert contract == GymnasiumEnvironment(name).contract
+    assert contract.robot == f'gymnasium:{name}'
+
+
+def test_what_another_environment_was_is_said_and_its_policies_do_not_fit_the_plain_one():
+    world = RescaleAction(gymnasium.make('Pendulum-v1'), np.float32(-1.0), np.float32(1.0))
+    contract, said = contract_recorded_in(world)
+    plain = GymnasiumEnvironment('Pendulum-v1').contract
+    assert (contract.action_low, contract.action_high) == ((-1.0,), (1.0,))
+    assert (contract.robot, contract.control_period) == (
+        'minari:odd/set-v0', plain.control_period)
+    assert contract.hash != plain.hash
+    assert said == [
+        'recorded through RescaleAction, which gymnasium:Pendulum-v1 lacks',
+        'actions from [-1.0] to [1.0], those of gymnasium:Pendulum-v1 are [-2.0] to [2.0]',
+        'its robot is therefore minari:odd/set-v0']
+
+
+def test_spaces_that_cannot_be_used_and_environments_that_are_not_here_are_named():
+    vector, wide = Box(-1.0, 1.0, (2,)), Box(-np.inf, np.inf, (2,))
+    contract, said = contract_of('odd/set-v0', wide, vector, None)
+    assert contract.robot == 'minari:odd/set-v0' and 'no environment is named' in said[0]
+    elsewhere = gymnasium.envs.registration.EnvSpec('Elsewhere-v3', entry_point='x:Y')
+    contract, said = contract_of('odd/set-v0', wide, vector, elsewhere)
+    assert contract.task == 'Elsewhere-v3' and 'rate of 20 Hz is assumed' in said[0]
+    with pytest.raises(InvalidInput, match='too wide to be scaled'):
+        contract_of('odd/set-v0', vector, wide, None)
+    with pytest.raises(InvalidInput, match='observations and actions are vectors'):
+        contract_of('odd/set-v0', Box(-1.0, 1.0, (2, 2)), vector, None)
