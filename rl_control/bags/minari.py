@@ -6,7 +6,8 @@ An exported dataset carries its contract, so that it is imported unchanged. Anot
 described by its spaces.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 import json
 import logging
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from rl_control.bags.dataset import ROW_FIELDS, Dataset, pieces, require_finite
 from rl_control.bags.minari_store import new_folder, require_name
+from rl_control.bags.resampling import BEYOND
 from rl_control.common.errors import InvalidInput
 from rl_control.common.types import Contract
 from rl_control.transport.transition_rows import TransitionRows
@@ -22,6 +24,8 @@ from rl_control.transport.transition_rows import TransitionRows
 logger = logging.getLogger(__name__)
 
 CONTRACT = 'rl_control_contract'
+INCOMPLETE = 'its episode has another number of observations, rewards or ends than actions'
+ROUNDING = 1e-6  # of the range of an action, which may lie that much beyond its bounds
 # Columns that an episode of Minari can only store as infos.
 CARRIED = ('stamp', 'version', 'log_prob', 'applied', 'intervention', 'episode', 'step')
 
@@ -140,10 +144,15 @@ def import_minari(name: str) -> Dataset:
 
         contract, differences = contract_of(
             name, found.spec.observation_space, found.spec.action_space, found.spec.env_spec)
-    parts = [_rows(episode, contract) for episode in found.iterate_episodes()]
-    if not parts:
-        raise InvalidInput(f'Minari dataset {name!r} has no episodes; choose another')
-    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    foreign = CONTRACT not in metadata
+    joined, refused, open_ends = _join(found.iterate_episodes(), contract, foreign)
+    if not len(joined['stream']):
+        why = ', '.join(f'{count} rows: {reason}' for reason, count in refused.items())
+        raise InvalidInput(
+            f'Minari dataset {name!r} has no usable rows ({why or "no episodes"}); choose another')
+    if open_ends:
+        differences.append(f'{open_ends} episodes end neither terminated nor truncated; they are '
+                           'taken as truncated there')
     stream = joined.pop('stream')
     rows = TransitionRows(**joined)
     require_finite(rows, f'Minari dataset {name!r}')
@@ -152,7 +161,50 @@ def import_minari(name: str) -> Dataset:
         tuple(f'{name}:{number}' for number in range(int(stream.max()) + 1)),
         source={'minari': name, 'metadata': json.loads(json.dumps(metadata, default=str))},
         report={'kind': 'imported from Minari', 'transitions': len(stream),
-                'differences': differences})
+                'refused': dict(refused), 'differences': differences})
+
+
+def _join(
+    found: Iterable[Any], contract: Contract, foreign: bool,
+) -> tuple[dict[str, np.ndarray], Counter[str], int]:
+    """
+    Return the columns of all usable rows, counts of the others by reason, and of open ends.
+
+    Rows of `foreign` datasets need actions within the contract's bounds, and their episodes an
+    end: the last row is made truncated where there is none.
+    """
+    low, high = np.array(contract.action_low), np.array(contract.action_high)
+    slack = ROUNDING * (high - low)
+    parts, refused, open_ends = [], Counter[str](), 0
+    for episode in found:
+        if not _complete(episode, contract):
+            refused[INCOMPLETE] += len(episode.actions)
+            continue
+        part = _rows(episode, contract)
+        if foreign and len(part['step']):
+            if not part['terminated'][-1] and not part['truncated'][-1]:
+                part['truncated'][-1] = True
+                open_ends += 1
+            # NaN is left for `require_finite`, which names it.
+            beyond = ((part['action'] < low - slack) | (part['action'] > high + slack)).any(axis=1)
+            if beyond.any():
+                refused[BEYOND] += int(beyond.sum())
+                part = {key: values[~beyond] for key, values in part.items()}
+        parts.append(part)
+    if not parts:
+        return {'stream': np.zeros(0, np.int64)}, refused, open_ends
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return joined, refused, open_ends
+
+
+def _complete(episode: Any, contract: Contract) -> bool:
+    """Return True where an episode of n actions (n, a) has n + 1 observations, n of the others."""
+    n = len(episode.actions)
+    return (
+        np.shape(episode.actions) == (n, len(contract.action))
+        and np.shape(episode.observations) == (n + 1, len(contract.observation))
+        and all(np.shape(values) == (n,) for values in (
+            episode.rewards, episode.terminations, episode.truncations)))
 
 
 def _rows(episode: Any, contract: Contract) -> dict[str, np.ndarray]:

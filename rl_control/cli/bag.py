@@ -131,6 +131,8 @@ def _from_minari(options: argparse.Namespace) -> int:
     dataset = import_minari(options.name)
     dataset.save(Path(options.output))
     print(f'dataset {options.output}: {len(dataset)} transitions of {dataset.contract.robot}')
+    for reason, count in dataset.report['refused'].items():
+        print(f'    {count} rows rejected: {reason}')
     for sentence in dataset.report['differences']:
         print(f'    {sentence}')
     return 0

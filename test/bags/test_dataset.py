@@ -167,7 +167,7 @@ def test_a_foreign_minari_dataset_is_described_by_its_spaces(tmp_path, monkeypat
     monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
     made = np.random.default_rng(0).normal(size=(11, 3)).astype(np.float32)
     buffer = EpisodeBuffer(
-        observations=made, actions=made[:-1, :2], rewards=list(range(10)),
+        observations=made, actions=np.clip(made[:-1, :2], -1.0, 2.0), rewards=list(range(10)),
         terminations=[False] * 9 + [True], truncations=[False] * 10,
         infos={'stamp': np.full(11, 7.0)})
     for name, space in (('good', Box(-1.0, 2.0, (2,), np.float32)), ('bad', Discrete(3))):

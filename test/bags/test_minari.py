@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium
 from gymnasium.spaces import Box
@@ -10,7 +11,7 @@ import pytest
 from recorded_rows import CONTRACT, rows
 
 from rl_control.bags.dataset import Dataset
-from rl_control.bags.minari import export_minari, import_minari
+from rl_control.bags.minari import _join, export_minari, import_minari
 from rl_control.bags.minari_environment import contract_of, specification
 from rl_control.bags.minari_store import new_folder, require_name
 from rl_control.cli import main
@@ -193,3 +194,63 @@ def test_spaces_that_cannot_be_used_and_environments_that_are_not_here_are_named
         contract_of('odd/set-v0', vector, wide, None)
     with pytest.raises(InvalidInput, match='observations and actions are vectors'):
         contract_of('odd/set-v0', Box(-1.0, 1.0, (2, 2)), vector, None)
+
+
+def an_episode(number, steps=6, **changes) -> SimpleNamespace:
+    """Return an episode as Minari gives it, two observations and one action a row."""
+    rng = np.random.default_rng(number)
+    return SimpleNamespace(**{
+        'id': number, 'observations': rng.normal(size=(steps + 1, 3)).astype(np.float32),
+        'actions': rng.uniform(-2.0, 2.0, (steps, 1)).astype(np.float32),
+        'rewards': np.arange(steps, dtype=float), 'terminations': np.zeros(steps, bool),
+        'truncations': np.arange(steps) == steps - 1, 'infos': {}, **changes})
+
+
+def joined(*episodes):
+    return _join(episodes, GymnasiumEnvironment('Pendulum-v1').contract, foreign=True)
+
+
+def test_imported_actions_beyond_their_bounds_are_left_out_and_counted():
+    actions = np.array([[0.0], [2.1], [-2.0], [2.0 + 1e-6], [-9.0], [1.0]])
+    columns, refused, _ = joined(an_episode(0, actions=actions), an_episode(1))
+    assert columns['action'][:4, 0].tolist() == [0.0, -2.0, 2.0 + 1e-6, 1.0]
+    assert columns['step'][:4].tolist() == [0, 2, 3, 5]  # a gap ends the piece
+    assert dict(refused) == {"the action is beyond the contract's bounds": 2}
+    assert len(columns['step']) == 10
+
+
+@pytest.mark.parametrize('changes', [
+    {'observations': np.zeros((6, 3))}, {'observations': np.zeros((7, 2))},
+    {'rewards': np.zeros(5)}, {'terminations': np.zeros(7, bool)},
+    {'truncations': np.zeros((6, 1), bool)}, {'actions': np.zeros((6, 2))}])
+def test_imported_episodes_of_unequal_lengths_are_left_out_and_counted(changes):
+    columns, refused, _ = joined(an_episode(0, **changes), an_episode(1))
+    assert set(columns['episode']) == {1}
+    assert refused.total() == 6
+
+
+def test_imported_episodes_without_an_end_are_truncated_there():
+    columns, refused, open_ends = joined(
+        an_episode(0, truncations=np.zeros(6, bool)), an_episode(1),
+        an_episode(2, truncations=np.zeros(6, bool), terminations=np.arange(6) == 5))
+    assert np.flatnonzero(columns['truncated']).tolist() == [5, 11]
+    assert (open_ends, refused.total()) == (1, 0)
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_an_import_says_what_it_left_out(minari, tmp_path, capsys):
+    made = [an_episode(0), an_episode(1)]
+    made[0].actions[2] = 3.0
+    for episode in made:
+        episode.truncations[:] = False
+    buffers = [minari.data_collector.EpisodeBuffer(**{
+        key: value for key, value in vars(episode).items() if key != 'infos'})
+        for episode in made]
+    minari.create_dataset_from_buffers(
+        'odd/open-v0', buffers, observation_space=Box(-9, 9, (3,)), action_space=Box(-2, 2, (1,)))
+    assert main(['bag', 'from-minari', 'odd/open-v0', '-o', str(tmp_path / 'set')]) == 0
+    said = capsys.readouterr().out
+    assert '11 transitions of minari:odd/open-v0' in said
+    assert "1 rows rejected: the action is beyond the contract's bounds" in said
+    assert '2 episodes end neither terminated nor truncated' in said
+    assert len(Dataset.load(tmp_path / 'set')) == 11
