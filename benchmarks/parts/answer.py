@@ -161,7 +161,7 @@ def _spin(arm, answer) -> None:
 
     rclpy.init(args=[])
     topics = ArmTopics(
-        rclpy.create_node('policy'), arm.settings.joint_names, arm.control_period)
+        rclpy.create_node('policy'), arm.settings.joint_names, arm.control_period, ())
     while True:
         topics.wait(1.0)
         answer(topics)

@@ -10,6 +10,8 @@ import numpy as np
 
 from rl_control.common.errors import InvalidInput
 
+# Units of a prismatic joint's columns before and now.
+FORMER_UNITS = ({'rad', 'm'}, {'rad/s', 'm/s'})
 COMMAND_INTERFACES = ('position', 'velocity', 'effort')
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -119,7 +121,7 @@ class Contract:
             return
         columns = (*self.observation, *self.action), (*other.observation, *other.action)
         for own, its in zip(*columns, strict=False):
-            if own.name == its.name and own.unit != its.unit:
+            if own.name == its.name and {own.unit, its.unit} in FORMER_UNITS:
                 raise InvalidInput(
                     f'{mine} has {own.name} in {own.unit} but {others} in {its.unit}; '
                     'prismatic joints are in m, so train that policy again')

@@ -147,8 +147,8 @@ def field(tag: int, content: bytes) -> bytes:
 
 
 POLICIES = {
-    'many nodes': (lambda: field(0x3a, b'\x0a\x00' * 10**6), 'parts'),
-    'many properties': (lambda: exported() + b'\x72\x00' * 2 * 10**6, 'parts'),
+    'many nodes': (lambda: field(0x3a, b'\x0a\x00' * 10**6), 'fields'),
+    'many properties': (lambda: exported() + b'\x72\x00' * 2 * 10**6, 'fields'),
     'packed numbers': (lambda: field(0x3a, field(0x0a, field(0x2a, field(
         0x42, bytes(4 * 10**6))))), 'packed numbers in ints'),
     'external data': (lambda: model(external), 'in another file'),
@@ -220,19 +220,19 @@ NUMBERS = 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c{})'
 DATABASES = {  # (what makes it, what is said)
     'view': (f'''{TOPICS} CREATE VIEW messages AS {NUMBERS.format('')}
         SELECT x AS id, 1 AS topic_id, x AS timestamp, zeroblob(500000000) AS data FROM c''',
-        'computes what messages says to hold'),
+        'computes the content of messages, as no bag does'),
     'computed messages': (f'''{TOPICS} CREATE TABLE messages (
         id, topic_id AS (1), timestamp AS (id), data AS (zeroblob(900000)));
         INSERT INTO messages (id) {NUMBERS.format(' LIMIT 200')} SELECT x FROM c''',
-        'computes what messages says to hold'),
+        'computes the content of messages, as no bag does'),
     'computed topics': (f'''CREATE TABLE topics (
         id, name AS (hex(zeroblob(400000)) || id), type, serialization_format);
         INSERT INTO topics (id) {NUMBERS.format(' LIMIT 200')} SELECT x FROM c''',
-        'computes what topics says to hold'),
+        'computes the content of topics, as no bag does'),
     'virtual messages': (f'''{TOPICS} CREATE VIRTUAL TABLE messages USING fts5(data)''',
-        'computes what messages says to hold'),
+        'computes the content of messages, as no bag does'),
     'sorted messages': (f'''{TOPICS} CREATE TABLE messages (_ROWID_, topic_id, timestamp, data)''',
-        'computes what messages says to hold'),
+        'computes the content of messages, as no bag does'),
 }
 
 
@@ -272,7 +272,7 @@ def cases(out: Path) -> Iterator[tuple[str, str, Path, str]]:
     content[page + 3:page + 5] = (500).to_bytes(2, 'big')  # cells, all of them at one place
     content[page + 8:page + 1008] = content[page + 8:page + 10] * 500
     yield ('bag: repeated', 'bag', file('repeated_0.db3', bytes(content)),
-           'has rows of more bytes than the file; nothing behind row 1 is read')
+           'has rows of more bytes than the file; rows after 1 are not read')
     for name, (script, words) in DATABASES.items():
         database = sqlite3.connect(out / f'{name}_0.db3')
         database.executescript(script)

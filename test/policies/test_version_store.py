@@ -237,13 +237,13 @@ def test_versions_strictly_increase_and_others_are_refused(rig: Rig):
     rig.offer(6, run='another')
     rig.said('candidate is of run another but run run-1 is broadcast; stop one learner')
     rig.offer(7, data=exported(6))
-    rig.said('candidate says 7 of run-1 but its file is version 6 of run-1')
+    rig.said('candidate is 7 of run-1 but its file is version 6 of run-1')
     rig.offer(8, data=not_finite(8))
     rig.said('candidate 8 has NaN or infinity in its weights')
     damaged = codec.encode_policy(exported(9), 'run-1', 9)
     damaged.data[100] ^= 1
     rig._candidate.publish(damaged)
-    rig.said('it was damaged on the way')
+    rig.said('it was damaged in transit')
     rig.offered(10)
     assert rig.latest == [5, 10]
 
