@@ -101,7 +101,7 @@ def test_each_robot_with_each_algorithm(robot: str, algorithm: str) -> None:
 def test_the_task_s_algorithm_comes_before_the_user_s(
     tmp_path: Path, ros_domain: int, robot: str, user: str, gamma: float | None,
 ) -> None:
-    """What a task tunes is for its arm alone, and is what parameters.yaml and the node have."""
+    """A task tunes for its arm alone; parameters.yaml and the node have its values."""
     given = {'robot': robot, 'out': str(tmp_path / 'out')}
     if user:
         file = tmp_path / 'mine.yaml'

@@ -100,7 +100,7 @@ def test_a_turned_inertia_is_the_same_tensor(tmp_path: Path) -> None:
 
 
 def test_primitive_shapes_and_colours(tmp_path: Path) -> None:
-    """What MuJoCo reads no mesh of is drawn as it collides; bodies without mass have a little."""
+    """Meshes that MuJoCo cannot read are drawn as they collide; massless bodies get a little."""
     model = compiled(written(tmp_path), ('slide',))
     capsule, box, sphere = (model.geom(index) for index in range(3))
     assert [geom.type[0] for geom in (capsule, box, sphere)] == [
