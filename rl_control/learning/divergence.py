@@ -28,7 +28,7 @@ class Rollback:
     thread; other threads may read `count` and `consecutive`.
     """
 
-    def __init__(self, agent: Agent, checkpoints: Path) -> None:
+    def __init__(self, agent: Agent, checkpoints: Path | None) -> None:
         self.count = 0  # rollbacks in all
         self.consecutive = 0
         self._agent = agent
@@ -57,8 +57,9 @@ class Rollback:
         self.count += 1
         self.consecutive += 1
         if self.consecutive % ROLLBACK_LIMIT == 0:
-            saved = checkpoint.latest(self._checkpoints)
-            self._good = saved.tensors if saved else self._good
+            saved = self._checkpoints and checkpoint.latest(self._checkpoints)
+            if saved:  # it may hold a replay buffer, too
+                self._good = {name: saved.tensors[name] for name in self._good}
         self._agent.load(self._good)
         if self.consecutive == 1 or self.consecutive % ROLLBACK_LIMIT == 0:
             logger.error(

@@ -2,11 +2,10 @@
 """Training in one process: collector, replay buffer and learner by turns, without ROS."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import logging
 from pathlib import Path
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 import torch
@@ -29,45 +28,18 @@ from rl_control.learning.divergence import Rollback
 from rl_control.learning.export import Exporter
 from rl_control.learning.replay import ReplayBuffer
 from rl_control.learning.run_identity import run_of
+from rl_control.learning.trainer import FIXED_SETTINGS
+from rl_control.learning.training_result import TrainingResult
 from rl_control.policies.evaluate import evaluate
-from rl_control.policies.evaluation_log import EvaluationLog, Tally
+from rl_control.policies.evaluation_log import EvaluationLog
 from rl_control.policies.onnx_policy import OnnxPolicy
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 METRICS_PERIOD = 1.0  # s between two lines of metrics.jsonl
 CHECKPOINT_PERIOD = 60.0  # s
 POLICY, EVALUATIONS = 'policy.onnx', 'training.json'
 REPLAY = 'replay.'  # begins the names of the replay buffer's tensors in a checkpoint
 
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """
-    A training that ended.
-
-    `policy` acts as on an arm; `evaluations` in order, each with its place in `transitions`;
-    `finished` is False after Ctrl-C; `out` is the directory, if there is one; `seconds` of wall
-    clock.
-    """
-
-    policy: OnnxPolicy
-    evaluations: tuple[Tally, ...]
-    transitions: int
-    updates: int
-    seconds: float
-    finished: bool
-    out: Path | None
-
-    def plot(self, path: Path | str | None = None) -> 'Figure':
-        """Return a figure of success rate and return over transitions; save it to `path`."""
-        from rl_control.report.curves import evaluation_figure
-
-        figure = evaluation_figure({'': [tally.figures() for tally in self.evaluations]})
-        if path is not None:
-            figure.savefig(path, dpi=110)
-        return figure
+logger = logging.getLogger(__name__)
 
 
 class InProcessTraining:
@@ -103,7 +75,7 @@ class InProcessTraining:
         task = environment.arm.task if hasattr(environment, 'arm') else None
         self._sampler = make_symmetric_sampler(agent, self.replay, known, task)
         self._compiled = CompiledUpdates(agent, agent.algorithm)
-        self._rollback = Rollback(agent, (out or Path()) / 'checkpoints')
+        self._rollback = Rollback(agent, out and out / 'checkpoints')
         self._log: MetricsLog | None = None
         self._losses: Mapping[str, Tensor] = {}
         self._measured = self._saved = time.monotonic()
@@ -114,15 +86,17 @@ class InProcessTraining:
             self._resume(checkpoint.latest(out / 'checkpoints'))
         elif tensorboard:
             raise InvalidInput('tensorboard is true but out is None; name a directory with out')
-        self._acts_at_once = demonstrations is not None or self.replay.total > 0
+        self._acts_at_once = (
+            demonstrations is not None or self.replay.total >= max(1, settings.learning_starts))
 
     def run(
         self, transitions: int, evaluate_every: int = 0, evaluation_episodes: int = 20,
         progress: bool = True,
     ) -> TrainingResult:
         """Train until `transitions` in all were collected; return the result, also on Ctrl-C."""
-        began, finished = time.monotonic(), True
-        evaluations = EvaluationLog(evaluation_episodes, 1)
+        finished = True
+        evaluations, seconds = self._evaluation_log(evaluation_episodes)
+        began = time.monotonic() - seconds  # of earlier starts
         shown = Progress(disable=not progress, transient=True)
         bar = shown.add_task('training', total=transitions, completed=self.replay.total)
         actor = AgentPolicy(self.agent)
@@ -201,6 +175,12 @@ class InProcessTraining:
             self._saved = now
             self._save()
 
+    def _evaluation_log(self, episodes: int) -> tuple[EvaluationLog, float]:
+        """Return the evaluations of earlier starts and their seconds, both empty for none."""
+        if self._out is None:
+            return EvaluationLog(episodes, 1), 0.0
+        return EvaluationLog.read(self._out / EVALUATIONS, episodes, 1, logger.warning)
+
     def _evaluate(
         self, actor: AgentPolicy, evaluations: EvaluationLog, episodes: int, elapsed: float,
     ) -> None:
@@ -239,7 +219,8 @@ class InProcessTraining:
     def _resume(self, saved: checkpoint.Checkpoint | None) -> None:
         if saved is None:
             return
-        saved.require(self.agent.settings.to_mapping(), ('hidden_sizes', 'layer_norm'))
+        saved.require(
+            self.agent.settings.to_mapping(), FIXED_SETTINGS & saved.state['settings'].keys())
         if 'replay' not in saved.state:
             raise InvalidInput(
                 f'{self._out} holds a training over topics; name another out, or start it again '

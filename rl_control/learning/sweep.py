@@ -12,7 +12,8 @@ from rl_control.common.errors import InvalidInput
 from rl_control.common.statistics import bootstrap_interval, interquartile_mean
 from rl_control.environments.environment import Environment
 from rl_control.learning.algorithms.agent import Agent
-from rl_control.learning.in_process import TrainingResult, train
+from rl_control.learning.in_process import train
+from rl_control.learning.training_result import TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,6 +12,7 @@ import pytest
 import rl_control as rc
 from rl_control.learning import in_process
 from rl_control.learning.agent_policy import AgentPolicy
+from rl_control.learning.divergence import ROLLBACK_LIMIT
 
 PENDULUM = 'gymnasium:Pendulum-v1'
 SMALL = {
@@ -108,3 +109,41 @@ def test_importing_the_package_imports_nothing_else() -> None:
                            timeout=60, check=False)
     assert ended.stdout == 'set()\n'
     assert "module 'rl_control' has no attribute 'nothing'" in ended.stderr
+
+
+def test_a_resumed_training_keeps_its_evaluations(pendulum, tmp_path: Path) -> None:
+    rc.train(pendulum, rc.SAC(pendulum, **SMALL), 250, evaluate_every=200, evaluation_episodes=1,
+             out=tmp_path, progress=False)
+    result = rc.train(pendulum, rc.SAC(pendulum, **SMALL), 450, evaluate_every=200,
+                      evaluation_episodes=1, out=tmp_path, progress=False)
+    stored = json.loads((tmp_path / 'training.json').read_text())['evaluations']
+    places = [tally.transitions for tally in result.evaluations]
+    assert places == [line['transitions'] for line in stored] == [200, 250, 450]
+
+
+def test_other_normalisation_is_refused_on_resume(pendulum, tmp_path: Path) -> None:
+    rc.train(pendulum, rc.SAC(pendulum, **SMALL), 60, out=tmp_path, progress=False)
+    other = rc.SAC(pendulum, **SMALL, observation_normalisation='running')
+    with pytest.raises(rc.InvalidInput, match='has observation_normalisation none but running'):
+        rc.train(pendulum, other, 80, out=tmp_path, progress=False)
+
+
+def test_before_learning_starts_a_resumed_training_still_explores_uniformly(
+        pendulum, tmp_path: Path) -> None:
+    rc.train(pendulum, rc.SAC(pendulum, **SMALL), 20, out=tmp_path, progress=False)
+    training = in_process.InProcessTraining(pendulum, rc.SAC(pendulum, **SMALL), out=tmp_path)
+    training.run(40, progress=False)
+    # The log density of uniform actions in [-1, 1], which no Gaussian policy has everywhere.
+    np.testing.assert_allclose(training.replay.log_prob[:40], -np.log(2.0), atol=1e-6)
+
+
+def test_without_a_directory_no_checkpoint_of_another_is_read(
+        pendulum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rc.train(pendulum, rc.SAC(pendulum, **SMALL), 100, out=tmp_path, progress=False)
+    monkeypatch.chdir(tmp_path)  # where `checkpoints` lies
+    agent = rc.SAC(pendulum, **SMALL, seed=5)
+    weights = agent.act(np.ones((1, 3), np.float32))
+    training = in_process.InProcessTraining(pendulum, agent)
+    for _ in range(ROLLBACK_LIMIT):
+        training._rollback.roll_back('a test asks for it')
+    np.testing.assert_array_equal(agent.act(np.ones((1, 3), np.float32)), weights)
